@@ -1,0 +1,149 @@
+"""What every check works on and yields."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from functools import cached_property
+from typing import ClassVar, TypeAlias
+
+from msgspec import Struct
+from pydantic import BaseModel, ConfigDict
+
+from rbacguard.kubevirt.installed import Installed, installed
+from rbacguard.kubevirt.releases import HARDENED, Release
+from rbacguard.rbac import Grant, RoleKey, Subject
+from rbacguard.snapshot import Snapshot
+from rbacguard.sources import ObjectKey
+from rbacguard.update.approvals import MigrationAccess
+from rbacguard.update.plan import Plan, make_plan
+
+BROAD_GROUPS = ("system:authenticated", "system:authenticated:oauth", "system:unauthenticated")
+SERVICE_ACCOUNT_GROUPS = "system:serviceaccounts"
+
+Value: TypeAlias = str | bool | int | list[str] | dict[str, str]
+
+
+class FactType(StrEnum):
+    """The type of a fact's field, by which conditions are checked when a policy is loaded."""
+
+    STRING = "string"
+    BOOL = "bool"
+    INT = "int"
+    LIST = "list"
+    MAP = "map"
+
+
+class Fact(Struct, frozen=True):
+    """Something that a check found; it knows nothing of severity or words.
+
+    Attributes:
+        fields: the values that a policy's condition and message refer to.
+        group: facts of one policy with the same group are shown together.
+        scope: the namespace, or '' for the whole cluster.
+        grants: the evidence.
+        objects: the objects it is about, for locations.
+    """
+
+    fields: Mapping[str, Value]
+    group: str
+    scope: str = ""
+    grants: tuple[Grant, ...] = ()
+    objects: tuple[ObjectKey, ...] = ()
+
+
+class Context:
+    """What checks may look at.
+
+    Args:
+        snapshot: the cluster.
+        today: the day that expiry dates are compared with.
+        target: the release to update to; None simulates the update to 4.19 where it is ahead.
+        access: the approvals, where given.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        *,
+        today: datetime.date,
+        target: Release | None = None,
+        access: MigrationAccess | None = None,
+    ) -> None:
+        """Evaluate nothing yet."""
+        self.snapshot = snapshot
+        self.today = today
+        self.access = access
+        self._target = target
+
+    @cached_property
+    def now(self) -> Installed:
+        """What is installed."""
+        return installed(self.snapshot)
+
+    @cached_property
+    def plan(self) -> Plan | None:
+        """The plan for the update; None where none is ahead."""
+        target = self._target
+        if target is None and self.now.hardened is False:
+            target = HARDENED
+        return None if target is None else make_plan(self.snapshot, target)
+
+
+class Check(BaseModel):
+    """A typed check: its fields are what a policy may set, `FACTS` what its condition may ask."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    FACTS: ClassVar[Mapping[str, FactType]]
+    NEEDS: ClassVar[tuple[str, ...]] = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+
+    def run(self, context: Context) -> Iterator[Fact]:
+        """Yield what is found, in a fixed order."""
+        raise NotImplementedError
+
+
+def subject_fields(subject: Subject) -> dict[str, str]:
+    """Return a subject as a map for conditions."""
+    return {"kind": subject.kind, "name": subject.name, "namespace": subject.namespace}
+
+
+def role_fields(role: RoleKey) -> dict[str, str]:
+    """Return a role's identity as a map for conditions."""
+    return {"kind": role.kind, "name": role.name, "namespace": role.namespace}
+
+
+def place(scope: str) -> str:
+    """Return a scope in words."""
+    return f"namespace {scope}" if scope else "the whole cluster"
+
+
+def is_broad(subject: Subject) -> bool:
+    """Whether a group holds everybody, or every service account of a namespace or the cluster."""
+    return subject.kind == "Group" and (
+        subject.name in BROAD_GROUPS or subject.name.startswith(SERVICE_ACCOUNT_GROUPS)
+    )
+
+
+def is_service_account(subject: Subject) -> bool:
+    """Whether this is a service account, its user name, or a group of them."""
+    return (
+        subject.kind == "ServiceAccount"
+        or subject.name.startswith("system:serviceaccount:")
+        or (subject.kind == "Group" and subject.name.startswith(SERVICE_ACCOUNT_GROUPS))
+    )
+
+
+def chain(grant: Grant) -> str:
+    """Return a grant on one line: binding, then roles down to the source."""
+    return " -> ".join([str(grant.binding), *(role.name for role in grant.path)])
+
+
+def evidence(grants: tuple[Grant, ...]) -> tuple[ObjectKey, ...]:
+    """Return the bindings and source roles behind grants, each once."""
+    keys: dict[ObjectKey, None] = {}
+    for grant in grants:
+        keys[ObjectKey(*grant.binding)] = None
+        keys[ObjectKey(*grant.source_role)] = None
+    return tuple(keys)

@@ -1,0 +1,68 @@
+"""Bindings that point at kubevirt.io:migrate, at the temporary role, or at nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Literal
+
+from rbacguard.checks.access_change import fleet_managed
+from rbacguard.checks.base import Check, Context, Fact, FactType, is_broad, place
+from rbacguard.kubevirt.names import ADMIN, EDIT, MIGRATE, UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT
+from rbacguard.sources import ObjectKey
+
+
+class BindingCheck(Check):
+    """Every binding, with whether its role exists and whom it names."""
+
+    type: Literal["binding"]
+
+    FACTS: ClassVar[Mapping[str, FactType]] = {
+        "binding": FactType.MAP,
+        "role": FactType.MAP,
+        "role_exists": FactType.BOOL,
+        "place": FactType.STRING,
+        "to_migrate": FactType.BOOL,
+        "to_temporary": FactType.BOOL,
+        "to_kubevirt_default": FactType.BOOL,
+        "subjects": FactType.LIST,
+        "broad": FactType.LIST,
+        "fleet_managed": FactType.BOOL,
+    }
+    NEEDS: ClassVar[tuple[str, ...]] = (
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "Role",
+        "RoleBinding",
+    )
+
+    def run(self, context: Context) -> Iterator[Fact]:
+        """Yield one fact for each binding."""
+        snapshot = context.snapshot
+        for binding in snapshot.bindings:
+            key = binding.role_ref.key(binding.ref.namespace)
+            # A role of a kind that was not read whole may well exist.
+            gaps = snapshot.coverage.gaps([key.kind]) if key.kind in snapshot.coverage.kinds else ()
+            exists = key in snapshot.rules or bool(gaps)
+            is_cluster_role = key.kind == "ClusterRole"
+            yield Fact(
+                fields={
+                    "binding": {
+                        "kind": binding.ref.kind,
+                        "name": binding.ref.name,
+                        "namespace": binding.ref.namespace,
+                    },
+                    "role": {"kind": key.kind, "name": key.name},
+                    "role_exists": exists,
+                    "place": place(binding.ref.namespace),
+                    "to_migrate": is_cluster_role and key.name == MIGRATE,
+                    "to_temporary": is_cluster_role
+                    and key.name in (UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT),
+                    "to_kubevirt_default": is_cluster_role and key.name in (ADMIN, EDIT),
+                    "subjects": [str(subject) for subject in binding.subjects],
+                    "broad": [s.name for s in binding.subjects if is_broad(s)],
+                    "fleet_managed": fleet_managed(binding),
+                },
+                group=str(key),
+                scope=binding.ref.namespace,
+                objects=(ObjectKey(*binding.ref),),
+            )

@@ -1,0 +1,42 @@
+"""Where the cluster stands on its way through the update."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Literal
+
+from rbacguard.checks.base import Check, Context, Fact, FactType
+from rbacguard.kubevirt.installed import aggregation_is_manual
+from rbacguard.update.access import Change, summary
+from rbacguard.update.journey import status
+
+
+class JourneyCheck(Check):
+    """One fact: the step, and how much is prepared or left to do."""
+
+    type: Literal["journey"]
+
+    FACTS: ClassVar[Mapping[str, FactType]] = {
+        "step": FactType.STRING,
+        "losers": FactType.INT,
+        "bound": FactType.INT,
+        "temporary_roles": FactType.LIST,
+        "restored": FactType.LIST,
+        "manual_aggregation": FactType.BOOL,
+    }
+
+    def run(self, context: Context) -> Iterator[Fact]:
+        """Yield the fact."""
+        found = status(context.snapshot)
+        plan = context.plan
+        yield Fact(
+            fields={
+                "step": found.step.value,
+                "losers": len(summary(plan.changes, Change.LOST)) if plan else 0,
+                "bound": found.bound,
+                "temporary_roles": list(found.temporary_roles),
+                "restored": list(found.restored),
+                "manual_aggregation": aggregation_is_manual(context.snapshot),
+            },
+            group=found.step.value,
+        )

@@ -1,0 +1,30 @@
+"""The errors that a caller can expect; each message is one line for a person.
+
+    RbacguardError
+    ├── InputError        what was given cannot be read or contradicts itself
+    ├── VersionError      no such release, or no update from one to the other
+    ├── PolicyError       a policy file is broken
+    └── OutputError       a file cannot be written, or stands in the way
+"""
+
+from __future__ import annotations
+
+
+class RbacguardError(Exception):
+    """The root of the tree; the command line turns it into one line and exit code 2."""
+
+
+class InputError(RbacguardError):
+    """A file, archive or object cannot be used; the message names the place."""
+
+
+class VersionError(RbacguardError):
+    """A release is unknown, or the update would be a downgrade."""
+
+
+class PolicyError(RbacguardError):
+    """A policy does not load; the message names file, field and what was expected."""
+
+
+class OutputError(RbacguardError):
+    """Nothing was written: a file exists, cannot be written or would be invalid."""

@@ -1,0 +1,1 @@
+"""What KubeVirt and OpenShift Virtualization grant, release by release."""

@@ -1,0 +1,114 @@
+"""Runs policies over one context."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from enum import StrEnum
+
+from msgspec import Struct
+
+from rbacguard.checks import Context, Fact
+from rbacguard.policy.model import Policy, Severity, Stage
+from rbacguard.rbac import Grant
+from rbacguard.sources import Location
+
+
+class Outcome(StrEnum):
+    """What became of a policy."""
+
+    FINDINGS = "findings"
+    CLEAN = "clean"
+    NOT_ASKED = "not-asked"
+    UNDETERMINED = "undetermined"
+
+
+class Finding(Struct, frozen=True):
+    """One result: what, where, why, and how to fix it.
+
+    Attributes:
+        policy: the policy that found it.
+        severity: its severity.
+        message: what was found.
+        group: findings of one policy with the same group belong together.
+        scope: the namespace, or '' for the whole cluster.
+        grants: the evidence.
+        locations: where the objects stand in the input.
+        commands: what can be pasted, quoted for the shell.
+        fingerprint: stable between runs; depends on policy and objects, not on order or lines.
+    """
+
+    policy: str
+    severity: Severity
+    message: str
+    group: str
+    scope: str
+    grants: tuple[Grant, ...]
+    locations: tuple[Location, ...]
+    commands: tuple[str, ...]
+    fingerprint: str
+
+
+class PolicyResult(Struct, frozen=True):
+    """What one policy came to; `reason` says why it was not asked or not determined."""
+
+    policy: Policy
+    outcome: Outcome
+    findings: tuple[Finding, ...] = ()
+    reason: str = ""
+
+
+def evaluate(policies: Iterable[Policy], context: Context) -> tuple[PolicyResult, ...]:
+    """Evaluate every policy; each distinct check runs once.
+
+    Raises:
+        PolicyError: a condition fails on a fact.
+    """
+    facts: dict[str, tuple[Fact, ...]] = {}
+    return tuple(_evaluate(policy, context, facts) for policy in policies)
+
+
+def _evaluate(
+    policy: Policy, context: Context, facts: dict[str, tuple[Fact, ...]]
+) -> PolicyResult:
+    hardened = context.now.hardened
+    if policy.stage is not Stage.ANY or policy.applies_to.since or policy.applies_to.before:
+        if hardened is None:
+            return PolicyResult(
+                policy, Outcome.UNDETERMINED, reason="the installed version is not known"
+            )
+        if policy.stage is (Stage.BEFORE if hardened else Stage.AFTER):
+            return PolicyResult(policy, Outcome.NOT_ASKED, reason=f"asked {policy.stage.value}")
+        release = context.now.release
+        if release is not None and not policy.applies_to.includes(release):
+            return PolicyResult(policy, Outcome.NOT_ASKED, reason="another release")
+    key = policy.check.model_dump_json()
+    if key not in facts:
+        facts[key] = tuple(policy.check.run(context))
+    findings = tuple(
+        _finding(policy, fact, context) for fact in facts[key] if policy.matches(fact)
+    )
+    if findings:
+        return PolicyResult(policy, Outcome.FINDINGS, findings)
+    gaps = context.snapshot.coverage.gaps(policy.check.NEEDS) if policy.check.NEEDS else ()
+    if gaps:
+        return PolicyResult(policy, Outcome.UNDETERMINED, reason="; ".join(gaps))
+    return PolicyResult(policy, Outcome.CLEAN)
+
+
+def _finding(policy: Policy, fact: Fact, context: Context) -> Finding:
+    identity = [policy.id, fact.group, fact.scope, *sorted(map(str, fact.objects))]
+    locations = [
+        context.snapshot.locations[key] for key in fact.objects if key in context.snapshot.locations
+    ]
+    return Finding(
+        policy=policy.id,
+        severity=policy.severity,
+        message=policy.words(fact),
+        group=fact.group,
+        scope=fact.scope,
+        grants=fact.grants,
+        locations=tuple(locations),
+        commands=policy.paste(fact),
+        fingerprint=hashlib.sha256("\0".join(identity).encode()).hexdigest()[:32],
+    )

@@ -1,0 +1,231 @@
+"""A policy file, checked when it is loaded: fields, placeholders and condition."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml as pyyaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from rbacguard.bundled import bundled
+from rbacguard.checks import AnyCheck, Fact, FactType
+from rbacguard.checks.base import Value
+from rbacguard.errors import PolicyError, VersionError
+from rbacguard.kubevirt.releases import Release, find_release
+from rbacguard.sources import yaml
+
+if TYPE_CHECKING:
+    from cel_expr_python import cel
+
+_FOLDERS_OF_DATA = frozenset({"permissions"})
+_FILES_OF_DATA = frozenset({"known-holders.yaml"})
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)(?:\.([a-z_]+))?\}")
+
+
+class Severity(StrEnum):
+    """How much a finding matters, least first."""
+
+    INFO = "info"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """Return a number to compare by."""
+        return list(Severity).index(self)
+
+
+class Stage(StrEnum):
+    """When a policy is asked."""
+
+    BEFORE = "before-update"
+    AFTER = "after-update"
+    ANY = "any"
+
+
+class AppliesTo(BaseModel):
+    """Which releases a policy is about; versions are quoted, since YAML reads 4.20 as 4.2."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    since: str | None = None
+    before: str | None = None
+
+    @field_validator("since", "before")
+    @classmethod
+    def _is_release(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                find_release(value)
+            except VersionError as error:
+                raise ValueError(str(error)) from None
+        return value
+
+    def includes(self, release: Release) -> bool:
+        """Whether a release is one of them."""
+        return (self.since is None or release >= find_release(self.since)) and (
+            self.before is None or release < find_release(self.before)
+        )
+
+
+class Policy(BaseModel):
+    """One policy: a check, narrowed by a condition, with severity and words."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    title: str = Field(min_length=1)
+    severity: Severity
+    stage: Stage
+    applies_to: AppliesTo = Field(default=AppliesTo(), alias="appliesTo")
+    check: AnyCheck
+    where: str = ""
+    message: str = Field(min_length=1)
+    rationale: str = Field(min_length=1)
+    remediation: str = Field(min_length=1)
+    commands: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _placeholders_exist(self) -> Policy:
+        facts = self.check.FACTS
+        for text in (self.message, *self.commands):
+            for name, part in _PLACEHOLDER.findall(text):
+                if name not in facts:
+                    raise ValueError(
+                        f"placeholder {{{name}}}: the check {self.check.type} has no such fact; "
+                        f"it has {', '.join(facts)}"
+                    )
+                if part and facts[name] is not FactType.MAP:
+                    raise ValueError(f"placeholder {{{name}.{part}}}: {name} is no map")
+        return self
+
+    def matches(self, fact: Fact) -> bool:
+        """Whether the condition holds for a fact.
+
+        Raises:
+            PolicyError: the condition fails on it, such as by a key that is missing in a map.
+        """
+        if not self.where:
+            return True
+        result = self._condition.eval(data=dict(fact.fields))
+        value = result.value()
+        if not isinstance(value, bool):
+            raise PolicyError(f"policy {self.id}: where: {value}")
+        return value
+
+    def compile(self) -> None:
+        """Type-check the condition now.
+
+        Raises:
+            PolicyError: with the place marked.
+        """
+        if self.where:
+            _ = self._condition
+
+    @cached_property
+    def _condition(self) -> cel.Expression:
+        from cel_expr_python import cel
+
+        types = {
+            FactType.STRING: cel.Type.STRING,
+            FactType.BOOL: cel.Type.BOOL,
+            FactType.INT: cel.Type.INT,
+            FactType.LIST: cel.Type.List(cel.Type.STRING),
+            FactType.MAP: cel.Type.Map(cel.Type.STRING, cel.Type.STRING),
+        }
+        variables = {name: types[kind] for name, kind in self.check.FACTS.items()}
+        try:
+            expression = cel.NewEnv(variables=variables).compile(self.where)
+        except RuntimeError as error:
+            text = str(error).removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")
+            raise PolicyError(f"policy {self.id}: where: {text}") from None
+        if expression.return_type() != cel.Type.BOOL:
+            raise PolicyError(
+                f"policy {self.id}: where: expected a condition (bool), "
+                f"found {expression.return_type().name()}"
+            )
+        return expression
+
+    def words(self, fact: Fact) -> str:
+        """Return the message for a fact."""
+        return _fill(self.message, fact.fields, str)
+
+    def paste(self, fact: Fact) -> tuple[str, ...]:
+        """Return the commands for a fact, every value quoted for the shell."""
+        return tuple(_fill(command, fact.fields, shlex.quote) for command in self.commands)
+
+
+def _fill(text: str, fields: Mapping[str, Value], quote: Any) -> str:
+    def value(match: re.Match[str]) -> str:
+        found = fields[match[1]]
+        if match[2]:
+            found = found.get(match[2], "") if isinstance(found, dict) else ""
+        return str(quote(_shown(found)))
+
+    return _PLACEHOLDER.sub(value, text)
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, dict):
+        prefix = f"{value['namespace']}/" if value.get("namespace") else ""
+        return f"{value.get('kind', '')} {prefix}{value.get('name', '')}".strip()
+    if isinstance(value, list):
+        return ", ".join(value)
+    return str(value)
+
+
+def load_policies(folders: Iterable[str] = ()) -> tuple[Policy, ...]:
+    """Return the bundled policies and those of further folders, in order of id.
+
+    Raises:
+        PolicyError: a file does not load, is not named after its id, or an id is given twice.
+    """
+    found: dict[str, tuple[Policy, Path]] = {}
+    for folder in (bundled("policies"), *map(Path, folders)):
+        if not folder.is_dir():
+            raise PolicyError(f"{folder}: no such folder")
+        for path in sorted(folder.rglob("*.yaml")):
+            if path.name in _FILES_OF_DATA or path.parent.name in _FOLDERS_OF_DATA:
+                continue
+            policy = _load(path)
+            if policy.id in found:
+                raise PolicyError(f"{path}: id {policy.id} is that of {found[policy.id][1]}")
+            found[policy.id] = (policy, path)
+    return tuple(policy for _, (policy, _) in sorted(found.items()))
+
+
+def _load(path: Path) -> Policy:
+    try:
+        documents = list(yaml.documents(path.read_bytes()))
+    except pyyaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise PolicyError(f"{path}{line}: not well-formed YAML: {error.problem}") from None
+    except (OSError, pyyaml.YAMLError) as error:
+        raise PolicyError(f"{path}: {error}") from None
+    if len(documents) != 1 or not isinstance(documents[0].value, dict):
+        raise PolicyError(f"{path}: expected one policy")
+    if documents[0].duplicates:
+        key, number = documents[0].duplicates[0]
+        raise PolicyError(f"{path}, line {number}: key {key!r} is given twice")
+    try:
+        policy = Policy.model_validate(documents[0].value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "policy"
+        message = first["msg"].removeprefix("Value error, ")
+        raise PolicyError(f"{path}: {place}: {message}") from None
+    if policy.id != path.stem:
+        raise PolicyError(f"{path}: id: expected {path.stem!r} like the file, found {policy.id!r}")
+    try:
+        policy.compile()
+    except PolicyError as error:
+        raise PolicyError(f"{path}: {str(error).partition(': ')[2]}") from None
+    return policy

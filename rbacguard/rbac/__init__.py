@@ -1,0 +1,51 @@
+"""Kubernetes' RBAC authorizer, pure: rules, aggregation, decisions, provenance.
+
+Ported for behaviour from kubernetes/kubernetes; each function names the upstream file. Nothing
+here reads a file, knows KubeVirt or prints.
+"""
+
+from rbacguard.rbac.aggregation import Aggregation, aggregate
+from rbacguard.rbac.attributes import Attributes
+from rbacguard.rbac.authorizer import Authorizer, Decision, Grant
+from rbacguard.rbac.covering import covers
+from rbacguard.rbac.matching import rule_allows, rules_allow
+from rbacguard.rbac.objects import (
+    AggregationRule,
+    BindingRef,
+    ClusterRole,
+    ClusterRoleBinding,
+    LabelSelector,
+    LabelSelectorRequirement,
+    ObjectMeta,
+    PolicyRule,
+    Role,
+    RoleBinding,
+    RoleKey,
+    RoleRef,
+    Subject,
+)
+
+__all__ = [
+    "Aggregation",
+    "AggregationRule",
+    "Attributes",
+    "Authorizer",
+    "BindingRef",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "Decision",
+    "Grant",
+    "LabelSelector",
+    "LabelSelectorRequirement",
+    "ObjectMeta",
+    "PolicyRule",
+    "Role",
+    "RoleBinding",
+    "RoleKey",
+    "RoleRef",
+    "Subject",
+    "aggregate",
+    "covers",
+    "rule_allows",
+    "rules_allow",
+]

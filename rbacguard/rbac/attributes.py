@@ -1,0 +1,50 @@
+"""What is asked of the authorizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
+
+
+class Attributes(Struct, frozen=True, kw_only=True):
+    """One request: who wants to do what (apiserver, authorization/authorizer/interfaces.go).
+
+    `namespace=""` asks for the whole cluster: RoleBindings do not count then. `name=""` is a
+    request without a name (create, list, deletecollection). With `path` the request is for a
+    non-resource URL, and the resource fields must stay empty.
+
+    Raises:
+        ValueError: both a path and a resource were given, or a resource such as `pods/eviction`
+            whose subresource belongs into `subresource`.
+    """
+
+    verb: str
+    user: str = ""
+    groups: tuple[str, ...] = ()
+    api_group: str = ""
+    resource: str = ""
+    subresource: str = ""
+    name: str = ""
+    namespace: str = ""
+    path: str = ""
+
+    def __post_init__(self) -> None:
+        """Check that the request can exist."""
+        groups: Iterable[str] = self.groups
+        if isinstance(groups, str):
+            raise ValueError("groups: expected a sequence of names, found one string")
+        force_setattr(self, "groups", tuple(groups))
+        if self.path and (self.resource or self.subresource or self.api_group or self.namespace):
+            raise ValueError("a request is for a path or for a resource, not for both")
+
+    @property
+    def is_resource_request(self) -> bool:
+        """Whether this asks for a resource rather than a URL path."""
+        return not self.path
+
+    @property
+    def combined_resource(self) -> str:
+        """Return `resource`, or `resource/subresource`."""
+        return f"{self.resource}/{self.subresource}" if self.subresource else self.resource

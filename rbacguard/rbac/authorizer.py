@@ -1,0 +1,220 @@
+"""Who may do what, and by which chain of binding, role and rule.
+
+Behaviour of kubernetes pkg/registry/rbac/validation/rule.go (VisitRulesFor, appliesTo) and
+plugin/pkg/auth/authorizer/rbac/subject_locator.go. RBAC only adds: what is allowed here stays
+allowed however much of the cluster was not read, and what is not allowed here may be allowed by
+something that was not read.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from msgspec import Struct
+
+from rbacguard.rbac.attributes import Attributes
+from rbacguard.rbac.matching import rule_allows
+from rbacguard.rbac.objects import AnyBinding, BindingRef, PolicyRule, RoleKey, Subject
+
+SYSTEM_MASTERS = Subject("Group", "system:masters")
+SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
+SERVICE_ACCOUNTS_GROUP = "system:serviceaccounts"
+
+
+class Grant(Struct, frozen=True, order=True):
+    """Why somebody may do something.
+
+    Attributes:
+        subject: as the binding names it; a service account with its namespace filled in.
+        namespace: where the grant holds; '' is the whole cluster.
+        binding: the binding that names the subject.
+        path: the bound role, then the role it is aggregated from, down to the role that states
+            the rule.
+        rule: the rule that allows it.
+    """
+
+    subject: Subject
+    namespace: str
+    binding: BindingRef
+    path: tuple[RoleKey, ...]
+    rule: PolicyRule
+
+    @property
+    def role(self) -> RoleKey:
+        """The bound role."""
+        return self.path[0]
+
+    @property
+    def source_role(self) -> RoleKey:
+        """The role that states the rule."""
+        return self.path[-1]
+
+
+class Decision(Struct, frozen=True):
+    """The answer to one request.
+
+    Attributes:
+        allowed: what Kubernetes' RBAC authorizer would say.
+        reason: one sentence, in the authorizer's own form.
+        grants: every grant that allows it, not only the first.
+        unread: roles that a binding of this subject names and that were not read: when `allowed`
+            is False, they are why it may be wrong.
+    """
+
+    allowed: bool
+    reason: str
+    grants: tuple[Grant, ...] = ()
+    unread: tuple[RoleKey, ...] = ()
+
+
+def service_account_user(namespace: str, name: str) -> str:
+    """Return the user name that a service account acts as (apiserver, serviceaccount/util.go)."""
+    return f"{SERVICE_ACCOUNT_PREFIX}{namespace}:{name}"
+
+
+def service_account_groups(user: str) -> tuple[str, ...]:
+    """Return the groups that a service account's user is always in; nothing for other users."""
+    namespace, colon, name = user.removeprefix(SERVICE_ACCOUNT_PREFIX).partition(":")
+    if not user.startswith(SERVICE_ACCOUNT_PREFIX) or not (colon and namespace and name):
+        return ()
+    return (SERVICE_ACCOUNTS_GROUP, f"{SERVICE_ACCOUNTS_GROUP}:{namespace}")
+
+
+def subject_applies(subject: Subject, user: str, groups: Iterable[str]) -> bool:
+    """Port of appliesToUser, for a subject whose namespace was filled in."""
+    match subject.kind:
+        case "User":
+            return subject.name == user
+        case "Group":
+            return subject.name in groups
+        case "ServiceAccount":
+            return (
+                bool(subject.namespace)
+                and service_account_user(subject.namespace, subject.name) == user
+            )
+        case _:
+            return False
+
+
+def effective_subject(subject: Subject, binding_namespace: str) -> Subject:
+    """Return the subject as the authorizer reads it: a service account's namespace filled in."""
+    if subject.kind == "ServiceAccount":
+        return Subject(subject.kind, subject.name, subject.namespace or binding_namespace)
+    return Subject(subject.kind, subject.name) if subject.namespace else subject
+
+
+PathFinder = Callable[[RoleKey, PolicyRule], tuple[RoleKey, ...]]
+
+
+class Authorizer:
+    """The authorizer over a fixed set of bindings and resolved roles.
+
+    Args:
+        bindings: all bindings; a ClusterRoleBinding has an empty namespace.
+        rules: the rules of every role that was read, aggregation already applied.
+        path: names the roles through which a role comes by one of its rules.
+    """
+
+    def __init__(
+        self,
+        bindings: Iterable[AnyBinding],
+        rules: Mapping[RoleKey, tuple[PolicyRule, ...]],
+        path: PathFinder | None = None,
+    ) -> None:
+        """Index the bindings by namespace and by role."""
+        self._rules = rules
+        self._path: PathFinder = path or (lambda role, _rule: (role,))
+        self._by_namespace: dict[str, dict[RoleKey, list[AnyBinding]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
+        for binding in bindings:
+            namespace = binding.ref.namespace
+            self._by_namespace[namespace][binding.role_ref.key(namespace)].append(binding)
+
+    def authorize(self, attributes: Attributes) -> Decision:
+        """Decide one request, as RBACAuthorizer.Authorize does, and name every grant.
+
+        `system:masters` is allowed before RBAC is asked (pkg/kubeapiserver/authorizer/reload.go).
+        """
+        grants = tuple(
+            grant
+            for grant in self.grants(attributes)
+            if subject_applies(grant.subject, attributes.user, attributes.groups)
+        )
+        if grants:
+            first = grants[0]
+            return Decision(
+                True,
+                f"allowed by {first.binding} of {first.role} to {first.subject}",
+                grants,
+            )
+        if SYSTEM_MASTERS.name in attributes.groups:
+            return Decision(True, "allowed to Group system:masters before RBAC is asked")
+        unread = tuple(
+            dict.fromkeys(
+                role
+                for scope in self._scopes(attributes)
+                for role, bindings in self._by_namespace.get(scope, {}).items()
+                if role not in self._rules
+                and any(
+                    subject_applies(
+                        effective_subject(s, scope), attributes.user, attributes.groups
+                    )
+                    for binding in bindings
+                    for s in binding.subjects
+                )
+            )
+        )
+        return Decision(False, "no RBAC rule allows it", (), unread)
+
+    def grants(self, attributes: Attributes) -> Iterator[Grant]:
+        """Yield every grant of a request to anybody; `user` and `groups` are not looked at."""
+        for scope in self._scopes(attributes):
+            for role, bindings in self._by_namespace.get(scope, {}).items():
+                yield from self._grants_of(role, bindings, attributes, scope)
+
+    def grants_everywhere(self, attributes: Attributes) -> Iterator[Grant]:
+        """Yield the grants of a request in the whole cluster and in every namespace.
+
+        The namespace of `attributes` is not looked at; that of each grant says where it holds.
+        """
+        allowing: dict[RoleKey, PolicyRule | None] = {}
+        for scope, by_role in self._by_namespace.items():
+            for role, bindings in by_role.items():
+                key = role
+                if key not in allowing:
+                    allowing[key] = self._allowing_rule(role, attributes)
+                rule = allowing[key]
+                if rule is not None:
+                    yield from self._expand(role, rule, bindings, scope)
+
+    def allowed_subjects(self, attributes: Attributes) -> list[Subject]:
+        """Return who may do something, `system:masters` first, each once (AllowedSubjects)."""
+        return list(
+            dict.fromkeys([SYSTEM_MASTERS, *(grant.subject for grant in self.grants(attributes))])
+        )
+
+    def _scopes(self, attributes: Attributes) -> tuple[str, ...]:
+        return ("", attributes.namespace) if attributes.namespace else ("",)
+
+    def _allowing_rule(self, role: RoleKey, attributes: Attributes) -> PolicyRule | None:
+        return next((r for r in self._rules.get(role, ()) if rule_allows(attributes, r)), None)
+
+    def _grants_of(
+        self, role: RoleKey, bindings: list[AnyBinding], attributes: Attributes, scope: str
+    ) -> Iterator[Grant]:
+        rule = self._allowing_rule(role, attributes)
+        if rule is not None:
+            yield from self._expand(role, rule, bindings, scope)
+
+    def _expand(
+        self, role: RoleKey, rule: PolicyRule, bindings: list[AnyBinding], scope: str
+    ) -> Iterator[Grant]:
+        path = self._path(role, rule)
+        for binding in bindings:
+            for subject in binding.subjects:
+                effective = effective_subject(subject, scope)
+                if effective.kind == "ServiceAccount" and not effective.namespace:
+                    continue  # never applies: no user name can be made of it
+                yield Grant(effective, scope, binding.ref, path, rule)

@@ -1,0 +1,249 @@
+"""`Snapshot`: one immutable reading of a cluster, and the authorizer over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any, Literal, TypeAlias, cast
+
+from msgspec import Struct
+
+from rbacguard.errors import InputError
+from rbacguard.rbac import (
+    Aggregation,
+    Authorizer,
+    ClusterRole,
+    ClusterRoleBinding,
+    PolicyRule,
+    Role,
+    RoleBinding,
+    RoleKey,
+    aggregate,
+)
+from rbacguard.rbac.objects import AnyBinding, AnyRole
+from rbacguard.sources import (
+    Coverage,
+    Defect,
+    Location,
+    ObjectKey,
+    from_objects,
+    load,
+)
+from rbacguard.sources.objects import (
+    Group,
+    HyperConverged,
+    KubeVirt,
+    Namespace,
+    RoleBindingRestriction,
+)
+
+AggregateMode: TypeAlias = Literal["as-recorded", "recompute"]
+
+
+class Snapshot:
+    """One state of a cluster: its RBAC objects, what they grant, and what was not read.
+
+    Attributes:
+        coverage: which kinds were read, and what is missing.
+        defects: parts of objects that the API server would refuse, and that were left out.
+        aggregate: whether aggregated ClusterRoles hold the rules recorded in them, or those that
+            the controller would compute.
+    """
+
+    def __init__(
+        self,
+        objects: Mapping[ObjectKey, Struct],
+        *,
+        coverage: Coverage,
+        locations: Mapping[ObjectKey, Location] | None = None,
+        defects: Iterable[Defect] = (),
+        aggregate: AggregateMode = "as-recorded",
+    ) -> None:
+        """Hold the objects; nothing is evaluated yet."""
+        if aggregate not in ("as-recorded", "recompute"):
+            raise InputError(
+                f"aggregate: expected 'as-recorded' or 'recompute', found {aggregate!r}"
+            )
+        self._objects = dict(objects)
+        self.coverage = coverage
+        self.locations = dict(locations or {})
+        self.defects = tuple(sorted(defects))
+        self.aggregate: AggregateMode = aggregate
+
+    @classmethod
+    def load(
+        cls, paths: Iterable[str], *, aggregate: AggregateMode = "as-recorded"
+    ) -> Snapshot:
+        """Read files, folders, archives, or `-` for standard input.
+
+        Raises:
+            InputError: something named cannot be read, or holds no RBAC object.
+        """
+        return cls._of(load([str(path) for path in paths]), aggregate)
+
+    @classmethod
+    def from_objects(
+        cls, objects: Iterable[dict[str, Any]], *, aggregate: AggregateMode = "as-recorded"
+    ) -> Snapshot:
+        """Take objects as plain values, each with apiVersion and kind.
+
+        Raises:
+            InputError: one of them is not what its kind says.
+        """
+        return cls._of(from_objects(objects), aggregate)
+
+    @classmethod
+    def _of(cls, reading: Any, aggregate: AggregateMode) -> Snapshot:
+        return cls(
+            reading.objects,
+            coverage=reading.coverage(),
+            locations=reading.locations,
+            defects=reading.defects,
+            aggregate=aggregate,
+        )
+
+    def replace(
+        self,
+        put: Iterable[AnyRole | AnyBinding] = (),
+        delete: Iterable[ObjectKey] = (),
+        *,
+        aggregate: AggregateMode | None = None,
+    ) -> Snapshot:
+        """Return a snapshot with objects added, replaced or removed; this one stays as it is."""
+        objects = dict(self._objects)
+        for key in delete:
+            objects.pop(key, None)
+        for value in put:
+            identity = value.key if isinstance(value, ClusterRole | Role) else value.ref
+            objects[ObjectKey(*identity)] = value
+        return Snapshot(
+            objects,
+            coverage=self.coverage,
+            locations=self.locations,
+            defects=[d for d in self.defects if d.key in objects],
+            aggregate=aggregate or self.aggregate,
+        )
+
+    def _of_kind(self, kind: str) -> list[Any]:
+        return [value for key, value in sorted(self._objects.items()) if key.kind == kind]
+
+    @cached_property
+    def cluster_roles(self) -> Mapping[str, ClusterRole]:
+        """ClusterRoles by name, in order."""
+        return {role.metadata.name: role for role in self._of_kind("ClusterRole")}
+
+    @cached_property
+    def roles(self) -> Mapping[RoleKey, Role]:
+        """Roles by identity, in order."""
+        return {role.key: role for role in self._of_kind("Role")}
+
+    @cached_property
+    def bindings(self) -> tuple[AnyBinding, ...]:
+        """All ClusterRoleBindings, then all RoleBindings, in order."""
+        cluster: list[ClusterRoleBinding] = self._of_kind("ClusterRoleBinding")
+        namespaced: list[RoleBinding] = self._of_kind("RoleBinding")
+        return (*cluster, *namespaced)
+
+    @cached_property
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """OpenShift groups and their users."""
+        groups: list[Group] = self._of_kind("Group")
+        return {group.metadata.name: group.members for group in groups}
+
+    @cached_property
+    def namespaces(self) -> Mapping[str, Mapping[str, str]]:
+        """Every namespace that the input knows of, and its labels."""
+        found: list[Namespace] = self._of_kind("Namespace")
+        known = {namespace.metadata.name: namespace.metadata.labels for namespace in found}
+        for key in self._objects:
+            if key.namespace:
+                known.setdefault(key.namespace, {})
+        return dict(sorted(known.items()))
+
+    @cached_property
+    def service_accounts(self) -> frozenset[tuple[str, str]]:
+        """Service accounts in the input, as (namespace, name)."""
+        return frozenset((k.namespace, k.name) for k in self._objects if k.kind == "ServiceAccount")
+
+    @property
+    def kubevirts(self) -> list[KubeVirt]:
+        """KubeVirt resources."""
+        return cast("list[KubeVirt]", self._of_kind("KubeVirt"))
+
+    @property
+    def hyperconvergeds(self) -> list[HyperConverged]:
+        """HyperConverged resources."""
+        return cast("list[HyperConverged]", self._of_kind("HyperConverged"))
+
+    @cached_property
+    def restrictions(self) -> Mapping[str, tuple[RoleBindingRestriction, ...]]:
+        """OpenShift RoleBindingRestrictions by namespace."""
+        found: dict[str, tuple[RoleBindingRestriction, ...]] = {}
+        for restriction in cast(
+            "list[RoleBindingRestriction]", self._of_kind("RoleBindingRestriction")
+        ):
+            namespace = restriction.metadata.namespace
+            found[namespace] = (*found.get(namespace, ()), restriction)
+        return found
+
+    def role(self, key: RoleKey) -> AnyRole | None:
+        """Return a role, or None when the input has none of that name."""
+        if key.kind == "ClusterRole":
+            return self.cluster_roles.get(key.name)
+        return self.roles.get(key)
+
+    @cached_property
+    def aggregation(self) -> Aggregation:
+        """What the aggregation controller would make of the ClusterRoles."""
+        return aggregate(self.cluster_roles.values())
+
+    @cached_property
+    def rules(self) -> Mapping[RoleKey, tuple[PolicyRule, ...]]:
+        """The rules that each role grants, in this snapshot's way of reading aggregated ones."""
+        rules = {role.key: role.rules for role in self.cluster_roles.values()}
+        if self.aggregate == "recompute":
+            for name, computed in self.aggregation.rules.items():
+                rules[RoleKey("ClusterRole", "", name)] = computed
+        return {**rules, **{key: role.rules for key, role in self.roles.items()}}
+
+    @cached_property
+    def authorizer(self) -> Authorizer:
+        """The authorizer over this snapshot."""
+        return Authorizer(self.bindings, self.rules, self.path)
+
+    def path(self, role: RoleKey, rule: PolicyRule) -> tuple[RoleKey, ...]:
+        """Return the roles through which a role comes by a rule: itself, down to its source."""
+        return self._path(role, rule, frozenset())
+
+    def _path(
+        self, role: RoleKey, rule: PolicyRule, seen: frozenset[RoleKey]
+    ) -> tuple[RoleKey, ...]:
+        shortest: tuple[RoleKey, ...] = ()
+        if role.kind == "ClusterRole":
+            for source in self.aggregation.sources.get(role.name, ()):
+                key = RoleKey("ClusterRole", "", source)
+                if key not in seen and rule in self.rules.get(key, ()):
+                    rest = self._path(key, rule, seen | {role})
+                    if not shortest or len(rest) < len(shortest):
+                        shortest = rest
+        return (role, *shortest)
+
+    @cached_property
+    def drift(self) -> Mapping[str, tuple[tuple[PolicyRule, ...], tuple[PolicyRule, ...]]]:
+        """Aggregated roles whose recorded rules are not those the controller would write.
+
+        By name: the rules recorded but not computed, and those computed but not recorded.
+        """
+        found = {}
+        for name, computed in self.aggregation.rules.items():
+            recorded = self.cluster_roles[name].rules
+            if set(recorded) != set(computed):
+                found[name] = (
+                    tuple(rule for rule in recorded if rule not in computed),
+                    tuple(rule for rule in computed if rule not in recorded),
+                )
+        return found
+
+    def groups_of(self, user: str) -> tuple[str, ...]:
+        """Return the OpenShift groups that list a user; groups of an identity provider are not."""
+        return tuple(name for name, users in self.groups.items() if user in users)

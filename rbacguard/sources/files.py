@@ -1,0 +1,170 @@
+"""Files, folders, archives and standard input as a stream of named bytes.
+
+Nothing is unpacked to disk, links inside archives are passed over, and what is unpacked is
+bounded.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+import os
+import sys
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import zstandard
+
+from rbacguard.errors import InputError
+
+MAX_BYTES = 4 * 1024**3
+"""The most that one file or archive may hold unpacked, in bytes."""
+MAX_MEMBERS = 500_000
+"""The most members that an archive may have."""
+
+_SUFFIXES = (".yaml", ".yml", ".json", ".jsonl", ".ndjson")
+_PACKED = (".gz", ".zst")
+_SKIPPED_FOLDERS = frozenset({".git", "node_modules"})
+_CHUNK = 1 << 20
+
+
+class NamedBytes:
+    """One file's content; `loose` when it was found rather than named, so a flaw is reported."""
+
+    __slots__ = ("data", "loose", "name")
+
+    def __init__(self, name: str, data: bytes, loose: bool) -> None:
+        """Hold a file's content."""
+        self.name = name
+        self.data = data
+        self.loose = loose
+
+
+def open_input(path: str) -> Iterator[NamedBytes]:
+    """Yield the files behind one `--filename`: a file, a folder, an archive, or `-` for stdin.
+
+    Raises:
+        InputError: it does not exist, cannot be read, or unpacks to more than is allowed.
+    """
+    try:
+        if path == "-":
+            if sys.stdin is None or sys.stdin.isatty():
+                raise InputError("-: standard input is a terminal; pipe a dump into it")
+            yield from _expand("-", sys.stdin.buffer.read(), loose=False)
+        elif Path(path).is_dir():
+            yield from _folder(Path(path))
+        else:
+            yield from _expand(path, Path(path).read_bytes(), loose=False)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+
+
+def _folder(root: Path) -> Iterator[NamedBytes]:
+    """Walk a folder in order of name; linked folders are not followed, so no loop can be."""
+    found = False
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if name not in _SKIPPED_FOLDERS)
+        for name in sorted(files):
+            stem = name
+            for suffix in _PACKED:
+                stem = stem.removesuffix(suffix)
+            if not stem.lower().endswith(_SUFFIXES):
+                continue
+            file = Path(folder, name)
+            if file.is_file():
+                found = True
+                yield from _expand(str(file), file.read_bytes(), loose=True)
+    if not found:
+        raise InputError(f"{root}: no .yaml, .yml, .json or .jsonl file in this folder")
+
+
+def _expand(name: str, data: bytes, *, loose: bool) -> Iterator[NamedBytes]:
+    """Unpack by content, not by name."""
+    try:
+        if data[:2] == b"\x1f\x8b":
+            data = _bounded(gzip.GzipFile(fileobj=io.BytesIO(data)), name)
+        elif data[:4] == b"\x28\xb5\x2f\xfd":
+            reader = zstandard.ZstdDecompressor(max_window_size=2**31).stream_reader(
+                data, read_across_frames=True
+            )
+            data = _bounded(reader, name)
+        elif data[:6] == b"\xfd7zXZ\x00":
+            data = _bounded(lzma.LZMAFile(io.BytesIO(data)), name)
+        if data[:4] == b"PK\x03\x04":
+            yield from _zip(name, data)
+        elif data[257:262] == b"ustar":
+            yield from _tar(name, data)
+        else:
+            yield NamedBytes(name, data, loose)
+    except (
+        EOFError,
+        zlib.error,
+        lzma.LZMAError,
+        zstandard.ZstdError,
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        gzip.BadGzipFile,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
+        raise InputError(f"{name}: cannot be unpacked: {error}") from None
+
+
+def _bounded(reader: IO[bytes] | zstandard.ZstdDecompressionReader, name: str) -> bytes:
+    parts, size = [], 0
+    while chunk := reader.read(_CHUNK):
+        size += len(chunk)
+        if size > MAX_BYTES:
+            raise InputError(f"{name}: unpacks to more than {MAX_BYTES} bytes")
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+def _wanted(member: str) -> bool:
+    lower = member.lower()
+    for suffix in _PACKED:
+        lower = lower.removesuffix(suffix)
+    return lower.endswith(_SUFFIXES)
+
+
+def _tar(name: str, data: bytes) -> Iterator[NamedBytes]:
+    total = 0
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        for count, member in enumerate(archive):
+            if count >= MAX_MEMBERS:
+                raise InputError(f"{name}: more than {MAX_MEMBERS} members")
+            if not (member.isfile() and _wanted(member.name)):
+                continue
+            total += member.size
+            if total > MAX_BYTES:
+                raise InputError(f"{name}: unpacks to more than {MAX_BYTES} bytes")
+            file = archive.extractfile(member)
+            if file is not None:
+                yield from _member(name, member.name, file.read())
+
+
+def _zip(name: str, data: bytes) -> Iterator[NamedBytes]:
+    total = 0
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = archive.infolist()
+        if len(members) > MAX_MEMBERS:
+            raise InputError(f"{name}: more than {MAX_MEMBERS} members")
+        for member in members:
+            if member.is_dir() or not _wanted(member.filename):
+                continue
+            # The size in the header is a claim: read no more than what is left.
+            with archive.open(member) as file:
+                content = file.read(MAX_BYTES - total + 1)
+            total += len(content)
+            if total > MAX_BYTES:
+                raise InputError(f"{name}: unpacks to more than {MAX_BYTES} bytes")
+            yield from _member(name, member.filename, content)
+
+
+def _member(archive: str, member: str, data: bytes) -> Iterator[NamedBytes]:
+    yield from _expand(f"{archive}!{member}", data, loose=True)

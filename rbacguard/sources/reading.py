@@ -1,0 +1,292 @@
+"""One reading of a cluster: typed objects, where each came from, and what was not read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, cast
+
+import msgspec
+from msgspec import Raw, Struct
+
+from rbacguard.errors import InputError
+from rbacguard.rbac.objects import RBAC_GROUP
+from rbacguard.sources.objects import OBJECT_TYPES, converted
+
+RBAC_KINDS = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+OTHER_KINDS = ("Namespace", "Group", "ServiceAccount", "KubeVirt", "HyperConverged")
+CLUSTER_SCOPED = frozenset({"ClusterRole", "ClusterRoleBinding", "Namespace", "Group"})
+
+COLLECT_COMMAND = (
+    "oc get clusterroles,clusterrolebindings,roles,rolebindings,namespaces,groups,"
+    "hyperconvergeds,kubevirts -A -o json > cluster.json"
+)
+INSPECT_COMMAND = (
+    "oc adm inspect --dest-dir=rbac -A clusterroles.rbac.authorization.k8s.io,"
+    "clusterrolebindings.rbac.authorization.k8s.io,roles.rbac.authorization.k8s.io,"
+    "rolebindings.rbac.authorization.k8s.io,groups.user.openshift.io,"
+    "hyperconvergeds.hco.kubevirt.io,kubevirts.kubevirt.io"
+)
+
+_BOOTSTRAP: Mapping[str, frozenset[str]] = {
+    # Every API server creates these (kubernetes plugin/pkg/auth/authorizer/rbac/bootstrappolicy).
+    "ClusterRole": frozenset({"cluster-admin", "admin", "edit", "view"}),
+    "ClusterRoleBinding": frozenset({"cluster-admin"}),
+}
+_BOOTSTRAP_NAMESPACES = frozenset({"kube-system", "kube-public"})
+
+
+class Location(Struct, frozen=True, order=True):
+    """Where an object was read: file as given, document and line counted from 1 (0 = unknown)."""
+
+    file: str
+    document: int = 0
+    line: int = 0
+
+    def __str__(self) -> str:
+        """Return `dump.yaml, document 2, line 17`."""
+        document = f", document {self.document}" if self.document > 1 else ""
+        return self.file + document + (f", line {self.line}" if self.line else "")
+
+
+class ObjectKey(Struct, frozen=True, order=True):
+    """An object's identity in a cluster; namespace '' for cluster-scoped kinds."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """Return `RoleBinding web/edit`."""
+        return f"{self.kind} {self.namespace + '/' if self.namespace else ''}{self.name}"
+
+
+class Defect(Struct, frozen=True, order=True):
+    """A part of an object that the API server would refuse, and that was left out."""
+
+    key: ObjectKey
+    path: str
+    message: str
+    location: Location
+
+
+class State(StrEnum):
+    """How much of a kind was read."""
+
+    READ = "read"
+    PARTIAL = "partial"
+    ABSENT = "absent"
+
+
+class KindCoverage(Struct, frozen=True):
+    """How much of one kind was read, how many objects, and what is missing."""
+
+    state: State
+    count: int
+    reasons: tuple[str, ...] = ()
+
+
+class Coverage(Struct, frozen=True):
+    """What was read and what was not.
+
+    RBAC only adds, so a positive statement from partial data stands; a negative one needs every
+    kind that it depends on.
+
+    Attributes:
+        kinds: by kind, for RBAC's four and the others that are used.
+        problems: parts of the input that could not be read.
+        skipped: how many objects of other kinds were passed over, by kind.
+    """
+
+    kinds: Mapping[str, KindCoverage]
+    problems: tuple[str, ...] = ()
+    skipped: Mapping[str, int] = {}
+
+    def gaps(self, kinds: Iterable[str] = RBAC_KINDS) -> tuple[str, ...]:
+        """Return one sentence for each of these kinds that was not read whole."""
+        return tuple(
+            f"{kind}: {reason}"
+            for kind in kinds
+            for reason in self.kinds[kind].reasons
+        ) + self.problems
+
+    def is_complete(self, kinds: Iterable[str] = RBAC_KINDS) -> bool:
+        """Whether a negative statement that needs these kinds can be made."""
+        return not self.gaps(kinds)
+
+
+class Reading:
+    """Collects objects from any number of places; `coverage` sums up."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.objects: dict[ObjectKey, Struct] = {}
+        self.locations: dict[ObjectKey, Location] = {}
+        self.defects: list[Defect] = []
+        self.problems: list[str] = []
+        self.skipped: Counter[str] = Counter()
+        self.truncated: dict[str, str] = {}
+        self.empty_lists: set[str] = set()
+        self.namespace_folders: set[str] = set()
+        self.is_inspect = False
+        self._groups: dict[ObjectKey, str] = {}
+
+    def of(self, kind: str) -> list[Any]:
+        """Return the objects of a kind, in order of namespace and name."""
+        return [value for key, value in sorted(self.objects.items()) if key.kind == kind]
+
+    def add(
+        self, payload: Raw | dict[str, Any], location: Location, api_version: str, kind: str
+    ) -> None:
+        """Decode one object and keep it if its kind is used.
+
+        Args:
+            payload: the object, as JSON or as plain values.
+            location: where it stands.
+            api_version: its own, or that of the list it is an item of.
+            kind: likewise.
+
+        Raises:
+            InputError: it is not what its kind says, or differs from one read before.
+        """
+        group, slash, _ = api_version.partition("/")
+        group = group if slash else ""
+        object_type = OBJECT_TYPES.get((group, kind))
+        if object_type is None:
+            self.skipped[kind] += 1
+            return
+        defects: list[tuple[str, str]] = []
+        try:
+            value = _decode(payload, object_type, defects)
+        except msgspec.ValidationError as error:
+            raise InputError(_refusal(location, kind, payload, error)) from None
+        kind, value = converted(kind, value)
+        metadata = cast("Any", value).metadata
+        key = ObjectKey(kind, "" if kind in CLUSTER_SCOPED else metadata.namespace, metadata.name)
+        if not key.name:
+            raise InputError(f"{location}: {kind}: metadata.name: expected a name, found none")
+        known = self.objects.get(key)
+        if known is not None and known != value:
+            if RBAC_GROUP in (self._groups[key], group) and self._groups[key] != group:
+                # authorization.openshift.io is another view of the same object.
+                if group != RBAC_GROUP:
+                    return
+            else:
+                raise InputError(
+                    f"{location}: {key} differs from the one at {self.locations[key]}; "
+                    "give one state of the cluster at a time"
+                )
+        self.objects[key] = value
+        self.locations[key] = location
+        self._groups[key] = group
+        self.defects += [Defect(key, path, message, location) for path, message in defects]
+
+    def coverage(self) -> Coverage:
+        """Sum up what was read and what was not."""
+        present: dict[str, list[ObjectKey]] = {k: [] for k in (*RBAC_KINDS, *OTHER_KINDS)}
+        for key in self.objects:
+            present.setdefault(key.kind, []).append(key)
+        kinds = {kind: self._kind_coverage(kind, keys) for kind, keys in present.items()}
+        return Coverage(kinds, tuple(self.problems), dict(sorted(self.skipped.items())))
+
+    def _kind_coverage(self, kind: str, keys: Sequence[ObjectKey]) -> KindCoverage:
+        if kind in self.truncated:
+            return KindCoverage(State.PARTIAL, len(keys), (self.truncated[kind],))
+        if not keys:
+            if kind in self.empty_lists and kind not in RBAC_KINDS:
+                return KindCoverage(State.READ, 0)
+            return KindCoverage(State.ABSENT, 0, ("not in the input",))
+        reason = self._missing_witness(kind, keys)
+        if reason:
+            return KindCoverage(State.PARTIAL, len(keys), (reason,))
+        return KindCoverage(State.READ, len(keys))
+
+    def _missing_witness(self, kind: str, keys: Sequence[ObjectKey]) -> str | None:
+        """Return what every cluster has of this kind and the input lacks."""
+        missing = _BOOTSTRAP.get(kind, frozenset()) - {key.name for key in keys}
+        if missing:
+            names = ", ".join(sorted(missing))
+            return f"every cluster has {names}, the input does not, so this is not all of them"
+        if kind not in ("Role", "RoleBinding"):
+            return None
+        read = {key.namespace for key in keys}
+        if not read & _BOOTSTRAP_NAMESPACES:
+            return (
+                "every cluster has some in kube-system, the input does not, "
+                "so this is not all of them"
+            )
+        if self.is_inspect:
+            unread = sorted(
+                {key.name for key in self.objects if key.kind == "Namespace"}
+                | self.namespace_folders
+                - read
+            )
+            unread = [name for name in unread if name not in read]
+            if unread:
+                some = ", ".join(unread[:3]) + (" …" if len(unread) > 3 else "")  # noqa: PLR2004
+                return f"nothing was collected from {len(unread)} namespaces ({some})"
+        return None
+
+
+def _decode(
+    payload: Raw | dict[str, Any], object_type: type[Struct], defects: list[tuple[str, str]]
+) -> Struct:
+    try:
+        if isinstance(payload, Raw):
+            return msgspec.json.decode(payload, type=object_type)
+        return msgspec.convert(payload, object_type)
+    except msgspec.ValidationError as error:
+        if "$.metadata.labels" not in str(error) and "$.metadata.annotations" not in str(error):
+            raise
+    # The mistake that the public documentation teaches: read the object without it, and say so.
+    value = msgspec.json.decode(payload) if isinstance(payload, Raw) else dict(payload)
+    metadata = value["metadata"] = dict(value["metadata"])
+    for name in ("labels", "annotations"):
+        found = metadata.get(name)
+        if found is not None and not isinstance(found, dict):
+            defects.append((f"metadata.{name}", f"expected a map of strings, found {found!r}"))
+            metadata[name] = {}
+        elif found:
+            for key, text in found.items():
+                if not (isinstance(key, str) and isinstance(text, str)):
+                    defects.append(
+                        (f"metadata.{name}", f"{key}: expected a string, found {text!r}")
+                    )
+            metadata[name] = {
+                k: v for k, v in found.items() if isinstance(k, str) and isinstance(v, str)
+            }
+    return msgspec.convert(value, object_type)
+
+
+class _Named(Struct):
+    name: Any = None
+    namespace: Any = None
+
+
+class _Peek(Struct):
+    metadata: _Named | None = None
+
+
+def _refusal(
+    location: Location,
+    kind: str,
+    payload: Raw | dict[str, Any],
+    error: msgspec.ValidationError,
+) -> str:
+    try:
+        peek = (
+            msgspec.json.decode(payload, type=_Peek)
+            if isinstance(payload, Raw)
+            else msgspec.convert(payload, _Peek)
+        )
+        named = peek.metadata or _Named()
+        prefix = f"{named.namespace}/" if named.namespace else ""
+        name = f"{kind} {prefix}{named.name}" if named.name else kind
+    except msgspec.ValidationError:
+        name = kind
+    text = str(error).replace("`", "")
+    message, _, path = text.partition(" - at ")
+    path = path.removeprefix("$.") or "the object"
+    advice = "; quote it" if "Expected str" in message and "null" not in message else ""
+    return f"{location}: {name}: {path}: {message[0].lower() + message[1:]}{advice}"

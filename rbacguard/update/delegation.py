@@ -1,0 +1,93 @@
+"""Who can hand the permission on: the grants made this way outlive the temporary role.
+
+A RoleBinding may be made by whoever may create RoleBindings and either holds every rule of the role
+or may `bind` it (kubernetes pkg/registry/rbac/rolebinding/policybased/storage.go).
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from rbacguard.kubevirt.names import MIGRATE
+from rbacguard.kubevirt.releases import migrate_rules
+from rbacguard.rbac import Attributes, Grant, Subject
+from rbacguard.snapshot import Snapshot
+
+RBAC_GROUPS = ("rbac.authorization.k8s.io", "authorization.openshift.io")
+
+
+class Delegation(Struct, frozen=True):
+    """Somebody who can hand migration on.
+
+    Attributes:
+        subject: who.
+        namespace: where; '' is everywhere.
+        how: `holds` (every rule of kubevirt.io:migrate), or `bind` (may bind it regardless).
+        grants: the grants that let him create bindings there.
+    """
+
+    subject: Subject
+    namespace: str
+    how: str
+    grants: tuple[Grant, ...]
+
+
+def _scopes(snapshot: Snapshot, attributes: Attributes) -> dict[Subject, dict[str, Grant]]:
+    found: dict[Subject, dict[str, Grant]] = {}
+    for grant in snapshot.authorizer.grants_everywhere(attributes):
+        found.setdefault(grant.subject, {}).setdefault(grant.namespace, grant)
+    return found
+
+
+def _holds(scopes: dict[Subject, dict[str, Grant]], subject: Subject, namespace: str) -> bool:
+    held = scopes.get(subject, {})
+    return "" in held or namespace in held
+
+
+def delegations(snapshot: Snapshot) -> tuple[Delegation, ...]:
+    """Return who can hand migration on, by holding it or by the verb `bind`."""
+    needed = [
+        _scopes(
+            snapshot,
+            Attributes(
+                verb=verb,
+                api_group=rule.api_groups[0],
+                resource=rule.resources[0].partition("/")[0],
+                subresource=rule.resources[0].partition("/")[2],
+            ),
+        )
+        for rule in migrate_rules()
+        for verb in rule.verbs
+    ]
+    bind = _scopes(
+        snapshot,
+        Attributes(verb="bind", api_group=RBAC_GROUPS[0], resource="clusterroles", name=MIGRATE),
+    )
+    found: dict[tuple[Subject, str], Delegation] = {}
+    for group in RBAC_GROUPS:
+        create = _scopes(
+            snapshot, Attributes(verb="create", api_group=group, resource="rolebindings")
+        )
+        for subject, scopes in create.items():
+            candidates = set(scopes)
+            if "" in scopes:
+                candidates |= set(bind.get(subject, ())) | set.intersection(
+                    *(set(held.get(subject, ())) | {""} for held in needed)
+                )
+            for namespace in sorted(candidates):
+                grant = scopes.get(namespace) or scopes[""]
+                if all(_holds(held, subject, namespace) for held in needed):
+                    how = "holds"
+                elif _holds(bind, subject, namespace):
+                    how = "bind"
+                else:
+                    continue
+                found.setdefault(
+                    (subject, namespace), Delegation(subject, namespace, how, (grant,))
+                )
+    everywhere = {subject for subject, namespace in found if namespace == ""}
+    return tuple(
+        delegation
+        for (subject, namespace), delegation in sorted(found.items(), key=lambda item: item[0])
+        if namespace == "" or subject not in everywhere
+    )

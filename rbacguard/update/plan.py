@@ -1,0 +1,358 @@
+"""The plan: what the update changes, and what each way of dealing with it would lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from rbacguard.errors import VersionError
+from rbacguard.kubevirt.installed import Installed, installed
+from rbacguard.kubevirt.names import ADMIN, AGGREGATE_TO, EDIT, MIGRATE
+from rbacguard.kubevirt.permissions import is_platform, live_migration, permissions
+from rbacguard.kubevirt.releases import HARDENED, Release
+from rbacguard.rbac import ClusterRole, Subject
+from rbacguard.rbac.objects import AnyBinding
+from rbacguard.snapshot import Snapshot
+from rbacguard.sources import ObjectKey
+from rbacguard.update.access import (
+    AccessChange,
+    Change,
+    differences,
+    holdings,
+    summary,
+)
+from rbacguard.update.bindings import Need, bindings_for, bound_to_migrate, smallest
+from rbacguard.update.delegation import delegations
+from rbacguard.update.simulate import apply_update, foreign_migrate
+from rbacguard.update.temporary import temporary_role, temporary_roles
+
+
+class Strategy(StrEnum):
+    """A way of dealing with the update."""
+
+    NOTHING = "nothing"
+    TEMPORARY_ROLE = "temporary-role"
+    TEMPORARY_TIERS = "temporary-role-tiers"
+    PREBIND = "prebind"
+    RESTORE_DEFAULT = "restore-default"
+
+
+class Outcome(Struct, frozen=True):
+    """What a strategy leads to, found by simulating it.
+
+    Attributes:
+        strategy: which one.
+        title: in words.
+        recommended: whether this is the way to go here.
+        changes: every row, compared with today.
+        reached: who keeps migration because of the strategy, by subject and scopes.
+        missed: who loses some of it all the same.
+        more: who gets more than today.
+        can_hand_on: who can hand the permission on meanwhile, beyond those who always can.
+        gap: how long people are without it.
+        undo: how it is undone.
+        caution: what speaks against it, if anything.
+    """
+
+    strategy: Strategy
+    title: str
+    recommended: bool
+    changes: tuple[AccessChange, ...]
+    reached: dict[Subject, tuple[str, ...]]
+    missed: dict[Subject, tuple[str, ...]]
+    more: dict[Subject, tuple[str, ...]]
+    can_hand_on: dict[Subject, tuple[str, ...]]
+    gap: str
+    undo: str
+    caution: str
+
+
+class Plan(Struct, frozen=True):
+    """The plan for one update.
+
+    Attributes:
+        now: what is installed.
+        target: the release to update to.
+        changes: what happens to each permission if nothing is done.
+        related: the same for cancelling evacuations, which 4.21 gives to administrators and editors.
+        outcomes: the strategies side by side.
+        needs: the smallest set of grants that keeps access for those who lose it; the platform's
+            own accounts are left out.
+        platform: the platform's accounts that lose access and for which nothing is proposed.
+        warnings: what an administrator has to know first.
+        gaps: what was not read; with any, losses and 'nobody else' are not certain.
+    """
+
+    now: Installed
+    target: Release
+    changes: tuple[AccessChange, ...]
+    related: tuple[AccessChange, ...]
+    outcomes: tuple[Outcome, ...]
+    needs: tuple[Need, ...]
+    platform: dict[Subject, tuple[str, ...]]
+    warnings: tuple[str, ...]
+    gaps: tuple[str, ...]
+
+    @property
+    def takes_access(self) -> bool:
+        """Whether anybody loses anything but reading, the platform's own accounts included."""
+        return bool(summary(self.changes, Change.LOST))
+
+
+def resolve_now(snapshot: Snapshot, source: Release | None) -> Installed:
+    """Return what is installed, with `source` (from the user) where the snapshot does not tell.
+
+    Raises:
+        VersionError: the user's version contradicts the roles in the snapshot.
+    """
+    now = installed(snapshot)
+    if source is None:
+        return now
+    if now.hardened is not None and now.hardened != (source >= HARDENED):
+        found = "4.19 or later" if now.hardened else "4.18 or older"
+        raise VersionError(
+            f"--from {source.cnv_version}: the roles in the input are those of {found}"
+        )
+    return replace(now, release=source)
+
+
+def check_target(now: Installed, target: Release) -> None:
+    """Refuse a downgrade.
+
+    Raises:
+        VersionError: the target is older than what is installed.
+    """
+    known = now.release
+    if known is None and now.hardened:
+        known = HARDENED
+    if known is not None and target < known:
+        raise VersionError(
+            f"--to {target.cnv_version}: {now.label} is installed; "
+            "a downgrade is not supported, give that version or a later one"
+        )
+
+
+def make_plan(snapshot: Snapshot, target: Release, source: Release | None = None) -> Plan:
+    """Simulate the update under every strategy.
+
+    Raises:
+        VersionError: a downgrade, or a version that contradicts the input.
+    """
+    now = resolve_now(snapshot, source)
+    check_target(now, target)
+    actions = live_migration().actions
+    before = holdings(snapshot, actions)
+    after = apply_update(snapshot, now, target)
+    changes = differences(before, holdings(after, actions))
+    related_actions = permissions()["evacuation-cancel"].actions
+    related = differences(holdings(snapshot, related_actions), holdings(after, related_actions))
+    needs = needs_of(changes)
+    platform = {
+        subject: scopes
+        for subject, scopes in summary(changes, Change.LOST).items()
+        if is_platform(subject)
+    }
+    return Plan(
+        now=now,
+        target=target,
+        changes=changes,
+        related=tuple(row for row in related if row.change is not Change.KEPT),
+        outcomes=_outcomes(snapshot, now, target, changes, needs, after),
+        needs=needs,
+        platform=platform,
+        warnings=_warnings(snapshot, now, target),
+        gaps=_gaps(snapshot, now),
+    )
+
+
+def needs_of(changes: Iterable[AccessChange]) -> tuple[Need, ...]:
+    """Return the smallest set of grants that gives back what these changes take."""
+    return smallest(
+        Need(scope, subject)
+        for subject, scopes in summary(changes, Change.LOST).items()
+        if not is_platform(subject)
+        for scope in scopes
+    )
+
+
+def _gaps(snapshot: Snapshot, now: Installed) -> tuple[str, ...]:
+    gaps = snapshot.coverage.gaps()
+    missing = [n for n in ("admin", "edit", ADMIN, EDIT) if n not in snapshot.cluster_roles]
+    if missing:
+        gaps = (*gaps, f"ClusterRole: {', '.join(missing)} not in the input")
+    if now.release is None and now.hardened is None:
+        gaps = (*gaps, "the installed version is not known; give it with --from")
+    return gaps
+
+
+def _warnings(snapshot: Snapshot, now: Installed, target: Release) -> tuple[str, ...]:
+    warnings = []
+    if foreign_migrate(snapshot, now):
+        warnings.append(
+            f"ClusterRole {MIGRATE} exists before the update and is not the operator's: its create "
+            "will fail with AlreadyExists and the update will not finish; delete it first"
+        )
+    if now.hardened:
+        warnings.append(
+            "this cluster is at 4.19 or later already: a temporary role would not preserve "
+            "anything, it would grant migration anew"
+        )
+    if now.updating:
+        warnings.append("an update is under way: take a new dump when it is through")
+    if snapshot.aggregation.cycles:
+        groups = "; ".join(", ".join(group) for group in snapshot.aggregation.cycles)
+        warnings.append(f"aggregated roles select each other ({groups}): they never lose a rule")
+    if target >= HARDENED and not now.hardened:
+        waiting = [n for n in bound_to_migrate(snapshot)]
+        if waiting:
+            warnings.append(
+                f"{len(waiting)} subjects are bound to {MIGRATE} in advance; "
+                "the bindings take effect when the operator creates it"
+            )
+    return tuple(warnings)
+
+
+def _outcomes(
+    snapshot: Snapshot,
+    now: Installed,
+    target: Release,
+    changes: tuple[AccessChange, ...],
+    needs: tuple[Need, ...],
+    after: Snapshot,
+) -> tuple[Outcome, ...]:
+    simulation = _Simulation(snapshot, now, target, changes, after)
+    crossing = bool(needs)
+    grants = "" if not now.hardened else "already at 4.19 or later: this grants, it does not preserve"
+    admin_role = temporary_role("admin")
+    return (
+        simulation.outcome(
+            Strategy.NOTHING,
+            "do nothing",
+            after,
+            recommended=not crossing,
+            gap="from the moment the operator writes its roles, for good" if crossing else "none",
+            undo="nothing to undo",
+        ),
+        simulation.outcome(
+            Strategy.TEMPORARY_ROLE,
+            "the temporary role as documented",
+            simulation.updated([admin_role]),
+            gap="none for those reached; for good for those missed",
+            undo="oc delete clusterrole kubevirt.io:upgrademigrate, then verify",
+            caution=grants
+            or "reaches holders of admin only, in every namespace; what they hand on outlives it",
+        ),
+        simulation.outcome(
+            Strategy.TEMPORARY_TIERS,
+            "the temporary role in two tiers",
+            simulation.updated([admin_role, temporary_role("edit")]),
+            gap="none for those reached; for good for those missed",
+            undo="oc delete clusterrole kubevirt.io:upgrademigrate kubevirt.io:upgrademigrate-edit, "
+            "then verify",
+            caution=grants
+            or "misses those bound to kubevirt.io:admin or kubevirt.io:edit directly",
+        ),
+        simulation.outcome(
+            Strategy.PREBIND,
+            "bindings made before the update",
+            simulation.updated(bindings_for(needs, snapshot)),
+            recommended=crossing,
+            gap="none, but for the seconds in which the operator writes its roles",
+            undo="delete a binding to take the permission from those it names",
+            caution="kubevirt.io:migrate holds deletecollection, which editors did not have"
+            if crossing
+            else "",
+        ),
+        simulation.outcome(
+            Strategy.RESTORE_DEFAULT,
+            "the old default restored",
+            simulation.restored(),
+            gap="from the update until the label is set",
+            undo=f"oc label clusterrole {MIGRATE} {AGGREGATE_TO}admin-",
+            caution="every namespace administrator holds migration again, also those to come",
+        ),
+    )
+
+
+def restored_label(role: ClusterRole, tiers: Iterable[str]) -> ClusterRole:
+    """Return kubevirt.io:migrate with the aggregation labels that bring the old default back."""
+    labels = {**role.metadata.labels, **{f"{AGGREGATE_TO}{tier}": "true" for tier in tiers}}
+    return replace(role, metadata=replace(role.metadata, labels=labels))
+
+
+class _Simulation:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        now: Installed,
+        target: Release,
+        changes: tuple[AccessChange, ...],
+        after: Snapshot,
+    ) -> None:
+        self._snapshot, self._now, self._target = snapshot, now, target
+        self._before = holdings(snapshot, live_migration().actions)
+        self._lost = summary(changes, Change.LOST)
+        self._gained = summary(changes, Change.GAINED)
+        self._after = after
+        # Who can hand it on without any role that aggregates it.
+        temporary = [ObjectKey("ClusterRole", "", t.name) for t in temporary_roles(after)]
+        self._always = {
+            (d.subject, d.namespace) for d in delegations(after.replace(delete=temporary))
+        }
+
+    def updated(self, planned: Iterable[ClusterRole | AnyBinding]) -> Snapshot:
+        """Return the cluster after the update, with some objects made before it."""
+        return apply_update(self._snapshot.replace(planned), self._now, self._target)
+
+    def restored(self) -> Snapshot:
+        """Return the cluster after the update, with the old default restored."""
+        role = self._after.cluster_roles.get(MIGRATE)
+        return self._after.replace([restored_label(role, ["admin"])] if role else [])
+
+    def outcome(
+        self,
+        strategy: Strategy,
+        title: str,
+        after: Snapshot,
+        *,
+        gap: str,
+        undo: str,
+        recommended: bool = False,
+        caution: str = "",
+    ) -> Outcome:
+        """Compare a simulated state with today's."""
+        changes = differences(self._before, holdings(after, live_migration().actions))
+        missed = summary(changes, Change.LOST)
+        gained = summary(changes, Change.GAINED)
+        handed_on: dict[Subject, tuple[str, ...]] = {}
+        for delegation in delegations(after):
+            if (delegation.subject, delegation.namespace) not in self._always:
+                scopes = handed_on.get(delegation.subject, ())
+                handed_on[delegation.subject] = (*scopes, delegation.namespace)
+        return Outcome(
+            strategy=strategy,
+            title=title,
+            recommended=recommended,
+            changes=changes,
+            reached=_less(self._lost, missed),
+            missed=missed,
+            more=_less(gained, self._gained),
+            can_hand_on=handed_on,
+            gap=gap,
+            undo=undo,
+            caution=caution,
+        )
+
+
+def _less(
+    left: dict[Subject, tuple[str, ...]], right: dict[Subject, tuple[str, ...]]
+) -> dict[Subject, tuple[str, ...]]:
+    rest = {
+        subject: tuple(s for s in scopes if s not in right.get(subject, ()))
+        for subject, scopes in left.items()
+    }
+    return {subject: scopes for subject, scopes in rest.items() if scopes}
+

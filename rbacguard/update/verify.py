@@ -1,0 +1,393 @@
+"""After the update: is everything as approved, and is nothing left over."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from enum import StrEnum
+
+from msgspec import Struct
+
+from rbacguard.kubevirt.installed import installed
+from rbacguard.kubevirt.names import (
+    ADMIN,
+    EDIT,
+    MIGRATE,
+    UPGRADE_MIGRATE,
+    UPGRADE_MIGRATE_EDIT,
+)
+from rbacguard.kubevirt.permissions import Tier, is_platform, live_migration
+from rbacguard.kubevirt.releases import migrate_rules
+from rbacguard.rbac import Grant, covers
+from rbacguard.snapshot import Snapshot
+from rbacguard.update.access import holdings
+from rbacguard.update.approvals import MigrationAccess
+from rbacguard.update.bindings import Need, bound_to_migrate
+from rbacguard.update.temporary import (
+    AGGREGATED_DEFAULTS,
+    actions_of,
+    reaches,
+    restored_default,
+    temporary_roles,
+)
+
+_DEFAULTS = frozenset({*AGGREGATED_DEFAULTS, ADMIN, EDIT, MIGRATE})
+"""Roles whose holders had migration by default, or have it by decision."""
+
+
+class Result(StrEnum):
+    """What a check found."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class VerifyCheck(Struct, frozen=True):
+    """One thing that was verified.
+
+    Attributes:
+        id: a stable name.
+        title: what must hold.
+        result: passed, failed, or unknown where the input does not tell.
+        details: what was found, one line each.
+        next: what to do about it.
+        grants: the evidence.
+    """
+
+    id: str
+    title: str
+    result: Result
+    details: tuple[str, ...] = ()
+    next: str = ""
+    grants: tuple[Grant, ...] = ()
+
+
+class Verification(Struct, frozen=True):
+    """The verdict: clean only if every check passed; None where something was not known."""
+
+    checks: tuple[VerifyCheck, ...]
+    unaccepted: tuple[Need, ...]
+
+    @property
+    def clean(self) -> bool | None:
+        """True, False, or None."""
+        results = {check.result for check in self.checks}
+        if Result.FAILED in results:
+            return False
+        return None if Result.UNKNOWN in results else True
+
+    @property
+    def next_steps(self) -> tuple[str, ...]:
+        """What to do, in order."""
+        return tuple(
+            dict.fromkeys(c.next for c in self.checks if c.result is not Result.PASSED and c.next)
+        )
+
+
+def verify(
+    snapshot: Snapshot,
+    access: MigrationAccess,
+    *,
+    before: Snapshot | None = None,
+    today: datetime.date,
+) -> Verification:
+    """Verify a cluster against its approvals.
+
+    Args:
+        snapshot: the cluster after the update.
+        access: who is approved, and which holders are accepted.
+        before: the cluster before the temporary role was made: tells who held migration of old by
+            grants of his own.
+        today: the day on which approvals count.
+    """
+    verifier = _Verifier(snapshot, access, before, today)
+    checks = tuple(
+        check()
+        for check in (
+            verifier.input_complete,
+            verifier.updated,
+            verifier.migrate_role,
+            verifier.temporary_role_gone,
+            verifier.default_roles,
+            verifier.default_not_restored,
+            verifier.approved_bound,
+            verifier.only_approved,
+            verifier.nothing_handed_on,
+            verifier.nothing_dangling,
+        )
+    )
+    return Verification(checks, tuple(verifier.unaccepted))
+
+
+class _Verifier:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        access: MigrationAccess,
+        before: Snapshot | None,
+        today: datetime.date,
+    ) -> None:
+        self._snapshot, self._access = snapshot, access
+        self._before, self._today = before, today
+        self._actions = tuple(a for a in live_migration().actions if a.tier is not Tier.READ)
+        # Recorded and computed: the controller may not have run yet, or not have run through.
+        self._views = (snapshot, snapshot.replace(aggregate="recompute"))
+        self._approved = frozenset(access.approved(today))
+        self.unaccepted: list[Need] = []
+        self._gaps = snapshot.coverage.gaps()
+
+    def _check(
+        self,
+        check_id: str,
+        title: str,
+        failures: Iterable[str],
+        *,
+        following: str,
+        needs: Iterable[str] = (),
+        grants: Iterable[Grant] = (),
+    ) -> VerifyCheck:
+        """Fail on what was found; without a finding, pass only if what it needs was read."""
+        details = tuple(failures)
+        evidence = tuple(grants)
+        if details:
+            return VerifyCheck(check_id, title, Result.FAILED, details, following, evidence)
+        gaps = self._snapshot.coverage.gaps(needs) if needs else ()
+        if gaps:
+            return VerifyCheck(check_id, title, Result.UNKNOWN, gaps, "take a complete dump")
+        return VerifyCheck(check_id, title, Result.PASSED)
+
+    def input_complete(self) -> VerifyCheck:
+        title = "the input holds every role and binding of the cluster"
+        gaps = list(self._gaps)
+        if self._before is not None:
+            gaps += [f"before: {gap}" for gap in self._before.coverage.gaps()]
+        if gaps:
+            return VerifyCheck(
+                "input-complete", title, Result.UNKNOWN, tuple(gaps), "take a complete dump"
+            )
+        return VerifyCheck("input-complete", title, Result.PASSED)
+
+    def updated(self) -> VerifyCheck:
+        now = installed(self._snapshot)
+        title = "the update to 4.19 or later is through"
+        following = "wait until the update is through, then take a new dump"
+        if now.updating:
+            return VerifyCheck("updated", title, Result.FAILED, now.evidence, following)
+        if now.hardened is None:
+            return VerifyCheck("updated", title, Result.UNKNOWN, now.evidence, "take a new dump")
+        if not now.hardened:
+            following = "verify after the update; before it, run 'rbacguard plan'"
+            return VerifyCheck("updated", title, Result.FAILED, now.evidence, following)
+        return VerifyCheck("updated", title, Result.PASSED, now.evidence)
+
+    def migrate_role(self) -> VerifyCheck:
+        role = self._snapshot.cluster_roles.get(MIGRATE)
+        failures = []
+        if role is None:
+            if not self._snapshot.coverage.gaps(["ClusterRole"]):
+                failures.append(f"ClusterRole {MIGRATE} does not exist")
+        elif not covers(role.rules, migrate_rules())[0] or not covers(migrate_rules(), role.rules)[0]:
+            failures.append(f"ClusterRole {MIGRATE} does not hold the rules that KubeVirt writes")
+        return self._check(
+            "migrate-role",
+            f"ClusterRole {MIGRATE} is KubeVirt's own",
+            failures,
+            following="look at the KubeVirt operator: it writes this role on every reconcile",
+            needs=["ClusterRole"],
+        )
+
+    def temporary_role_gone(self) -> VerifyCheck:
+        found = temporary_roles(self._snapshot)
+        return self._check(
+            "temporary-role-gone",
+            "no temporary role is left",
+            [
+                f"ClusterRole {role.name} is still there"
+                + (f", aggregated into {', '.join(role.aggregated_to)}" if role.aggregated_to else "")
+                for role in found
+            ],
+            following="remove it from Git, or: oc delete clusterrole "
+            + " ".join(role.name for role in found),
+            needs=["ClusterRole"],
+        )
+
+    def default_roles(self) -> VerifyCheck:
+        failures: dict[str, None] = {}
+        names = {n for n in AGGREGATED_DEFAULTS if n in self._snapshot.cluster_roles}
+        for name in AGGREGATED_DEFAULTS:
+            names.update(reaches(self._snapshot, name))
+        for view in self._views:
+            for name in sorted(names):
+                role = view.cluster_roles[name]
+                actions = actions_of(view.rules[role.key])
+                if actions and role.aggregation_rule is not None:
+                    which = "recorded" if view is self._snapshot else "computed"
+                    failures[
+                        f"ClusterRole {name} ({which} rules): " + ", ".join(a.short for a in actions)
+                    ] = None
+        return self._check(
+            "default-roles",
+            "admin, edit, view and what is made of them do not grant migration",
+            failures,
+            following="if the temporary role is gone, wait for the aggregation controller; "
+            "otherwise find what feeds it with 'rbacguard audit'",
+            needs=["ClusterRole"],
+        )
+
+    def default_not_restored(self) -> VerifyCheck:
+        return self._check(
+            "old-default",
+            f"{MIGRATE} is aggregated into no default role",
+            [f"{MIGRATE} is aggregated into {name}" for name in restored_default(self._snapshot)],
+            following=f"oc label clusterrole {MIGRATE} "
+            "rbac.authorization.k8s.io/aggregate-to-admin- "
+            "rbac.authorization.k8s.io/aggregate-to-edit-",
+            needs=["ClusterRole"],
+        )
+
+    def approved_bound(self) -> VerifyCheck:
+        bound = bound_to_migrate(self._snapshot)
+        exists = MIGRATE in self._snapshot.cluster_roles
+        failures = [
+            f"{need.subject} is approved in {need.namespace or 'the whole cluster'} "
+            + ("but not bound" if exists else f"but {MIGRATE} does not exist")
+            for need in sorted(self._approved)
+            if not exists or (need not in bound and Need("", need.subject) not in bound)
+        ]
+        needs = ["ClusterRole", "ClusterRoleBinding", "RoleBinding"]
+        if failures and self._snapshot.coverage.gaps(needs):
+            return VerifyCheck(
+                "approved-bound",
+                "everybody who is approved is bound",
+                Result.UNKNOWN,
+                (*failures, *self._snapshot.coverage.gaps(needs)),
+                "take a complete dump",
+            )
+        return self._check(
+            "approved-bound",
+            "everybody who is approved is bound",
+            failures,
+            following="apply the bindings that 'rbacguard generate --approvals FILE' writes",
+        )
+
+    def only_approved(self) -> VerifyCheck:
+        """Question every holder who is neither approved nor accepted nor held it of old."""
+        accepted = self._access.accepted_needs()
+        expired = set(self._access.expired(self._today))
+        of_old = self._held_of_old()
+        failures: dict[str, None] = {}
+        evidence: list[Grant] = []
+        for view in self._views:
+            for held, scopes in holdings(view, self._actions).items():
+                for scope, grants in scopes.items():
+                    needs = (Need(scope, held.subject), Need("", held.subject))
+                    if is_platform(held.subject) or any(
+                        need in self._approved or need in accepted for need in needs
+                    ):
+                        continue
+                    if any((need, held.action) in of_old for need in needs):
+                        continue
+                    self._question(needs[0], grants, failures, evidence, expired)
+        self.unaccepted = sorted(set(self.unaccepted))
+        return self._check(
+            "only-approved",
+            "nobody holds migration who is not approved, accepted, or held it of old",
+            failures,
+            following="revoke it ('rbacguard explain SUBJECT' shows how it is granted), "
+            "or take it up in the approvals file",
+            needs=["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"],
+            grants=evidence,
+        )
+
+    def _question(
+        self,
+        need: Need,
+        grants: tuple[Grant, ...],
+        failures: dict[str, None],
+        evidence: list[Grant],
+        expired: set[Need],
+    ) -> None:
+        self.unaccepted.append(need)
+        first = grants[0]
+        note = " (its approval has expired)" if need in expired else ""
+        failures[
+            f"{need.subject} in {need.namespace or 'the whole cluster'}{note}: "
+            f"{first.binding} to {first.role}"
+        ] = None
+        evidence += [grant for grant in grants if grant not in evidence]
+
+    def _held_of_old(self) -> frozenset[tuple[Need, object]]:
+        """Return who held what before by grants that owed nothing to the old default."""
+        if self._before is None:
+            return frozenset()
+        return frozenset(
+            (Need(scope, held.subject), held.action)
+            for held, scopes in holdings(self._before, self._actions).items()
+            for scope, grants in scopes.items()
+            if any(grant.role.name not in _DEFAULTS for grant in grants)
+        )
+
+    def nothing_handed_on(self) -> VerifyCheck:
+        """Find bindings and Roles of the window in which tenants could hand migration on."""
+        bound = bound_to_migrate(self._snapshot)
+        accepted = self._access.accepted_needs()
+        failures = []
+        known = set() if self._before is None else {b.ref for b in self._before.bindings}
+        for need, binding in sorted(bound.items(), key=lambda item: item[0]):
+            if need in accepted or need in self._approved or Need("", need.subject) in self._approved:
+                continue
+            failures.append(
+                f"{binding.ref} binds {need.subject} to {MIGRATE}, made "
+                f"{binding.metadata.creation_timestamp or 'at an unknown time'}"
+            )
+        for role in self._snapshot.roles.values():
+            if not actions_of(role.rules):
+                continue
+            binders = [
+                binding
+                for binding in self._snapshot.bindings
+                if binding.role_ref.key(binding.ref.namespace) == role.key
+            ]
+            old = self._before is not None and self._before.role(role.key) == role
+            for binding in binders:
+                holders = [
+                    subject
+                    for subject in binding.subjects
+                    if not {
+                        Need(role.key.namespace, subject),
+                        Need("", subject),
+                    }
+                    & (accepted | self._approved)
+                ]
+                if holders and not (old and binding.ref in known):
+                    failures.append(
+                        f"{binding.ref} to {role.key}, made "
+                        f"{role.metadata.creation_timestamp or 'at an unknown time'}: "
+                        + ", ".join(map(str, holders))
+                    )
+        return self._check(
+            "handed-on",
+            "no binding or Role of the temporary window hands migration on",
+            failures,
+            following="ask the namespace's owner, then delete the binding, or take it up in the "
+            "approvals file",
+            needs=["Role", "RoleBinding", "ClusterRoleBinding"],
+        )
+
+    def nothing_dangling(self) -> VerifyCheck:
+        names = (UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT)
+        return self._check(
+            "dangling",
+            "no binding waits for the temporary role",
+            [
+                f"{binding.ref} points at {binding.role_ref.name}: whoever makes a role of that "
+                "name arms it"
+                for binding in self._snapshot.bindings
+                if binding.role_ref.name in names
+            ],
+            following="delete the binding",
+            needs=["ClusterRoleBinding", "RoleBinding"],
+        )
+
+
