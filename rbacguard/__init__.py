@@ -1,11 +1,16 @@
 """Audit who may live-migrate virtual machines before and after OpenShift Virtualization 4.19.
 
 >>> from rbacguard import Attributes, Snapshot
->>> Snapshot.load(["dump.yaml"]).authorizer.authorize(Attributes(user="alice", verb="get", ...))
+>>> snapshot = Snapshot.load(["dump.yaml"])
+>>> snapshot.authorizer.authorize(Attributes(user="alice", verb="get", resource="pods"))
 """
 
-from rbacguard.rbac import Attributes, Decision, Grant, PolicyRule, RoleRef, Subject
-from rbacguard.snapshot import Snapshot
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rbacguard.rbac import Attributes, Decision, Grant, PolicyRule, RoleRef, Subject
+    from rbacguard.snapshot import Snapshot
 
 __version__ = "0.1.0"
 
@@ -19,3 +24,11 @@ __all__ = [
     "Subject",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names when they are first used, so that `--help` stays fast."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = "rbacguard.snapshot" if name == "Snapshot" else "rbacguard.rbac"
+    return getattr(import_module(module), name)

@@ -71,9 +71,7 @@ class Snapshot:
         self.aggregate: AggregateMode = aggregate
 
     @classmethod
-    def load(
-        cls, paths: Iterable[str], *, aggregate: AggregateMode = "as-recorded"
-    ) -> Snapshot:
+    def load(cls, paths: Iterable[str], *, aggregate: AggregateMode = "as-recorded") -> Snapshot:
         """Read files, folders, archives, or `-` for standard input.
 
         Raises:

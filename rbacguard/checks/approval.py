@@ -11,7 +11,7 @@ from rbacguard.update.verify import verify
 
 
 class UnapprovedCheck(Check):
-    """Holders that the approvals file neither approves nor accepts; asked only where it is given."""
+    """Holders that the approvals file neither approves nor accepts; asked only with one."""
 
     type: Literal["unapproved"]
 

@@ -155,8 +155,7 @@ def _has_extra(role: AnyRole, rules: tuple[PolicyRule, ...]) -> bool:
     groups = {"kubevirt.io", "subresources.kubevirt.io"}
     resources = {"virtualmachineinstancemigrations", "virtualmachines/migrate"}
     too_much = any(
-        not set(rule.api_groups) <= groups or not set(rule.resources) <= resources
-        for rule in rules
+        not set(rule.api_groups) <= groups or not set(rule.resources) <= resources for rule in rules
     )
     collection = [a for a in live_migration().of(Tier.CANCEL) if a.verb == "deletecollection"]
     is_edit = role.metadata.name == UPGRADE_MIGRATE_EDIT
@@ -192,5 +191,3 @@ def _takes_up_migrate(context: Context, name: str) -> bool:
         selector.match_labels == {"kubevirt.io": ""} and not selector.match_expressions
         for selector in role.aggregation_rule.cluster_role_selectors
     )
-
-

@@ -115,6 +115,26 @@ def _by_content(snapshot: Snapshot, evidence: list[str]) -> list[Release]:
 
 
 def _reported(snapshot: Snapshot, evidence: list[str]) -> tuple[Release | None, bool | None]:
+    release, updating = _kubevirt_reports(snapshot, evidence)
+    for hyperconverged in snapshot.hyperconvergeds:
+        hco = hyperconverged.status
+        if hco is None:
+            continue
+        for version in hco.versions or ():
+            if version.name == "operator":
+                release = release or release_of(version.version)
+                evidence.append(f"HyperConverged reports {version.version}")
+        for condition in hco.conditions or ():
+            if condition.type == "Progressing" and condition.status == "True":
+                # Any other reason is a reconcile, not an update.
+                updating = True if condition.reason == "HCOUpgrading" else updating
+                evidence.append(f"HyperConverged is progressing: {condition.message}")
+    return release, updating
+
+
+def _kubevirt_reports(
+    snapshot: Snapshot, evidence: list[str]
+) -> tuple[Release | None, bool | None]:
     release: Release | None = None
     updating: bool | None = None
     for kubevirt in snapshot.kubevirts:
@@ -131,26 +151,15 @@ def _reported(snapshot: Snapshot, evidence: list[str]) -> tuple[Release | None, 
             evidence.append(
                 f"KubeVirt runs {observed}" + (f", its target is {target}" if updating else "")
             )
-    for hyperconverged in snapshot.hyperconvergeds:
-        hco = hyperconverged.status
-        if hco is None:
-            continue
-        for version in hco.versions or ():
-            if version.name == "operator":
-                release = release or release_of(version.version)
-                evidence.append(f"HyperConverged reports {version.version}")
-        for condition in hco.conditions or ():
-            if condition.type == "Progressing" and condition.status == "True":
-                if condition.reason == "HCOUpgrading":
-                    updating = True
-                evidence.append(f"HyperConverged is progressing: {condition.message}")
     return release, updating
 
 
 def _roles_updating(snapshot: Snapshot, evidence: list[str]) -> bool:
     backups = [r.metadata.name for r in snapshot.cluster_roles.values() if is_ephemeral_backup(r)]
     if backups:
-        evidence.append(f"virt-operator keeps {len(backups)} backup roles, as it does while updating")
+        evidence.append(
+            f"virt-operator keeps {len(backups)} backup roles, as it does while updating"
+        )
     versions = {
         role.metadata.annotations[INSTALL_STRATEGY_VERSION]
         for role in snapshot.cluster_roles.values()
@@ -171,7 +180,9 @@ def aggregation_is_manual(snapshot: Snapshot) -> bool:
             return True
     for kubevirt in snapshot.kubevirts:
         configuration = (kubevirt.spec or {}).get("configuration")
-        if isinstance(configuration, dict):
-            if configuration.get("roleAggregationStrategy") == "Manual":
-                return True
+        if (
+            isinstance(configuration, dict)
+            and configuration.get("roleAggregationStrategy") == "Manual"
+        ):
+            return True
     return False

@@ -112,9 +112,7 @@ def release_of(text: str | None, *, kubevirt_only: bool = False) -> Release | No
     """
     minor = parse_minor(text or "")
     for release in RELEASES:
-        if minor == release.kubevirt or (
-            not kubevirt_only and minor in (release.cnv, release.hco)
-        ):
+        if minor == release.kubevirt or (not kubevirt_only and minor in (release.cnv, release.hco)):
             return release
     return None
 

@@ -68,9 +68,7 @@ def evaluate(policies: Iterable[Policy], context: Context) -> tuple[PolicyResult
     return tuple(_evaluate(policy, context, facts) for policy in policies)
 
 
-def _evaluate(
-    policy: Policy, context: Context, facts: dict[str, tuple[Fact, ...]]
-) -> PolicyResult:
+def _evaluate(policy: Policy, context: Context, facts: dict[str, tuple[Fact, ...]]) -> PolicyResult:
     hardened = context.now.hardened
     if policy.stage is not Stage.ANY or policy.applies_to.since or policy.applies_to.before:
         if hardened is None:
@@ -85,9 +83,7 @@ def _evaluate(
     key = policy.check.model_dump_json()
     if key not in facts:
         facts[key] = tuple(policy.check.run(context))
-    findings = tuple(
-        _finding(policy, fact, context) for fact in facts[key] if policy.matches(fact)
-    )
+    findings = tuple(_finding(policy, fact, context) for fact in facts[key] if policy.matches(fact))
     if findings:
         return PolicyResult(policy, Outcome.FINDINGS, findings)
     gaps = context.snapshot.coverage.gaps(policy.check.NEEDS) if policy.check.NEEDS else ()

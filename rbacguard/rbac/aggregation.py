@@ -21,9 +21,7 @@ from rbacguard.rbac.objects import (
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 
 
-def _requirement_matches(
-    requirement: LabelSelectorRequirement, labels: Mapping[str, str]
-) -> bool:
+def _requirement_matches(requirement: LabelSelectorRequirement, labels: Mapping[str, str]) -> bool:
     value = labels.get(requirement.key)
     match requirement.operator:
         case "In":
@@ -50,7 +48,9 @@ def selector_error(selector: LabelSelector) -> str | None:
             return f"operator {requirement.operator!r}, expected one of {', '.join(OPERATORS)}"
         if (requirement.operator in ("In", "NotIn")) != bool(requirement.values):
             wanted = "at least one value" if requirement.operator in ("In", "NotIn") else "none"
-            return f"operator {requirement.operator} with {len(requirement.values)} values: {wanted}"
+            return (
+                f"operator {requirement.operator} with {len(requirement.values)} values: {wanted}"
+            )
     return None
 
 

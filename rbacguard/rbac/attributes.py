@@ -16,8 +16,8 @@ class Attributes(Struct, frozen=True, kw_only=True):
     non-resource URL, and the resource fields must stay empty.
 
     Raises:
-        ValueError: both a path and a resource were given, or a resource such as `pods/eviction`
-            whose subresource belongs into `subresource`.
+        TypeError: `groups` is one string.
+        ValueError: both a path and a resource were given.
     """
 
     verb: str
@@ -34,7 +34,7 @@ class Attributes(Struct, frozen=True, kw_only=True):
         """Check that the request can exist."""
         groups: Iterable[str] = self.groups
         if isinstance(groups, str):
-            raise ValueError("groups: expected a sequence of names, found one string")
+            raise TypeError("groups: expected a sequence of names, found one string")
         force_setattr(self, "groups", tuple(groups))
         if self.path and (self.resource or self.subresource or self.api_group or self.namespace):
             raise ValueError("a request is for a path or for a resource, not for both")

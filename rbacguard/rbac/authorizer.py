@@ -104,6 +104,13 @@ def effective_subject(subject: Subject, binding_namespace: str) -> Subject:
     return Subject(subject.kind, subject.name) if subject.namespace else subject
 
 
+def _can_apply(subject: Subject) -> bool:
+    """Whether any user can be this subject: not of another kind, nor an account of nowhere."""
+    return subject.kind in ("User", "Group") or (
+        subject.kind == "ServiceAccount" and bool(subject.namespace)
+    )
+
+
 PathFinder = Callable[[RoleKey, PolicyRule], tuple[RoleKey, ...]]
 
 
@@ -158,9 +165,7 @@ class Authorizer:
                 for role, bindings in self._by_namespace.get(scope, {}).items()
                 if role not in self._rules
                 and any(
-                    subject_applies(
-                        effective_subject(s, scope), attributes.user, attributes.groups
-                    )
+                    subject_applies(effective_subject(s, scope), attributes.user, attributes.groups)
                     for binding in bindings
                     for s in binding.subjects
                 )
@@ -215,6 +220,6 @@ class Authorizer:
         for binding in bindings:
             for subject in binding.subjects:
                 effective = effective_subject(subject, scope)
-                if effective.kind == "ServiceAccount" and not effective.namespace:
-                    continue  # never applies: no user name can be made of it
+                if not _can_apply(effective):
+                    continue
                 yield Grant(effective, scope, binding.ref, path, rule)

@@ -54,8 +54,7 @@ class Subject(Struct, frozen=True, order=True):
 
     def __post_init__(self) -> None:
         """Turn a null namespace into an empty one."""
-        if self.namespace is None:
-            force_setattr(self, "namespace", "")
+        _fill_nulls(self, {"namespace": ""})
 
     def __str__(self) -> str:
         """Return `User alice`, or `ServiceAccount web/deployer`."""
@@ -186,8 +185,7 @@ class RoleRef(Struct, frozen=True, rename="camel"):
 
     def __post_init__(self) -> None:
         """Turn a null group into the only one there is."""
-        if self.api_group is None:
-            force_setattr(self, "api_group", RBAC_GROUP)
+        _fill_nulls(self, {"api_group": RBAC_GROUP})
 
     def key(self, binding_namespace: str) -> RoleKey:
         """Return which role this is, seen from a binding in `binding_namespace` ('' = cluster)."""

@@ -16,7 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import Protocol
 
 import zstandard
 
@@ -31,6 +31,10 @@ _SUFFIXES = (".yaml", ".yml", ".json", ".jsonl", ".ndjson")
 _PACKED = (".gz", ".zst")
 _SKIPPED_FOLDERS = frozenset({".git", "node_modules"})
 _CHUNK = 1 << 20
+
+
+class _Reader(Protocol):
+    def read(self, size: int, /) -> bytes: ...
 
 
 class NamedBytes:
@@ -87,14 +91,16 @@ def _expand(name: str, data: bytes, *, loose: bool) -> Iterator[NamedBytes]:
     """Unpack by content, not by name."""
     try:
         if data[:2] == b"\x1f\x8b":
-            data = _bounded(gzip.GzipFile(fileobj=io.BytesIO(data)), name)
+            with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+                data = _bounded(packed, name)
         elif data[:4] == b"\x28\xb5\x2f\xfd":
             reader = zstandard.ZstdDecompressor(max_window_size=2**31).stream_reader(
                 data, read_across_frames=True
             )
             data = _bounded(reader, name)
         elif data[:6] == b"\xfd7zXZ\x00":
-            data = _bounded(lzma.LZMAFile(io.BytesIO(data)), name)
+            with lzma.LZMAFile(io.BytesIO(data)) as xz:
+                data = _bounded(xz, name)
         if data[:4] == b"PK\x03\x04":
             yield from _zip(name, data)
         elif data[257:262] == b"ustar":
@@ -115,7 +121,7 @@ def _expand(name: str, data: bytes, *, loose: bool) -> Iterator[NamedBytes]:
         raise InputError(f"{name}: cannot be unpacked: {error}") from None
 
 
-def _bounded(reader: IO[bytes] | zstandard.ZstdDecompressionReader, name: str) -> bytes:
+def _bounded(reader: _Reader, name: str) -> bytes:
     parts, size = [], 0
     while chunk := reader.read(_CHUNK):
         size += len(chunk)

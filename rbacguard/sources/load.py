@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -33,7 +33,7 @@ class _Envelope(Struct, rename="camel"):
     api_version: str | None = None
     kind: str | None = None
     metadata: Raw | UnsetType = UNSET
-    items: list[Raw] | None | UnsetType = UNSET
+    items: list[Raw] | UnsetType | None = UNSET
 
 
 class _Item(Struct, rename="camel"):
@@ -187,30 +187,40 @@ def _take_json(
 
 def _read_yaml(name: str, data: bytes, reading: Reading) -> None:
     try:
-        if yaml.is_machine_written(data):
-            try:
-                document = yaml.machine_written(data)
-            except (ValueError, TypeError):
-                if len(data) > _MAX_YAML_RETRY:
-                    raise
-            else:
-                _take(document.value, Location(name, 1, 1), document.item_lines, reading)
-                return
-        for number, document in enumerate(yaml.documents(data), 1):
-            place = Location(name, number, document.line)
-            for key, line in document.duplicates:
-                if _is_kubernetes(document.value):
-                    reading.problems.append(
-                        f"{Location(name, number, line)}: key {key!r} is given twice; "
-                        "kubectl takes the last one without a word"
-                    )
-            _take(document.value, place, document.item_lines, reading)
+        if not _read_machine_written(name, data, reading):
+            for number, document in enumerate(yaml.documents(data), 1):
+                _note_duplicates(name, number, document, reading)
+                place = Location(name, number, document.line)
+                _take(document.value, place, document.item_lines, reading)
     except pyyaml.MarkedYAMLError as error:
         raise InputError(_yaml_refusal(name, data, error)) from None
     except pyyaml.reader.ReaderError as error:
         raise InputError(f"{name}: {_reader_reason(error)}") from None
     except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{name}: not well-formed YAML: {error}") from None
+
+
+def _read_machine_written(name: str, data: bytes, reading: Reading) -> bool:
+    """Read what the fast reader can; where it fails, the exact one finds the place."""
+    if not yaml.is_machine_written(data):
+        return False
+    try:
+        document = yaml.machine_written(data)
+    except (ValueError, TypeError):
+        if len(data) > _MAX_YAML_RETRY:
+            raise
+        return False
+    _take(document.value, Location(name, 1, 1), document.item_lines, reading)
+    return True
+
+
+def _note_duplicates(name: str, number: int, document: yaml.Document, reading: Reading) -> None:
+    if _is_kubernetes(document.value):
+        reading.problems += [
+            f"{Location(name, number, line)}: key {key!r} is given twice; "
+            "kubectl takes the last one without a word"
+            for key, line in document.duplicates
+        ]
 
 
 def _reader_reason(error: pyyaml.reader.ReaderError) -> str:
@@ -225,7 +235,7 @@ def _yaml_refusal(name: str, data: bytes, error: pyyaml.MarkedYAMLError) -> str:
     if re.search(rb"\{\{.*?\}\}", data):
         return f"{Location(name, 0, line)}: a template, not YAML; render it first"
     problem = error.problem or "not well-formed"
-    if mark and "\t" in problem + str(error.context or "") or "cannot start any token" in problem:
+    if (mark and "\t" in problem + str(error.context or "")) or "cannot start any token" in problem:
         bad = data.splitlines()[line - 1] if 0 < line <= data.count(b"\n") + 1 else b""
         if b"\t" in bad:
             problem = "a tab where YAML expects spaces"
@@ -326,5 +336,3 @@ def _nothing_found(paths: list[str], reading: Reading) -> str:
         f"{where}: no ClusterRole, Role or binding among {counted} objects; "
         f"make a dump with: {COLLECT_COMMAND}"
     )
-
-

@@ -105,11 +105,10 @@ class Coverage(Struct, frozen=True):
 
     def gaps(self, kinds: Iterable[str] = RBAC_KINDS) -> tuple[str, ...]:
         """Return one sentence for each of these kinds that was not read whole."""
-        return tuple(
-            f"{kind}: {reason}"
-            for kind in kinds
-            for reason in self.kinds[kind].reasons
-        ) + self.problems
+        return (
+            tuple(f"{kind}: {reason}" for kind in kinds for reason in self.kinds[kind].reasons)
+            + self.problems
+        )
 
     def is_complete(self, kinds: Iterable[str] = RBAC_KINDS) -> bool:
         """Whether a negative statement that needs these kinds can be made."""
@@ -219,8 +218,7 @@ class Reading:
         if self.is_inspect:
             unread = sorted(
                 {key.name for key in self.objects if key.kind == "Namespace"}
-                | self.namespace_folders
-                - read
+                | self.namespace_folders - read
             )
             unread = [name for name in unread if name not in read]
             if unread:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -20,7 +20,9 @@ MAX_DEPTH = 200
 """How deep a document may nest; PyYAML's composer would overrun the C stack."""
 
 _BOOLEANS = {
-    **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"), True),
+    **dict.fromkeys(
+        ("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"), True
+    ),
     **dict.fromkeys(
         ("n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"), False
     ),
@@ -37,8 +39,6 @@ class DuplicateKey(yaml.MarkedYAMLError):
 
 class KubectlLoader(yaml.CSafeLoader):
     """PyYAML's C parser with go-yaml v2's scalars; aliases are bounded."""
-
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
     def __init__(self, stream: bytes | str) -> None:
         """Start with an empty list of duplicate keys."""
@@ -68,6 +68,14 @@ def _number(loader: KubectlLoader, node: yaml.ScalarNode) -> int | float:
     return float(text.replace(".", "", 1).lower())
 
 
+# PyYAML's own resolvers are YAML 1.1's; these take their place.
+KubectlLoader.yaml_implicit_resolvers = {}
+
+
+def _text(loader: Any, node: Any) -> str:
+    return str(loader.construct_scalar(node))
+
+
 def _resolver(tag: str, pattern: str, first: str) -> None:
     KubectlLoader.add_implicit_resolver(tag, re.compile(pattern), list(first))
 
@@ -85,14 +93,11 @@ _resolver(
 )
 KubectlLoader.add_constructor(_NUMBER, _number)
 KubectlLoader.add_constructor(
-    "tag:yaml.org,2002:bool",
-    lambda loader, node: _BOOLEANS[loader.construct_scalar(node)],
+    "tag:yaml.org,2002:bool", lambda loader, node: _BOOLEANS[_text(loader, node)]
 )
 # As go-yaml v2 hands them to JSON: these stay text.
 for _tag in ("timestamp", "value", "merge"):
-    KubectlLoader.add_constructor(
-        f"tag:yaml.org,2002:{_tag}", lambda loader, node: loader.construct_scalar(node)
-    )
+    KubectlLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _text)
 
 
 _MAY_BE_DEEP = re.compile(rb"^[ ?:-]{%d}" % MAX_DEPTH, re.MULTILINE)
@@ -109,7 +114,7 @@ def _check_depth(data: bytes) -> None:
             if depth > MAX_DEPTH:
                 raise yaml.MarkedYAMLError(
                     problem=f"nested deeper than {MAX_DEPTH} levels",
-                    problem_mark=event.start_mark,
+                    problem_mark=cast("yaml.Mark", event.start_mark),
                 )
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
@@ -134,13 +139,13 @@ def _check_aliases(root: yaml.Node) -> None:
             if size > MAX_NODES:
                 raise yaml.MarkedYAMLError(
                     problem=f"aliases expand to more than {MAX_NODES} values",
-                    problem_mark=node.start_mark,
+                    problem_mark=cast("yaml.Mark", node.start_mark),
                 )
             sizes[id(node)] = size
             inside.discard(id(node))
         elif id(node) in inside:
             raise yaml.MarkedYAMLError(
-                problem="an alias contains itself", problem_mark=node.start_mark
+                problem="an alias contains itself", problem_mark=cast("yaml.Mark", node.start_mark)
             )
         elif id(node) not in sizes:
             inside.add(id(node))
@@ -174,13 +179,15 @@ def documents(data: bytes) -> Iterator[Document]:
     loader = KubectlLoader(data)
     try:
         while loader.check_node():
-            node = loader.get_node()
+            node = cast("yaml.Node", loader.get_node())
             if has_alias:
                 _check_aliases(node)
             loader.duplicates = []
             value = loader.construct_document(node)
             if value is not None:
-                yield Document(value, node.start_mark.line + 1, _item_lines(node), loader.duplicates)
+                yield Document(
+                    value, node.start_mark.line + 1, _item_lines(node), loader.duplicates
+                )
     finally:
         loader.dispose()
 

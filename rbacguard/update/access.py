@@ -8,7 +8,8 @@ from typing import NamedTuple, TypeAlias
 
 from msgspec import Struct
 
-from rbacguard.kubevirt.permissions import Action, Tier
+from rbacguard.kubevirt.names import ADMIN, EDIT, MIGRATE
+from rbacguard.kubevirt.permissions import Action, Tier, live_migration
 from rbacguard.rbac import Grant, Subject
 from rbacguard.snapshot import Snapshot
 
@@ -103,11 +104,29 @@ def _row(
     new: Mapping[str, tuple[Grant, ...]],
 ) -> AccessChange:
     before, after = effective(old, scope), effective(new, scope)
-    if before and after:
-        change = Change.KEPT
-    else:
-        change = Change.LOST if before else Change.GAINED
+    changed = Change.LOST if before else Change.GAINED
+    change = Change.KEPT if before and after else changed
     return AccessChange(held.subject, scope, held.action, change, before, after)
+
+
+DEFAULT_ROLES = frozenset({"admin", "edit", "view", ADMIN, EDIT, MIGRATE})
+"""Roles whose holders had migration by default, or have it by decision."""
+
+
+def own_holders(snapshot: Snapshot) -> Mapping[tuple[Subject, str], Mapping[Action, Grant]]:
+    """Return who holds migration by grants of his own, by subject and scope.
+
+    Such a grant binds a role that is neither a default one nor kubevirt.io:migrate: cluster
+    administrators, controllers, roles that a customer wrote.
+    """
+    found: dict[tuple[Subject, str], dict[Action, Grant]] = {}
+    actions = [a for a in live_migration().actions if a.tier is not Tier.READ]
+    for held, scopes in holdings(snapshot, actions).items():
+        for scope, grants in scopes.items():
+            for grant in grants:
+                if grant.role.kind == "Role" or grant.role.name not in DEFAULT_ROLES:
+                    found.setdefault((held.subject, scope), {}).setdefault(held.action, grant)
+    return found
 
 
 _TIERS = tuple(Tier)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import yaml as pyyaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -16,8 +16,6 @@ from rbacguard.snapshot import Snapshot
 from rbacguard.sources import State, yaml
 from rbacguard.update.bindings import Need, smallest
 
-API_VERSION = "rbacguard.io/v1alpha1"
-KIND = "MigrationAccess"
 MAX_BYTES = 64 * 1024 * 1024
 
 
@@ -77,8 +75,10 @@ class Approval(_Scoped):
     expires: datetime.date | None = Field(default=None, strict=False)
 
 
-class AcceptedHolder(_Scoped):
-    """Somebody who holds migration by grants of his own, and is known to."""
+class OwnHolder(_Scoped):
+    """Somebody who holds migration by grants of his own: is that known and accepted."""
+
+    accepted: bool
 
 
 class MigrationAccess(_Model):
@@ -87,7 +87,7 @@ class MigrationAccess(_Model):
     api_version: Literal["rbacguard.io/v1alpha1"] = Field(alias="apiVersion")
     kind: Literal["MigrationAccess"]
     approvals: list[Approval] = Field(default_factory=list)
-    accepted: list[AcceptedHolder] = Field(default_factory=list)
+    holders: list[OwnHolder] = Field(default_factory=list)
 
     def approved(self, today: datetime.date) -> tuple[Need, ...]:
         """Return what is approved and has not expired; a day that is over does not count."""
@@ -109,7 +109,9 @@ class MigrationAccess(_Model):
 
     def accepted_needs(self) -> frozenset[Need]:
         """Return who is known to hold migration by grants of his own."""
-        return frozenset(need for holder in self.accepted for need in holder.needs)
+        return frozenset(
+            need for holder in self.holders if holder.accepted for need in holder.needs
+        )
 
 
 def load_approvals(path: str) -> MigrationAccess:
@@ -133,7 +135,7 @@ def load_approvals(path: str) -> MigrationAccess:
     except (pyyaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not UTF-8 YAML: {error}") from None
     if len(found) != 1:
-        raise InputError(f"{path}: expected one {KIND} document, found {len(found)}")
+        raise InputError(f"{path}: expected one MigrationAccess document, found {len(found)}")
     if found[0].duplicates:
         key, line_number = found[0].duplicates[0]
         raise InputError(f"{path}, line {line_number}: key {key!r} is given twice")
@@ -182,7 +184,7 @@ def doubts(access: MigrationAccess, snapshot: Snapshot) -> tuple[str, ...]:
     names = {(s.kind, s.name) for s in known}
     users = {user for members in snapshot.groups.values() for user in members}
     warnings: dict[str, None] = {}
-    for entry in (*access.approvals, *access.accepted):
+    for entry in (*access.approvals, *access.holders):
         for namespace in entry.namespaces:
             if namespace not in snapshot.namespaces:
                 warnings[f"namespace {namespace} is not in the input"] = None
@@ -205,11 +207,9 @@ def doubts(access: MigrationAccess, snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def proposal(
-    needs: Iterable[Need],
-    accepted: Iterable[Need] = (),
-    reasons: Mapping[Need, str] | None = None,
+    needs: Iterable[Need], holders: Iterable[Need], reasons: Mapping[Need, str]
 ) -> MigrationAccess:
-    """Return an approvals file to review: nothing in it is approved."""
+    """Return an approvals file to review: nothing in it is approved or accepted."""
 
     def grouped(items: Iterable[Need]) -> dict[Subject, list[str]]:
         found: dict[Subject, list[str]] = {}
@@ -219,7 +219,7 @@ def proposal(
 
     def entry(subject: Subject, scopes: list[str]) -> dict[str, Any]:
         named = ApprovedSubject(
-            kind=subject.kind,  # type: ignore[arg-type] - bindings hold the three kinds only
+            kind=cast("Literal['User', 'Group', 'ServiceAccount']", subject.kind),
             name=subject.name,
             namespace=subject.namespace,
         )
@@ -227,13 +227,17 @@ def proposal(
             return {"subject": named, "cluster_wide": True}
         return {"subject": named, "namespaces": scopes}
 
-    why = reasons or {}
     return MigrationAccess(
-        api_version=API_VERSION,
-        kind=KIND,
+        api_version="rbacguard.io/v1alpha1",
+        kind="MigrationAccess",
         approvals=[
-            Approval(approved=False, reason=why.get(Need(scopes[0], s), ""), **entry(s, scopes))
+            Approval(approved=False, reason=reasons.get(Need(scopes[0], s), ""), **entry(s, scopes))
             for s, scopes in grouped(needs).items()
         ],
-        accepted=[AcceptedHolder(**entry(s, scopes)) for s, scopes in grouped(accepted).items()],
+        holders=[
+            OwnHolder(
+                accepted=False, reason=reasons.get(Need(scopes[0], s), ""), **entry(s, scopes)
+            )
+            for s, scopes in grouped(holders).items()
+        ],
     )

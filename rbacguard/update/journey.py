@@ -75,19 +75,25 @@ def _step(
         return Step.UPDATING, "updating", "wait until the update is through, then take a new dump"
     if now.hardened is None:
         return Step.UNKNOWN, "unknown: KubeVirt's roles are not in the input", "take a new dump"
-    if not now.hardened:
-        if temporary:
-            return (
-                Step.TEMPORARY_ROLE,
-                "before the update, temporary role in place",
-                "check with 'rbacguard plan' whom the temporary role misses, then update",
-            )
-        ready = f", {bound} subjects bound in advance" if bound else ""
+    if now.hardened:
+        return _step_after(temporary, bound, restored)
+    if temporary:
         return (
-            Step.BEFORE,
-            f"before the update{ready}",
-            "run 'rbacguard plan' and 'rbacguard generate' to prepare it",
+            Step.TEMPORARY_ROLE,
+            "before the update, temporary role in place",
+            "check with 'rbacguard plan' whom the temporary role misses, then update",
         )
+    ready = f", {bound} subjects bound in advance" if bound else ""
+    return (
+        Step.BEFORE,
+        f"before the update{ready}",
+        "run 'rbacguard plan' and 'rbacguard generate' to prepare it",
+    )
+
+
+def _step_after(
+    temporary: tuple[str, ...], bound: int, restored: tuple[str, ...]
+) -> tuple[Step, str, str]:
     if restored:
         return (
             Step.REVERTED,

@@ -77,7 +77,7 @@ class Plan(Struct, frozen=True):
         now: what is installed.
         target: the release to update to.
         changes: what happens to each permission if nothing is done.
-        related: the same for cancelling evacuations, which 4.21 gives to administrators and editors.
+        related: the same for cancelling evacuations, which 4.21 gives to administrators.
         outcomes: the strategies side by side.
         needs: the smallest set of grants that keeps access for those who lose it; the platform's
             own accounts are left out.
@@ -206,7 +206,7 @@ def _warnings(snapshot: Snapshot, now: Installed, target: Release) -> tuple[str,
         groups = "; ".join(", ".join(group) for group in snapshot.aggregation.cycles)
         warnings.append(f"aggregated roles select each other ({groups}): they never lose a rule")
     if target >= HARDENED and not now.hardened:
-        waiting = [n for n in bound_to_migrate(snapshot)]
+        waiting = bound_to_migrate(snapshot)
         if waiting:
             warnings.append(
                 f"{len(waiting)} subjects are bound to {MIGRATE} in advance; "
@@ -225,7 +225,7 @@ def _outcomes(
 ) -> tuple[Outcome, ...]:
     simulation = _Simulation(snapshot, now, target, changes, after)
     crossing = bool(needs)
-    grants = "" if not now.hardened else "already at 4.19 or later: this grants, it does not preserve"
+    grants = "already at 4.19 or later: grants, does not preserve" if now.hardened else ""
     admin_role = temporary_role("admin")
     return (
         simulation.outcome(
@@ -355,4 +355,3 @@ def _less(
         for subject, scopes in left.items()
     }
     return {subject: scopes for subject, scopes in rest.items() if scopes}
-

@@ -1,7 +1,7 @@
 """What the update makes of a cluster's roles.
 
-virt-operator replaces the rules of its ClusterRoles, merges their labels, writes kubevirt.io:migrate
-last with a plain create, and leaves roles that it does not know alone (kubevirt
+virt-operator replaces the rules of its ClusterRoles, merges their labels, writes
+kubevirt.io:migrate last with a plain create, and leaves roles that it does not know alone (kubevirt
 pkg/virt-operator/resource/apply/rbac.go). The aggregation controller then follows.
 """
 

@@ -9,18 +9,12 @@ from enum import StrEnum
 from msgspec import Struct
 
 from rbacguard.kubevirt.installed import installed
-from rbacguard.kubevirt.names import (
-    ADMIN,
-    EDIT,
-    MIGRATE,
-    UPGRADE_MIGRATE,
-    UPGRADE_MIGRATE_EDIT,
-)
-from rbacguard.kubevirt.permissions import Tier, is_platform, live_migration
+from rbacguard.kubevirt.names import MIGRATE, UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT
+from rbacguard.kubevirt.permissions import Action, Tier, is_platform, live_migration
 from rbacguard.kubevirt.releases import migrate_rules
 from rbacguard.rbac import Grant, covers
 from rbacguard.snapshot import Snapshot
-from rbacguard.update.access import holdings
+from rbacguard.update.access import holdings, own_holders
 from rbacguard.update.approvals import MigrationAccess
 from rbacguard.update.bindings import Need, bound_to_migrate
 from rbacguard.update.temporary import (
@@ -30,9 +24,6 @@ from rbacguard.update.temporary import (
     restored_default,
     temporary_roles,
 )
-
-_DEFAULTS = frozenset({*AGGREGATED_DEFAULTS, ADMIN, EDIT, MIGRATE})
-"""Roles whose holders had migration by default, or have it by decision."""
 
 
 class Result(StrEnum):
@@ -108,10 +99,11 @@ def verify(
             verifier.input_complete,
             verifier.updated,
             verifier.migrate_role,
+            # Binding comes before taking away, so that the next steps can be followed in order.
+            verifier.approved_bound,
             verifier.temporary_role_gone,
             verifier.default_roles,
             verifier.default_not_restored,
-            verifier.approved_bound,
             verifier.only_approved,
             verifier.nothing_handed_on,
             verifier.nothing_dangling,
@@ -187,7 +179,9 @@ class _Verifier:
         if role is None:
             if not self._snapshot.coverage.gaps(["ClusterRole"]):
                 failures.append(f"ClusterRole {MIGRATE} does not exist")
-        elif not covers(role.rules, migrate_rules())[0] or not covers(migrate_rules(), role.rules)[0]:
+        elif (
+            not covers(role.rules, migrate_rules())[0] or not covers(migrate_rules(), role.rules)[0]
+        ):
             failures.append(f"ClusterRole {MIGRATE} does not hold the rules that KubeVirt writes")
         return self._check(
             "migrate-role",
@@ -204,7 +198,11 @@ class _Verifier:
             "no temporary role is left",
             [
                 f"ClusterRole {role.name} is still there"
-                + (f", aggregated into {', '.join(role.aggregated_to)}" if role.aggregated_to else "")
+                + (
+                    f", aggregated into {', '.join(role.aggregated_to)}"
+                    if role.aggregated_to
+                    else ""
+                )
                 for role in found
             ],
             following="remove it from Git, or: oc delete clusterrole "
@@ -224,7 +222,8 @@ class _Verifier:
                 if actions and role.aggregation_rule is not None:
                     which = "recorded" if view is self._snapshot else "computed"
                     failures[
-                        f"ClusterRole {name} ({which} rules): " + ", ".join(a.short for a in actions)
+                        f"ClusterRole {name} ({which} rules): "
+                        + ", ".join(a.short for a in actions)
                     ] = None
         return self._check(
             "default-roles",
@@ -317,15 +316,14 @@ class _Verifier:
         ] = None
         evidence += [grant for grant in grants if grant not in evidence]
 
-    def _held_of_old(self) -> frozenset[tuple[Need, object]]:
+    def _held_of_old(self) -> frozenset[tuple[Need, Action]]:
         """Return who held what before by grants that owed nothing to the old default."""
         if self._before is None:
             return frozenset()
         return frozenset(
-            (Need(scope, held.subject), held.action)
-            for held, scopes in holdings(self._before, self._actions).items()
-            for scope, grants in scopes.items()
-            if any(grant.role.name not in _DEFAULTS for grant in grants)
+            (Need(scope, subject), action)
+            for (subject, scope), actions in own_holders(self._before).items()
+            for action in actions
         )
 
     def nothing_handed_on(self) -> VerifyCheck:
@@ -335,7 +333,11 @@ class _Verifier:
         failures = []
         known = set() if self._before is None else {b.ref for b in self._before.bindings}
         for need, binding in sorted(bound.items(), key=lambda item: item[0]):
-            if need in accepted or need in self._approved or Need("", need.subject) in self._approved:
+            if (
+                need in accepted
+                or need in self._approved
+                or Need("", need.subject) in self._approved
+            ):
                 continue
             failures.append(
                 f"{binding.ref} binds {need.subject} to {MIGRATE}, made "
@@ -389,5 +391,3 @@ class _Verifier:
             following="delete the binding",
             needs=["ClusterRoleBinding", "RoleBinding"],
         )
-
-

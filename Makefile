@@ -1,0 +1,37 @@
+# Everything runs in .venv, which is made from pyproject.toml on first use.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint types docs golden clean
+
+demo: .venv/ready
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
+
+test: .venv/ready
+	$(BIN)/python -m pytest -n auto
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: .venv/ready
+	$(BIN)/mypy
+
+# Writes docs/policies.md and docs/cli.md anew; a test fails when they are not up to date.
+docs: .venv/ready
+	$(BIN)/python docs/generate.py
+
+# Writes the expected outputs of the tests anew; look at the difference before committing it.
+golden: .venv/ready
+	$(BIN)/python -m pytest -q --update-golden
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $@

@@ -1,0 +1,38 @@
+"""The command line: parse, one call, print, exit."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from rbacguard.cli.commands import cli
+from rbacguard.cli.exits import INTERRUPTED, WRONG_INPUT
+from rbacguard.errors import RbacguardError
+from rbacguard.visible import visible
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line and exit; every expected error is one line on standard error."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except RbacguardError as error:
+        click.echo(f"rbacguard: error: {visible(str(error))}", err=True)
+        code = WRONG_INPUT
+    except click.UsageError as error:
+        error.show()
+        code = WRONG_INPUT
+    except click.ClickException as error:
+        click.echo(f"rbacguard: error: {visible(error.format_message())}", err=True)
+        code = WRONG_INPUT
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("rbacguard: interrupted", err=True)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output is gone, as in `rbacguard audit | head`: not our error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)

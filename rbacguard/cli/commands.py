@@ -1,0 +1,412 @@
+"""The commands; a body is: open, one call, show, exit code."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rbacguard import __version__
+from rbacguard.cli import exits, options
+
+if TYPE_CHECKING:
+    from rbacguard.snapshot import AggregateMode
+
+CONTEXT = {
+    "help_option_names": ["-h", "--help"],
+    "auto_envvar_prefix": "RBACGUARD",
+    "max_content_width": 100,
+}
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(__version__, "--version", prog_name="rbacguard")
+def cli() -> None:
+    r"""Audit and plan live-migration access for OpenShift Virtualization and KubeVirt.
+
+    Reads dumps of a cluster and never changes one. Make a dump with:
+
+    \b
+    oc get clusterroles,clusterrolebindings,roles,rolebindings,namespaces,groups,\\
+    hyperconvergeds,kubevirts -A -o json > cluster.json
+
+    Start with 'rbacguard audit -f cluster.json' and 'rbacguard plan -f cluster.json --to 4.20'.
+
+    Exit codes: 0 nothing to do, 1 findings or access lost or not clean, 2 wrong usage or bad
+    input, 3 the input does not suffice for an answer.
+    """
+
+
+@cli.command()
+@options.filename
+@options.aggregate
+@options.approvals
+@options.policies
+@options.today
+@click.option(
+    "--to",
+    "target",
+    metavar="VERSION",
+    help="Release whose update is simulated; by default 4.19 where that is ahead.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(exits.SEVERITIES),
+    default="medium",
+    show_default=True,
+    help="Exit 1 on findings of this severity or above.",
+)
+@options.exit_zero
+@options.output
+def audit(
+    filenames: tuple[str, ...],
+    aggregate: AggregateMode,
+    approvals: str | None,
+    policy_folders: tuple[str, ...],
+    today: datetime.datetime | None,
+    target: str | None,
+    fail_on: str,
+    exit_zero: bool,
+    **shown: Any,
+) -> int:
+    """Show who can migrate today and why, and the findings of all policies."""
+    from rbacguard.checks import Context
+    from rbacguard.kubevirt.releases import find_release
+    from rbacguard.output import reports
+    from rbacguard.policy import evaluate, load_policies
+    from rbacguard.update.approvals import load_approvals
+    from rbacguard.update.journey import status as journey
+
+    found_policies = load_policies(policy_folders)
+    snapshot = options.load(filenames, aggregate)
+    context = Context(
+        snapshot,
+        today=options.day(today),
+        target=find_release(target) if target else None,
+        access=load_approvals(approvals) if approvals else None,
+    )
+    report = reports.audit(snapshot, journey(snapshot), evaluate(found_policies, context))
+    options.show(report, **shown)
+    return 0 if exit_zero else exits.of_audit(report, fail_on)
+
+
+@cli.command()
+@options.filename
+@options.target
+@options.source
+@options.aggregate
+@options.exit_zero
+@options.output
+def plan(
+    filenames: tuple[str, ...],
+    target: str,
+    source: str | None,
+    aggregate: AggregateMode,
+    exit_zero: bool,
+    **shown: Any,
+) -> int:
+    """Simulate the update: who keeps, loses and gains what, under each strategy.
+
+    Exits 1 when anybody loses access if nothing is done.
+    """
+    from rbacguard.kubevirt.releases import find_release
+    from rbacguard.output import reports
+    from rbacguard.update.plan import make_plan
+
+    release = find_release(target)
+    snapshot = options.load(filenames, aggregate)
+    found = make_plan(snapshot, release, find_release(source) if source else None)
+    report = reports.plan(found, snapshot)
+    options.show(report, **shown)
+    return 0 if exit_zero else exits.of_plan(report)
+
+
+@cli.command()
+@options.filename
+@options.target
+@options.source
+@click.option("--out", required=True, metavar="DIR", help="Folder to write.")
+@click.option(
+    "--strategy",
+    type=click.Choice(["prebind", "temporary-role"]),
+    default="prebind",
+    show_default=True,
+    help="Bindings made before the update, or a temporary role and bindings after it.",
+)
+@click.option(
+    "--temporary-role",
+    type=click.Choice(["admin", "edit", "none"]),
+    help="Widest tier that keeps migration for a while; edit writes both roles. "
+    "By default admin with --strategy temporary-role, none otherwise.",
+)
+@click.option(
+    "--restore-default",
+    type=click.Choice(["admin", "edit"]),
+    help="Give the old default back after the update: label kubevirt.io:migrate for "
+    "administrators, or for editors too.",
+)
+@click.option(
+    "--expires",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="YYYY-MM-DD",
+    help="Last day of a temporary role, written as an annotation that audit looks at.",
+)
+@options.approvals
+@options.today
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Write beside files of others, and write a temporary role on 4.19 or later, where it "
+    "grants instead of preserving.",
+)
+@options.output
+def generate(
+    filenames: tuple[str, ...],
+    target: str,
+    source: str | None,
+    out: str,
+    strategy: str,
+    temporary_role: str | None,
+    restore_default: str | None,
+    expires: datetime.datetime | None,
+    approvals: str | None,
+    today: datetime.datetime | None,
+    force: bool,
+    **shown: Any,
+) -> int:
+    """Write manifests and a summary for a GitOps review.
+
+    Without --approvals it writes an approvals file to review, with nothing approved.
+    """
+    from pathlib import Path
+
+    from rbacguard.kubevirt.releases import find_release
+    from rbacguard.manifests import GenerateStrategy, Request, make_bundle, write_bundle
+    from rbacguard.output import reports
+    from rbacguard.update.approvals import doubts, load_approvals
+    from rbacguard.update.plan import make_plan
+
+    release = find_release(target)
+    access = load_approvals(approvals) if approvals else None
+    snapshot = options.load(filenames)
+    found = make_plan(snapshot, release, find_release(source) if source else None)
+    request = Request(
+        strategy=GenerateStrategy(strategy),
+        temporary_role=temporary_role or ("admin" if strategy == "temporary-role" else "none"),
+        restore_default={None: (), "admin": ("admin",), "edit": ("admin", "edit")}[restore_default],
+        access=access,
+        expires=expires.date() if expires else None,
+        force=force,
+        today=options.day(today),
+        version=__version__,
+        names=filenames,
+    )
+    bundle = make_bundle(snapshot, found, request)
+    warnings = (*found.warnings, *(doubts(access, snapshot) if access else ()))
+    changed = write_bundle(bundle.files, Path(out), force=force)
+    report = reports.generate(out, bundle, changed=changed, warnings=warnings, gaps=found.gaps)
+    options.show(report, **shown)
+    return exits.of_gaps(report.gaps)
+
+
+@cli.command()
+@options.filename
+@click.option(
+    "--approvals", required=True, metavar="FILE", help="The approvals file (kind: MigrationAccess)."
+)
+@click.option(
+    "--before",
+    multiple=True,
+    metavar="PATH",
+    help="Dump from before the update and the temporary role; tells who held migration of old by "
+    "grants of his own. Repeatable.",
+)
+@options.today
+@options.exit_zero
+@options.output
+def verify(
+    filenames: tuple[str, ...],
+    approvals: str,
+    before: tuple[str, ...],
+    today: datetime.datetime | None,
+    exit_zero: bool,
+    **shown: Any,
+) -> int:
+    """After the update: is everything as approved, and nothing left over."""
+    from rbacguard.output import reports
+    from rbacguard.update import verify as verification
+    from rbacguard.update.approvals import doubts, load_approvals
+
+    access = load_approvals(approvals)
+    snapshot = options.load(filenames)
+    found = verification.verify(
+        snapshot,
+        access,
+        before=options.load(before) if before else None,
+        today=options.day(today),
+    )
+    report = reports.verify(found, snapshot, doubts(access, snapshot))
+    options.show(report, **shown)
+    return 0 if exit_zero else exits.of_verify(report)
+
+
+@cli.command()
+@options.filename
+@options.output
+def status(filenames: tuple[str, ...], **shown: Any) -> int:
+    """Tell which step of the update the cluster is at, and the next one."""
+    from rbacguard.output import reports
+    from rbacguard.update.journey import status as journey
+
+    snapshot = options.load(filenames)
+    report = reports.status(journey(snapshot), snapshot)
+    options.show(report, **shown)
+    return exits.INCOMPLETE if report.step == "unknown" else exits.NOTHING_TO_DO
+
+
+@cli.command("who-can")
+@click.argument("verb")
+@click.argument("resource", metavar="RESOURCE[.GROUP]")
+@click.argument("name", default="")
+@options.subresource
+@options.namespace
+@click.option("-A", "--all-namespaces", is_flag=True, help="In every namespace.")
+@options.filename
+@options.aggregate
+@options.output
+def who_can(
+    verb: str,
+    resource: str,
+    name: str,
+    subresource: str,
+    namespace: str | None,
+    all_namespaces: bool,
+    filenames: tuple[str, ...],
+    aggregate: AggregateMode,
+    **shown: Any,
+) -> int:
+    """List who may do something, with the chain that grants it.
+
+    Without -n or -A it asks about the whole cluster: RoleBindings do not count then. RESOURCE may
+    be a URL path such as /healthz.
+    """
+    from rbacguard.output import reports
+    from rbacguard.rbac import Attributes
+
+    if namespace and all_namespaces:
+        raise click.UsageError("give -n or -A, not both")
+    asked = Attributes(**options.attributes(verb, resource, name, subresource, namespace))
+    snapshot = options.load(filenames, aggregate)
+    report = reports.who_can(snapshot, asked, everywhere=all_namespaces)
+    options.show(report, **shown)
+    return exits.of_gaps(report.gaps)
+
+
+@cli.command("can-i")
+@click.argument("verb")
+@click.argument("resource", metavar="RESOURCE[.GROUP]")
+@click.argument("name", default="")
+@click.option("--as", "user", required=True, metavar="USER", help="User to ask for.")
+@click.option(
+    "--as-group",
+    "groups",
+    multiple=True,
+    metavar="GROUP",
+    help="Group of that user; by default those of the input that list him. Repeatable.",
+)
+@options.subresource
+@options.namespace
+@options.filename
+@options.aggregate
+@options.exit_zero
+@options.output
+def can_i(
+    verb: str,
+    resource: str,
+    name: str,
+    user: str,
+    groups: tuple[str, ...],
+    subresource: str,
+    namespace: str | None,
+    filenames: tuple[str, ...],
+    aggregate: AggregateMode,
+    exit_zero: bool,
+    **shown: Any,
+) -> int:
+    """Tell whether a user may do something; exits 0 for yes, 1 for no, 3 for not known."""
+    from rbacguard.output import reports
+    from rbacguard.rbac import Attributes
+    from rbacguard.update.ask import decide
+
+    fields = options.attributes(verb, resource, name, subresource, namespace)
+    asked = Attributes(**fields, user=user, groups=groups)
+    snapshot = options.load(filenames, aggregate)
+    answer = decide(snapshot, asked)
+    report = reports.can_i(answer.attributes, answer.decision, answer.gaps)
+    options.show(report, **shown)
+    return 0 if exit_zero else exits.of_can_i(report)
+
+
+@cli.command()
+@click.argument("subject")
+@options.filename
+@options.aggregate
+@options.output
+def explain(
+    subject: str, filenames: tuple[str, ...], aggregate: AggregateMode, **shown: Any
+) -> int:
+    """Show what a subject holds that leads to a migration, and what to delete to revoke it.
+
+    SUBJECT is a name, or user/NAME, group/NAME or sa/NAMESPACE/NAME.
+    """
+    from rbacguard.output import reports
+    from rbacguard.update import ask
+
+    snapshot = options.load(filenames, aggregate)
+    report = reports.explain(subject, ask.explain(snapshot, subject))
+    options.show(report, **shown)
+    return exits.of_gaps(report.gaps)
+
+
+@cli.command()
+@click.argument("before", metavar="BEFORE")
+@click.argument("after", metavar="AFTER")
+@options.aggregate
+@options.exit_zero
+@options.output
+def diff(before: str, after: str, aggregate: AggregateMode, exit_zero: bool, **shown: Any) -> int:
+    """Show what access to migration was gained and lost between two dumps; exits 1 on a change."""
+    from rbacguard.output import reports
+    from rbacguard.update.compare import compare
+
+    found = compare(options.load((before,), aggregate), options.load((after,), aggregate))
+    report = reports.diff(found.before, found.after, found.changes, found.gaps)
+    options.show(report, **shown)
+    return 0 if exit_zero else exits.of_diff(report)
+
+
+@cli.command()
+@click.argument("policy_id", metavar="[ID]", required=False)
+@options.policies
+@options.output
+def rules(policy_id: str | None, policy_folders: tuple[str, ...], **shown: Any) -> int:
+    """List the policies, or explain one."""
+    from rbacguard.output import reports
+    from rbacguard.policy import load_policies
+
+    options.show(reports.rules(load_policies(policy_folders), policy_id), **shown)
+    return exits.NOTHING_TO_DO
+
+
+@cli.command()
+@click.argument("report", required=False)
+def schema(report: str | None) -> int:
+    """Print the JSON Schema of a command's report, or list the reports."""
+    from rbacguard.output.formats import schema as of
+    from rbacguard.output.wire import REPORTS
+
+    if report is not None and report not in REPORTS:
+        raise click.UsageError(f"no report {report!r}; there are {', '.join(REPORTS)}")
+    click.echo(of(report) if report else "\n".join(REPORTS), nl=report is None)
+    return exits.NOTHING_TO_DO

@@ -1,0 +1,55 @@
+"""Exit codes, as documented in docs/cli.md."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from rbacguard.output import wire
+
+NOTHING_TO_DO: Final = 0
+FINDINGS: Final = 1
+WRONG_INPUT: Final = 2
+INCOMPLETE: Final = 3
+INTERRUPTED: Final = 130
+
+SEVERITIES: Final = ("info", "low", "medium", "high", "critical")
+
+
+def of_audit(report: wire.AuditReport, fail_on: str) -> int:
+    """Findings at or above the threshold, else whether everything could be looked at."""
+    threshold = SEVERITIES.index(fail_on)
+    if any(SEVERITIES.index(finding.severity) >= threshold for finding in report.findings):
+        return FINDINGS
+    undetermined = any(result.outcome == "undetermined" for result in report.policies)
+    return INCOMPLETE if undetermined or report.coverage.gaps else NOTHING_TO_DO
+
+
+def of_plan(report: wire.PlanReport) -> int:
+    """Somebody loses access; with gaps, whoever is listed is not certain."""
+    if report.gaps:
+        return INCOMPLETE
+    lost = any(row.change == "lost" and row.tier != "read" for row in report.changes)
+    return FINDINGS if lost else NOTHING_TO_DO
+
+
+def of_verify(report: wire.VerifyReport) -> int:
+    """Clean, not clean, or not known."""
+    return {True: NOTHING_TO_DO, False: FINDINGS, None: INCOMPLETE}[report.clean]
+
+
+def of_can_i(report: wire.CanIReport) -> int:
+    """Yes, no (as kubectl auth can-i has it), or not known."""
+    return {True: NOTHING_TO_DO, False: FINDINGS, None: INCOMPLETE}[report.allowed]
+
+
+def of_diff(report: wire.DiffReport) -> int:
+    """No change, a change (as kubectl diff has it), or not known."""
+    if report.gaps:
+        return INCOMPLETE
+    return FINDINGS if report.changes else NOTHING_TO_DO
+
+
+def of_gaps(gaps: list[str]) -> int:
+    """Complete or not."""
+    return INCOMPLETE if gaps else NOTHING_TO_DO

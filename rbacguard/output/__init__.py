@@ -1,0 +1,1 @@
+"""One report model, many renderings; the engine knows none of them."""

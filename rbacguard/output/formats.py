@@ -1,0 +1,48 @@
+"""Which formats there are, and the bytes of each."""
+
+from __future__ import annotations
+
+import json
+
+from rbacguard.output import wire
+from rbacguard.output.table import Options, to_table
+
+FORMATS = ("table", "json", "yaml")
+
+
+def to_text(report: wire.Report, output: str, options: Options) -> str:
+    """Return a report in one of `FORMATS`."""
+    if output == "table":
+        return to_table(report, options)
+    value = _without_empty_namespaces(report.model_dump(mode="json", by_alias=True))
+    if output == "json":
+        return json.dumps(value, indent=2, ensure_ascii=True) + "\n"
+    from rbacguard.manifests.emit import to_yaml
+
+    return to_yaml(value).lstrip("\n") + "\n"
+
+
+def _without_empty_namespaces(value: object) -> object:
+    """Leave `namespace` out of subjects and objects that have none, and null lists out of rules."""
+    if isinstance(value, list):
+        return [_without_empty_namespaces(item) for item in value]
+    if isinstance(value, dict):
+        optional = {"apiGroups", "resources", "resourceNames", "nonResourceURLs"}
+        if set(value) == {"kind", "name", "namespace"}:
+            optional.add("namespace")
+        return {
+            key: _without_empty_namespaces(item)
+            for key, item in value.items()
+            if not (item is None and key in optional)
+        }
+    return value
+
+
+def schema(name: str) -> str:
+    """Return the JSON Schema of a command's report.
+
+    Raises:
+        KeyError: there is no such report.
+    """
+    model = wire.REPORTS[name]
+    return json.dumps(model.model_json_schema(by_alias=True, mode="serialization"), indent=2) + "\n"

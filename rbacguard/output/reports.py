@@ -1,0 +1,370 @@
+"""From what the engine found to the report model."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+
+from rbacguard.errors import InputError
+from rbacguard.kubevirt.installed import Installed
+from rbacguard.kubevirt.permissions import Action, Tier, known_holder, live_migration
+from rbacguard.manifests import Bundle
+from rbacguard.output import wire
+from rbacguard.policy import Finding, Policy, PolicyResult
+from rbacguard.rbac import Attributes, BindingRef, Decision, Grant, PolicyRule, RoleKey, Subject
+from rbacguard.snapshot import Snapshot
+from rbacguard.sources import ObjectKey
+from rbacguard.update.access import AccessChange, Change, Holdings, holdings
+from rbacguard.update.ask import Explanation
+from rbacguard.update.bindings import Need
+from rbacguard.update.journey import Status
+from rbacguard.update.plan import Plan
+from rbacguard.update.verify import Verification
+
+
+def subject(value: Subject) -> wire.SubjectModel:
+    """Return a subject."""
+    return wire.SubjectModel(kind=value.kind, name=value.name, namespace=value.namespace or None)
+
+
+def _object(value: RoleKey | BindingRef | ObjectKey) -> wire.ObjectModel:
+    return wire.ObjectModel(kind=value.kind, name=value.name, namespace=value.namespace or None)
+
+
+def _rule(rule: PolicyRule) -> wire.RuleModel:
+    return wire.RuleModel(
+        verbs=list(rule.verbs),
+        api_groups=list(rule.api_groups) or None,
+        resources=list(rule.resources) or None,
+        resource_names=list(rule.resource_names) or None,
+        non_resource_urls=list(rule.non_resource_urls) or None,
+    )
+
+
+def grant(value: Grant) -> wire.GrantModel:
+    """Return a grant."""
+    return wire.GrantModel(
+        subject=subject(value.subject),
+        namespace=value.namespace or None,
+        binding=_object(value.binding),
+        roles=[_object(role) for role in value.path],
+        rule=_rule(value.rule),
+    )
+
+
+def _grants(values: Iterable[Grant]) -> list[wire.GrantModel]:
+    return [grant(value) for value in dict.fromkeys(values)]
+
+
+def coverage(snapshot: Snapshot) -> wire.CoverageModel:
+    """Return what was read."""
+    found = snapshot.coverage
+    return wire.CoverageModel(
+        complete=found.is_complete(),
+        gaps=list(found.gaps()),
+        kinds=[
+            wire.KindModel(
+                kind=kind, state=each.state.value, count=each.count, reasons=list(each.reasons)
+            )
+            for kind, each in found.kinds.items()
+        ],
+        skipped=dict(found.skipped),
+    )
+
+
+def installed(value: Installed) -> wire.InstalledModel:
+    """Return what is installed."""
+    return wire.InstalledModel(
+        label=value.label,
+        openshift_virtualization=value.release.cnv_version if value.release else None,
+        kubevirt=value.release.kubevirt_version if value.release else None,
+        hardened=value.hardened,
+        updating=value.updating,
+        evidence=list(value.evidence),
+    )
+
+
+def status(value: Status, snapshot: Snapshot) -> wire.StatusReport:
+    """Return the report of `status`."""
+    return wire.StatusReport(
+        step=value.step.value,
+        title=value.title,
+        next=value.next,
+        installed=installed(value.installed),
+        temporary_roles=list(value.temporary_roles),
+        bound=value.bound,
+        restored=list(value.restored),
+        coverage=coverage(snapshot),
+    )
+
+
+def _action(action: Action) -> wire.ActionModel:
+    return wire.ActionModel(
+        verb=action.verb,
+        resource=action.resource,
+        api_group=action.api_group,
+        subresource=action.subresource,
+        tier=action.tier.value,
+    )
+
+
+def holders(found: Holdings) -> list[wire.HolderModel]:
+    """Return holders, folded: one entry for each subject and set of actions."""
+    by_scope: dict[tuple[Subject, str], dict[Action, tuple[Grant, ...]]] = {}
+    for held, scopes in found.items():
+        for scope, grants in scopes.items():
+            by_scope.setdefault((held.subject, scope), {})[held.action] = grants
+    folded: dict[tuple[Subject, tuple[Action, ...], bool], list[str]] = {}
+    evidence: dict[tuple[Subject, tuple[Action, ...], bool], list[Grant]] = {}
+    for (who, scope), actions in sorted(by_scope.items(), key=lambda item: item[0]):
+        key = (who, tuple(actions), scope == "")
+        folded.setdefault(key, []).append(scope)
+        evidence.setdefault(key, []).extend(g for each in actions.values() for g in each)
+    return [
+        wire.HolderModel(
+            subject=subject(who),
+            namespaces=None if everywhere else scopes,
+            actions=[_action(action) for action in actions],
+            known=holder.label if (holder := known_holder(who)) else None,
+            grants=_grants(evidence[(who, actions, everywhere)]),
+        )
+        for (who, actions, everywhere), scopes in folded.items()
+    ]
+
+
+def _finding(value: Finding) -> wire.FindingModel:
+    return wire.FindingModel(
+        policy=value.policy,
+        severity=value.severity.value,
+        message=value.message,
+        group=value.group,
+        namespace=value.scope or None,
+        fingerprint=value.fingerprint,
+        locations=[
+            wire.LocationModel(file=each.file, document=each.document, line=each.line)
+            for each in value.locations
+        ],
+        commands=list(value.commands),
+        grants=_grants(value.grants),
+    )
+
+
+def policy(value: Policy) -> wire.PolicyModel:
+    """Return a policy."""
+    return wire.PolicyModel(
+        id=value.id,
+        title=value.title,
+        severity=value.severity.value,
+        stage=value.stage.value,
+        rationale=value.rationale,
+        remediation=value.remediation,
+        commands=list(value.commands),
+        check=value.check.type,
+        where=value.where,
+    )
+
+
+def audit(snapshot: Snapshot, where: Status, results: Iterable[PolicyResult]) -> wire.AuditReport:
+    """Return the report of `audit`."""
+    results = tuple(results)
+    actions = [a for a in live_migration().actions if a.tier is not Tier.READ]
+    return wire.AuditReport(
+        status=status(where, snapshot),
+        holders=holders(holdings(snapshot, actions)),
+        findings=[_finding(f) for result in results for f in result.findings],
+        policies=[
+            wire.PolicyResultModel(
+                policy=policy(result.policy),
+                outcome=result.outcome.value,
+                reason=result.reason,
+                findings=len(result.findings),
+            )
+            for result in results
+        ],
+        coverage=coverage(snapshot),
+    )
+
+
+def change(row: AccessChange) -> wire.ChangeModel:
+    """Return one row of a plan or a diff."""
+    return wire.ChangeModel(
+        subject=subject(row.subject),
+        namespace=row.namespace or None,
+        verb=row.action.verb,
+        resource=row.action.resource,
+        api_group=row.action.api_group,
+        subresource=row.action.subresource,
+        tier=row.action.tier.value,
+        change=row.change.value,
+        because=_grants(row.because),
+    )
+
+
+def reach(found: Mapping[Subject, tuple[str, ...]]) -> list[wire.ReachModel]:
+    """Return subjects and where."""
+    return [
+        wire.ReachModel(subject=subject(who), namespaces=[scope or None for scope in scopes])
+        for who, scopes in found.items()
+    ]
+
+
+def needs(found: Iterable[Need]) -> list[wire.ReachModel]:
+    """Return needs, one entry for each subject."""
+    by_subject: dict[Subject, tuple[str, ...]] = {}
+    for need in found:
+        by_subject[need.subject] = (*by_subject.get(need.subject, ()), need.namespace)
+    return reach(dict(sorted(by_subject.items())))
+
+
+def plan(value: Plan, snapshot: Snapshot) -> wire.PlanReport:
+    """Return the report of `plan`."""
+    return wire.PlanReport(
+        installed=installed(value.now),
+        target=value.target.cnv_version,
+        target_kubevirt=value.target.kubevirt_version,
+        warnings=list(value.warnings),
+        changes=[change(row) for row in value.changes],
+        related=[change(row) for row in value.related],
+        strategies=[
+            wire.StrategyModel(
+                strategy=outcome.strategy.value,
+                title=outcome.title,
+                recommended=outcome.recommended,
+                reached=reach(outcome.reached),
+                missed=reach(outcome.missed),
+                more=reach(outcome.more),
+                can_hand_on=reach(outcome.can_hand_on),
+                gap=outcome.gap,
+                undo=outcome.undo,
+                caution=outcome.caution,
+            )
+            for outcome in value.outcomes
+        ],
+        actions=needs(value.needs),
+        platform=reach(value.platform),
+        coverage=coverage(snapshot),
+        gaps=list(value.gaps),
+    )
+
+
+def verify(value: Verification, snapshot: Snapshot, warnings: Iterable[str]) -> wire.VerifyReport:
+    """Return the report of `verify`."""
+    return wire.VerifyReport(
+        clean=value.clean,
+        checks=[
+            wire.CheckModel(
+                id=check.id,
+                title=check.title,
+                result=check.result.value,
+                details=list(check.details),
+                next=check.next,
+                grants=_grants(check.grants),
+            )
+            for check in value.checks
+        ],
+        unaccepted=needs(value.unaccepted),
+        next=list(value.next_steps),
+        warnings=list(warnings),
+        coverage=coverage(snapshot),
+    )
+
+
+def request(attributes: Attributes, *, everywhere: bool = False) -> wire.RequestModel:
+    """Return what was asked."""
+    return wire.RequestModel(
+        verb=attributes.verb,
+        resource=attributes.resource,
+        api_group=attributes.api_group,
+        subresource=attributes.subresource,
+        name=attributes.name,
+        namespace="*" if everywhere else attributes.namespace or None,
+        path=attributes.path,
+    )
+
+
+def who_can(snapshot: Snapshot, attributes: Attributes, *, everywhere: bool) -> wire.WhoCanReport:
+    """Return the report of `who-can`."""
+    authorizer = snapshot.authorizer
+    found = (
+        tuple(authorizer.grants_everywhere(attributes))
+        if everywhere
+        else tuple(authorizer.grants(attributes))
+    )
+    first = authorizer.allowed_subjects(attributes)
+    subjects = dict.fromkeys([first[0], *(each.subject for each in found)])
+    return wire.WhoCanReport(
+        request=request(attributes, everywhere=everywhere),
+        subjects=[subject(each) for each in subjects],
+        grants=_grants(found),
+        complete=snapshot.coverage.is_complete(),
+        gaps=list(snapshot.coverage.gaps()),
+    )
+
+
+def can_i(attributes: Attributes, decision: Decision, gaps: Iterable[str]) -> wire.CanIReport:
+    """Return the report of `can-i`; a refusal with gaps is no answer."""
+    found = tuple(gaps)
+    allowed = True if decision.allowed else (None if found else False)
+    return wire.CanIReport(
+        request=request(attributes),
+        user=attributes.user,
+        groups=list(attributes.groups),
+        allowed=allowed,
+        reason=decision.reason,
+        grants=_grants(decision.grants),
+        gaps=[] if decision.allowed else list(found),
+    )
+
+
+def diff(
+    before: Installed, after: Installed, changes: Iterable[AccessChange], gaps: Iterable[str]
+) -> wire.DiffReport:
+    """Return the report of `diff`."""
+    return wire.DiffReport(
+        before=installed(before),
+        after=installed(after),
+        changes=[change(row) for row in changes if row.change is not Change.KEPT],
+        gaps=list(gaps),
+    )
+
+
+def generate(
+    out: str, value: Bundle, *, changed: bool, warnings: Iterable[str], gaps: Iterable[str]
+) -> wire.GenerateReport:
+    """Return the report of `generate`."""
+    return wire.GenerateReport(
+        out=out,
+        changed=changed,
+        files=list(value.files),
+        approved=not value.unapproved,
+        reached=reach(value.reached),
+        warnings=list(warnings),
+        gaps=list(gaps),
+    )
+
+
+def explain(text: str, value: Explanation) -> wire.ExplainReport:
+    """Return the report of `explain`."""
+    return wire.ExplainReport(
+        subject=text,
+        identities=[subject(each) for each in value.identities],
+        members=None if value.members is None else list(value.members),
+        holds=holders(value.holds),
+        complete=not value.gaps,
+        gaps=list(value.gaps),
+    )
+
+
+def rules(policies: Iterable[Policy], policy_id: str | None) -> wire.RulesReport:
+    """Return the report of `rules`.
+
+    Raises:
+        InputError: there is no policy of that id; the message names those that are close.
+    """
+    known = {each.id: each for each in policies}
+    if policy_id is not None and policy_id not in known:
+        close = difflib.get_close_matches(policy_id, known, n=3)
+        hint = f"; did you mean {' or '.join(close)}" if close else "; 'rbacguard rules' lists them"
+        raise InputError(f"no policy {policy_id!r}{hint}")
+    chosen = known.values() if policy_id is None else [known[policy_id]]
+    return wire.RulesReport(policies=[policy(each) for each in chosen])

@@ -1,0 +1,518 @@
+"""The report model as text for a terminal or a pipe."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import singledispatch
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rbacguard.output import wire
+from rbacguard.visible import visible
+
+_COLOURS = {
+    "critical": "bold red",
+    "high": "red",
+    "medium": "yellow",
+    "low": "cyan",
+    "info": "dim",
+    "lost": "red",
+    "gained": "green",
+    "kept": "",
+    "failed": "red",
+    "passed": "green",
+    "unknown": "yellow",
+}
+_SEVERITIES = ("critical", "high", "medium", "low", "info")
+_PIPE_WIDTH = 100_000
+
+
+class Options:
+    """How much to show, and how.
+
+    Attributes:
+        verbose: show everything: no folding, every chain.
+        width: columns to fit into; None for a pipe, where lines are never broken.
+        colour: whether to use colours.
+    """
+
+    def __init__(
+        self, *, verbose: bool = False, width: int | None = None, colour: bool = False
+    ) -> None:
+        """Hold the options."""
+        self.verbose = verbose
+        self.width = width
+        self.colour = colour
+        self.fold = 1_000_000 if verbose else 3
+
+
+class _Page:
+    """Collects lines; every text goes through `visible`, and rich markup is never read."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self._buffer = io.StringIO()
+        self._console = Console(
+            file=self._buffer,
+            width=options.width or _PIPE_WIDTH,
+            force_terminal=options.colour,
+            no_color=not options.colour,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            legacy_windows=False,
+        )
+
+    def line(self, text: str = "", style: str = "", indent: int = 0) -> None:
+        padded = Text(" " * indent + visible(text), style=style)
+        self._console.print(padded, soft_wrap=self.options.width is None)
+
+    def heading(self, text: str) -> None:
+        self.line()
+        self.line(text.upper(), "bold")
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        table = Table(box=None, pad_edge=False, show_edge=False, padding=(0, 3, 0, 0))
+        for column in columns:
+            table.add_column(column, header_style="bold", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(visible(cell), style=_COLOURS.get(cell, "")) for cell in row))
+        self._console.print(table)
+
+    def text(self) -> str:
+        lines = [line.rstrip() for line in self._buffer.getvalue().split("\n")]
+        return "\n".join(lines).strip("\n") + "\n"
+
+
+def to_table(report: wire.Report, options: Options) -> str:
+    """Return a report as text."""
+    page = _Page(options)
+    _render(report, page)
+    return page.text()
+
+
+@singledispatch
+def _render(report: object, _page: _Page) -> None:
+    raise TypeError(f"no table for {type(report).__name__}")
+
+
+def name(subject: wire.SubjectModel | wire.ObjectModel) -> str:
+    """Return `User alice`, `ServiceAccount web/deployer` or `RoleBinding web/edit`."""
+    prefix = f"{subject.namespace}/" if subject.namespace else ""
+    return f"{subject.kind} {prefix}{subject.name}"
+
+
+def chain(grant: wire.GrantModel) -> str:
+    """Return `RoleBinding web/edit -> edit -> kubevirt.io:edit`."""
+    return " -> ".join([name(grant.binding), *(role.name for role in grant.roles)])
+
+
+def _scopes(scopes: Sequence[str | None] | None, fold: int) -> str:
+    if scopes is None or None in scopes:
+        return "(whole cluster)"
+    named = [scope for scope in scopes if scope is not None]
+    more = f" +{len(named) - fold} more" if len(named) > fold else ""
+    return ", ".join(named[:fold]) + more
+
+
+def _verbs(actions: Iterable[tuple[str, str, str]]) -> str:
+    """Return actions in short, `VMIM create,delete; virtualmachines/migrate update`."""
+    found: dict[str, list[str]] = {}
+    for verb, resource, subresource in actions:
+        short = "VMIM" if resource == "virtualmachineinstancemigrations" else resource
+        found.setdefault(f"{short}/{subresource}" if subresource else short, []).append(verb)
+    return "; ".join(f"{resource} {','.join(verbs)}" for resource, verbs in found.items())
+
+
+def _gaps(page: _Page, gaps: Sequence[str], consequence: str) -> None:
+    if not gaps:
+        return
+    page.heading("incomplete input")
+    page.line(consequence, "yellow")
+    for gap in gaps:
+        page.line(f"- {gap}", indent=2)
+
+
+def _warnings(page: _Page, warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        page.line(f"! {warning}", "yellow")
+
+
+def _input(page: _Page, coverage: wire.CoverageModel) -> None:
+    read = [f"{k.count} {k.kind}s" for k in coverage.kinds if k.state != "absent"]
+    absent = [f"{k.kind}s" for k in coverage.kinds if k.state == "absent"]
+    page.line("Input:     " + ", ".join(read) + (f"; no {', '.join(absent)}" if absent else ""))
+    if coverage.skipped:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in coverage.skipped.items())
+        page.line(f"           passed over: {kinds}")
+
+
+@_render.register
+def _status(report: wire.StatusReport, page: _Page) -> None:
+    page.line(f"Installed: {report.installed.label}")
+    page.line(f"Step:      {report.step} - {report.title}", "bold")
+    page.line(f"Next:      {report.next}")
+    _input(page, report.coverage)
+    page.heading("evidence")
+    for line in report.installed.evidence:
+        page.line(f"- {line}", indent=2)
+    for role in report.temporary_roles:
+        page.line(f"- temporary role: {role}", indent=2)
+    _gaps(page, report.coverage.gaps, "What was not read may change the step:")
+
+
+@_render.register
+def _audit(report: wire.AuditReport, page: _Page) -> None:
+    status = report.status
+    page.line(f"Installed: {status.installed.label}")
+    page.line(f"Step:      {status.step} - {status.title}", "bold")
+    _input(page, report.coverage)
+    counts = Counter(finding.severity for finding in report.findings)
+    found = ", ".join(f"{counts[s]} {s}" for s in _SEVERITIES if counts[s]) or "none"
+    page.line(f"Findings:  {found}")
+    page.heading("who can migrate today")
+    page.table(
+        ["SUBJECT", "WHERE", "MAY", "BY"],
+        [
+            (
+                name(holder.subject) + (f" ({holder.known})" if holder.known else ""),
+                _scopes(holder.namespaces, page.options.fold),
+                _verbs((a.verb, a.resource, a.subresource) for a in holder.actions),
+                _by(holder.grants, page.options),
+            )
+            for holder in report.holders
+        ],
+    )
+    page.heading("findings")
+    by_policy: dict[str, list[wire.FindingModel]] = {}
+    for finding in report.findings:
+        by_policy.setdefault(finding.policy, []).append(finding)
+    policies = {result.policy.id: result.policy for result in report.policies}
+    order = sorted(by_policy, key=lambda p: (_SEVERITIES.index(policies[p].severity), p))
+    for policy_id in order:
+        _policy_findings(policies[policy_id], by_policy[policy_id], page)
+    if not order:
+        page.line("none")
+    asked = Counter(result.outcome for result in report.policies)
+    page.line()
+    page.line(
+        f"{len(report.policies)} policies: {asked['findings']} with findings, "
+        f"{asked['clean']} clean, {asked['not-asked']} not asked at this step, "
+        f"{asked['undetermined']} undetermined"
+    )
+    undetermined = [
+        f"{result.policy.id} is undetermined"
+        for result in report.policies
+        if result.outcome == "undetermined"
+    ]
+    _gaps(
+        page,
+        [*report.coverage.gaps, *undetermined],
+        "What is listed above holds; that nothing else is to be found is not known:",
+    )
+
+
+def _by(grants: Sequence[wire.GrantModel], options: Options) -> str:
+    chains = list(dict.fromkeys(chain(grant) for grant in grants))
+    if options.verbose:
+        return "; ".join(chains)
+    return chains[0] + (f" (+{len(chains) - 1} more)" if len(chains) > 1 else "")
+
+
+def _policy_findings(
+    policy: wire.PolicyModel, findings: Sequence[wire.FindingModel], page: _Page
+) -> None:
+    page.line()
+    page.line(
+        f"{policy.severity:<9}{policy.title} ({len(findings)})  [{policy.id}]",
+        _COLOURS[policy.severity],
+    )
+    groups: dict[str, list[wire.FindingModel]] = {}
+    for finding in findings:
+        groups.setdefault(finding.group, []).append(finding)
+    limit = 1_000_000 if page.options.verbose else 10
+    for index, group in enumerate(groups.values()):
+        if index >= limit:
+            page.line(f"… and {len(groups) - limit} more; -v shows all", indent=9)
+            break
+        page.line(f"- {group[0].message}", indent=9)
+        others = sorted({f.namespace or "the whole cluster" for f in group[1:]})
+        if others:
+            page.line(f"  likewise in: {_scopes(others, page.options.fold)}", indent=9)
+    page.line(f"fix: {policy.remediation}", indent=9)
+    for command in findings[0].commands:
+        page.line(f"$ {command}", "bold", indent=11)
+
+
+def _changes(rows: Sequence[wire.ChangeModel], page: _Page) -> None:
+    """Print changes folded: one line for each subject, change, chain and set of actions."""
+    by_place: dict[tuple[str, str, str | None], list[wire.ChangeModel]] = {}
+    for row in rows:
+        by_place.setdefault((name(row.subject), row.change, row.namespace), []).append(row)
+    folded: dict[tuple[str, str, str, str], list[str | None]] = {}
+    for (subject, changed, namespace), same in by_place.items():
+        verbs = _verbs((row.verb, row.resource, row.subresource) for row in same)
+        because = same[0].because[0] if same[0].because else None
+        roles = " -> ".join(role.name for role in because.roles) if because else ""
+        folded.setdefault((subject, changed, verbs, roles), []).append(namespace)
+    page.table(
+        ["CHANGE", "SUBJECT", "WHERE", "WHAT", "BY"],
+        [
+            (changed, subject, _scopes(namespaces, page.options.fold), verbs, roles)
+            for (subject, changed, verbs, roles), namespaces in folded.items()
+        ],
+    )
+
+
+@_render.register
+def _plan(report: wire.PlanReport, page: _Page) -> None:
+    page.line(
+        f"Update:    {report.installed.label} to "
+        f"{report.target} (KubeVirt {report.target_kubevirt})",
+        "bold",
+    )
+    _input(page, report.coverage)
+    rows = [row for row in report.changes if row.tier != "read"]
+    lost, kept, gained = (
+        {(name(r.subject), r.namespace) for r in rows if r.change == change}
+        for change in ("lost", "kept", "gained")
+    )
+    subjects = {subject for subject, _ in lost}
+    places = {place for _, place in lost}
+    page.line(
+        f"Summary:   {len(subjects)} subjects in {len(places)} places lose migration, "
+        f"{len({s for s, _ in kept})} keep it, {len({s for s, _ in gained})} gain it"
+    )
+    _warnings(page, report.warnings)
+    page.heading("what changes if nothing is done")
+    shown = rows if page.options.verbose else [row for row in rows if row.change != "kept"]
+    if shown:
+        _changes(shown, page)
+    else:
+        page.line("nothing")
+    if not page.options.verbose and kept:
+        page.line(f"({len({s for s, _ in kept})} subjects keep what they have; -v shows them)")
+    if report.related:
+        page.heading("related: cancelling evacuations")
+        _changes(report.related, page)
+    page.heading("ways of dealing with it")
+    page.table(
+        ["", "STRATEGY", "KEEP BY IT", "LOSE ALL THE SAME", "GET MORE", "CAN HAND ON", "GAP"],
+        [
+            (
+                "*" if strategy.recommended else "",
+                f"{strategy.title} ({strategy.strategy})",
+                str(len(strategy.reached)),
+                str(len(strategy.missed)),
+                str(len(strategy.more)),
+                str(len(strategy.can_hand_on)),
+                strategy.gap,
+            )
+            for strategy in report.strategies
+        ],
+    )
+    page.line("* recommended")
+    for strategy in report.strategies:
+        _strategy(strategy, page)
+    page.heading("what to do")
+    if report.actions:
+        page.line("The smallest set of bindings to kubevirt.io:migrate that keeps access:")
+        page.table(
+            ["SUBJECT", "WHERE"],
+            [(name(a.subject), _scopes(a.namespaces, page.options.fold)) for a in report.actions],
+        )
+        page.line("Next: rbacguard generate with the same input, --to, and --out DIR")
+    else:
+        page.line("nothing: nobody who is not the platform's own loses migration")
+    for platform in report.platform:
+        page.line(
+            f"Platform:  {name(platform.subject)} loses it too; no binding is proposed for it"
+        )
+    _gaps(page, report.gaps, "Whether these are all who lose or keep it is not known:")
+
+
+def _strategy(strategy: wire.StrategyModel, page: _Page) -> None:
+    lines = [
+        ("loses all the same", strategy.missed),
+        ("gets more than before", strategy.more),
+    ]
+    if page.options.verbose:
+        lines.append(("can hand it on", strategy.can_hand_on))
+    if strategy.strategy == "nothing":
+        return
+    page.line()
+    page.line(f"{strategy.title}", "bold")
+    for title, reached in lines:
+        if reached:
+            some = reached if page.options.verbose else reached[:5]
+            listed = ", ".join(
+                f"{name(r.subject)} ({_scopes(r.namespaces, page.options.fold)})" for r in some
+            )
+            more = f", and {len(reached) - len(some)} more" if len(reached) > len(some) else ""
+            page.line(f"{title}: {listed}{more}", indent=2)
+    if strategy.caution:
+        page.line(f"mind: {strategy.caution}", indent=2)
+    if strategy.undo:
+        page.line(f"undo: {strategy.undo}", indent=2)
+
+
+@_render.register
+def _verify(report: wire.VerifyReport, page: _Page) -> None:
+    verdict = {True: "clean", False: "not clean", None: "not known: the input does not suffice"}
+    style = {True: "bold green", False: "bold red", None: "bold yellow"}
+    page.line(f"Verdict:   {verdict[report.clean]}", style[report.clean])
+    _input(page, report.coverage)
+    _warnings(page, report.warnings)
+    page.line()
+    for check in report.checks:
+        page.line(f"{check.result:<8} {check.title}  [{check.id}]", _COLOURS[check.result])
+        if check.result != "passed" or page.options.verbose:
+            limit = len(check.details) if page.options.verbose else 10
+            for detail in check.details[:limit]:
+                page.line(f"- {detail}", indent=9)
+            if len(check.details) > limit:
+                page.line(f"… and {len(check.details) - limit} more; -v shows all", indent=9)
+    if report.next:
+        page.heading("what to do next")
+        for number, step in enumerate(report.next, 1):
+            page.line(f"{number}. {step}", indent=2)
+
+
+def _asked(request: wire.RequestModel) -> str:
+    where = {None: "in the whole cluster", "*": "anywhere"}.get(
+        request.namespace, f"in namespace {request.namespace}"
+    )
+    if request.path:
+        return f"{request.verb} {request.path}"
+    group = f".{request.api_group}" if request.api_group else ""
+    subresource = f"/{request.subresource}" if request.subresource else ""
+    named = f" {request.name}" if request.name else ""
+    return f"{request.verb} {request.resource}{group}{subresource}{named} {where}"
+
+
+@_render.register
+def _who_can(report: wire.WhoCanReport, page: _Page) -> None:
+    page.line(f"Who can {_asked(report.request)}: {len(report.subjects)} subjects", "bold")
+    rows: dict[tuple[str, str], list[str | None]] = {}
+    for grant in report.grants:
+        rows.setdefault((name(grant.subject), chain(grant)), []).append(grant.namespace)
+    named = {subject for subject, _ in rows}
+    table = [
+        (subject, _scopes(scopes, page.options.fold), chain_of)
+        for (subject, chain_of), scopes in rows.items()
+    ]
+    outside = [
+        (name(s), "(whole cluster)", "before RBAC is asked")
+        for s in report.subjects
+        if name(s) not in named
+    ]
+    page.table(["SUBJECT", "WHERE", "BY"], [*outside, *table])
+    _gaps(page, report.gaps, "Those listed can; whether nobody else can is not known:")
+
+
+@_render.register
+def _can_i(report: wire.CanIReport, page: _Page) -> None:
+    answer = {True: "yes", False: "no", None: "unknown"}[report.allowed]
+    style = {True: "bold green", False: "bold red", None: "bold yellow"}[report.allowed]
+    page.line(f"{answer} - {report.reason}", style)
+    page.line(f"{report.user} ({', '.join(report.groups)}) to {_asked(report.request)}")
+    for grant in report.grants:
+        page.line(f"- {name(grant.subject)}: {chain(grant)}", indent=2)
+    _gaps(page, report.gaps, "Nothing that was read allows it, but:")
+
+
+@_render.register
+def _explain(report: wire.ExplainReport, page: _Page) -> None:
+    page.line(f"{report.subject} is: " + ", ".join(name(i) for i in report.identities), "bold")
+    if report.identities and report.identities[0].kind == "Group":
+        members = "not known" if report.members is None else ", ".join(report.members) or "nobody"
+        page.line(f"Members: {members}")
+    for tier in ("direct", "cancel", "indirect", "administrative"):
+        rows: dict[tuple[str, str, str], list[str | None]] = {}
+        for holder in report.holds:
+            actions = [a for a in holder.actions if a.tier == tier]
+            if not actions:
+                continue
+            verbs = _verbs((a.verb, a.resource, a.subresource) for a in actions)
+            for chained in dict.fromkeys(chain(grant) for grant in holder.grants):
+                rows.setdefault((name(holder.subject), verbs, chained), []).extend(
+                    holder.namespaces or [None]
+                )
+        if rows:
+            page.heading(tier)
+            page.table(
+                ["AS", "WHERE", "MAY", "BY"],
+                [
+                    (subject, _scopes(scopes, page.options.fold), verbs, chained)
+                    for (subject, verbs, chained), scopes in rows.items()
+                ],
+            )
+    if not report.holds:
+        page.line("holds nothing that leads to a migration")
+    else:
+        page.heading("to revoke")
+        bindings = dict.fromkeys(
+            name(g.binding)
+            for h in report.holds
+            for g in h.grants
+            if any(a.tier == "direct" for a in h.actions)
+        )
+        for binding in bindings or ["nothing: it cannot start a migration directly"]:
+            page.line(f"- {binding}", indent=2)
+    _gaps(page, report.gaps, "What is listed holds; whether it is all is not known:")
+
+
+@_render.register
+def _diff(report: wire.DiffReport, page: _Page) -> None:
+    page.line(f"Before: {report.before.label}")
+    page.line(f"After:  {report.after.label}")
+    page.line()
+    if report.changes:
+        _changes(report.changes, page)
+    else:
+        page.line("no change of access")
+    _gaps(page, report.gaps, "One of the two was not read whole, so a change may be none:")
+
+
+@_render.register
+def _rules(report: wire.RulesReport, page: _Page) -> None:
+    if len(report.policies) != 1:
+        page.table(
+            ["ID", "SEVERITY", "STAGE", "TITLE"],
+            [(p.id, p.severity, p.stage, p.title) for p in report.policies],
+        )
+        return
+    policy = report.policies[0]
+    page.line(f"{policy.id}: {policy.title}", "bold")
+    page.line(f"severity: {policy.severity}; asked: {policy.stage}; check: {policy.check}")
+    if policy.where:
+        page.line(f"where: {policy.where}")
+    page.line()
+    page.line(f"Why:  {policy.rationale}")
+    page.line(f"Fix:  {policy.remediation}")
+    for command in policy.commands:
+        page.line(f"$ {command}", "bold", indent=6)
+
+
+@_render.register
+def _generate(report: wire.GenerateReport, page: _Page) -> None:
+    page.line(
+        f"{report.out}: {len(report.files)} files "
+        + ("written" if report.changed else "as they were, nothing changed"),
+        "bold",
+    )
+    for file in report.files:
+        page.line(f"- {file}", indent=2)
+    _warnings(page, report.warnings)
+    if report.reached:
+        page.line(f"The role reaches {len(report.reached)} subjects; README.md lists them.")
+    if report.approved:
+        page.line("Next: review README.md, and commit the folder for the GitOps review")
+    else:
+        page.line("Nothing is approved yet. Next: review approvals.yaml, set approved: true where")
+        page.line("it is right, and run generate again with --approvals")
+    _gaps(page, report.gaps, "Somebody may be missing from these files:")

@@ -1,0 +1,379 @@
+"""The report model: what every format shows, and what JSON consumers rely on.
+
+Each report names its own version; a field is added without a new one, never changed or removed.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ChangeName = Literal["kept", "lost", "gained"]
+
+
+class Wire(BaseModel):
+    """Base of all report models."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class SubjectModel(Wire):
+    """A subject; `namespace` only on service accounts."""
+
+    kind: str
+    name: str
+    namespace: str | None = None
+
+
+class ObjectModel(Wire):
+    """An object's identity; `namespace` only where it has one."""
+
+    kind: str
+    name: str
+    namespace: str | None = None
+
+
+class RuleModel(Wire):
+    """A rule as it stands in the role; empty lists are left out."""
+
+    verbs: list[str]
+    api_groups: list[str] | None = Field(default=None, alias="apiGroups")
+    resources: list[str] | None = None
+    resource_names: list[str] | None = Field(default=None, alias="resourceNames")
+    non_resource_urls: list[str] | None = Field(default=None, alias="nonResourceURLs")
+
+
+class GrantModel(Wire):
+    """Why somebody may do something: binding, bound role, roles down to the source, rule."""
+
+    subject: SubjectModel
+    namespace: str | None
+    binding: ObjectModel
+    roles: list[ObjectModel]
+    rule: RuleModel
+
+
+class KindModel(Wire):
+    """How much of a kind was read."""
+
+    kind: str
+    state: Literal["read", "partial", "absent"]
+    count: int
+    reasons: list[str]
+
+
+class CoverageModel(Wire):
+    """What was read. `complete` is about RBAC's four kinds."""
+
+    complete: bool
+    gaps: list[str]
+    kinds: list[KindModel]
+    skipped: dict[str, int]
+
+
+class InstalledModel(Wire):
+    """What is installed; `null` where the input does not tell."""
+
+    label: str
+    openshift_virtualization: str | None = Field(alias="openshiftVirtualization")
+    kubevirt: str | None
+    hardened: bool | None
+    updating: bool | None
+    evidence: list[str]
+
+
+class StatusReport(Wire):
+    """`rbacguard status`."""
+
+    schema_version: Literal["rbacguard.io/status/v1"] = Field(
+        default="rbacguard.io/status/v1", alias="schemaVersion"
+    )
+    step: str
+    title: str
+    next: str
+    installed: InstalledModel
+    temporary_roles: list[str] = Field(alias="temporaryRoles")
+    bound: int
+    restored: list[str]
+    coverage: CoverageModel
+
+
+class ActionModel(Wire):
+    """One action of a permission."""
+
+    verb: str
+    resource: str
+    api_group: str = Field(alias="apiGroup")
+    subresource: str
+    tier: str
+
+
+class HolderModel(Wire):
+    """Who holds what of a permission, where: `namespaces` null is the whole cluster."""
+
+    subject: SubjectModel
+    namespaces: list[str] | None
+    actions: list[ActionModel]
+    known: str | None
+    grants: list[GrantModel]
+
+
+class LocationModel(Wire):
+    """Where an object stands in the input; 0 is unknown."""
+
+    file: str
+    document: int
+    line: int
+
+
+class FindingModel(Wire):
+    """One finding."""
+
+    policy: str
+    severity: str
+    message: str
+    group: str
+    namespace: str | None
+    fingerprint: str
+    locations: list[LocationModel]
+    commands: list[str]
+    grants: list[GrantModel]
+
+
+class PolicyModel(Wire):
+    """A policy."""
+
+    id: str
+    title: str
+    severity: str
+    stage: str
+    rationale: str
+    remediation: str
+    commands: list[str]
+    check: str
+    where: str
+
+
+class PolicyResultModel(Wire):
+    """What a policy came to."""
+
+    policy: PolicyModel
+    outcome: Literal["findings", "clean", "not-asked", "undetermined"]
+    reason: str
+    findings: int
+
+
+class AuditReport(Wire):
+    """`rbacguard audit`."""
+
+    schema_version: Literal["rbacguard.io/audit/v1"] = Field(
+        default="rbacguard.io/audit/v1", alias="schemaVersion"
+    )
+    status: StatusReport
+    holders: list[HolderModel]
+    findings: list[FindingModel]
+    policies: list[PolicyResultModel]
+    coverage: CoverageModel
+
+
+class ChangeModel(Wire):
+    """What happens to one permission of one subject.
+
+    `namespace` null is the whole cluster; such a row holds in every namespace that has no row of
+    its own for the same subject and permission.
+    """
+
+    subject: SubjectModel
+    namespace: str | None
+    verb: str
+    resource: str
+    api_group: str = Field(alias="apiGroup")
+    subresource: str
+    tier: str
+    change: ChangeName
+    because: list[GrantModel]
+
+
+class ReachModel(Wire):
+    """A subject and where; `null` among the namespaces is the whole cluster."""
+
+    subject: SubjectModel
+    namespaces: list[str | None]
+
+
+class StrategyModel(Wire):
+    """What one way of dealing with the update leads to."""
+
+    strategy: str
+    title: str
+    recommended: bool
+    reached: list[ReachModel]
+    missed: list[ReachModel]
+    more: list[ReachModel]
+    can_hand_on: list[ReachModel] = Field(alias="canHandOn")
+    gap: str
+    undo: str
+    caution: str
+
+
+class PlanReport(Wire):
+    """`rbacguard plan`."""
+
+    schema_version: Literal["rbacguard.io/plan/v1"] = Field(
+        default="rbacguard.io/plan/v1", alias="schemaVersion"
+    )
+    installed: InstalledModel
+    target: str
+    target_kubevirt: str = Field(alias="targetKubeVirt")
+    warnings: list[str]
+    changes: list[ChangeModel]
+    related: list[ChangeModel]
+    strategies: list[StrategyModel]
+    actions: list[ReachModel]
+    platform: list[ReachModel]
+    coverage: CoverageModel
+    gaps: list[str]
+
+
+class CheckModel(Wire):
+    """One thing that was verified."""
+
+    id: str
+    title: str
+    result: Literal["passed", "failed", "unknown"]
+    details: list[str]
+    next: str
+    grants: list[GrantModel]
+
+
+class VerifyReport(Wire):
+    """`rbacguard verify`; `clean` null is: the input does not suffice to tell."""
+
+    schema_version: Literal["rbacguard.io/verify/v1"] = Field(
+        default="rbacguard.io/verify/v1", alias="schemaVersion"
+    )
+    clean: bool | None
+    checks: list[CheckModel]
+    unaccepted: list[ReachModel]
+    next: list[str]
+    warnings: list[str]
+    coverage: CoverageModel
+
+
+class RequestModel(Wire):
+    """What was asked of the authorizer; `namespace` null is the whole cluster, '*' everywhere."""
+
+    verb: str
+    resource: str
+    api_group: str = Field(alias="apiGroup")
+    subresource: str
+    name: str
+    namespace: str | None
+    path: str
+
+
+class WhoCanReport(Wire):
+    """`rbacguard who-can`."""
+
+    schema_version: Literal["rbacguard.io/who-can/v1"] = Field(
+        default="rbacguard.io/who-can/v1", alias="schemaVersion"
+    )
+    request: RequestModel
+    subjects: list[SubjectModel]
+    grants: list[GrantModel]
+    complete: bool
+    gaps: list[str]
+
+
+class CanIReport(Wire):
+    """`rbacguard can-i`; `allowed` null is: the input does not suffice to tell."""
+
+    schema_version: Literal["rbacguard.io/can-i/v1"] = Field(
+        default="rbacguard.io/can-i/v1", alias="schemaVersion"
+    )
+    request: RequestModel
+    user: str
+    groups: list[str]
+    allowed: bool | None
+    reason: str
+    grants: list[GrantModel]
+    gaps: list[str]
+
+
+class ExplainReport(Wire):
+    """`rbacguard explain`."""
+
+    schema_version: Literal["rbacguard.io/explain/v1"] = Field(
+        default="rbacguard.io/explain/v1", alias="schemaVersion"
+    )
+    subject: str
+    identities: list[SubjectModel]
+    members: list[str] | None
+    holds: list[HolderModel]
+    complete: bool
+    gaps: list[str]
+
+
+class DiffReport(Wire):
+    """`rbacguard diff`: only what is lost or gained."""
+
+    schema_version: Literal["rbacguard.io/diff/v1"] = Field(
+        default="rbacguard.io/diff/v1", alias="schemaVersion"
+    )
+    before: InstalledModel
+    after: InstalledModel
+    changes: list[ChangeModel]
+    gaps: list[str]
+
+
+class RulesReport(Wire):
+    """`rbacguard rules`."""
+
+    schema_version: Literal["rbacguard.io/rules/v1"] = Field(
+        default="rbacguard.io/rules/v1", alias="schemaVersion"
+    )
+    policies: list[PolicyModel]
+
+
+class GenerateReport(Wire):
+    """`rbacguard generate`."""
+
+    schema_version: Literal["rbacguard.io/generate/v1"] = Field(
+        default="rbacguard.io/generate/v1", alias="schemaVersion"
+    )
+    out: str
+    changed: bool
+    files: list[str]
+    approved: bool
+    reached: list[ReachModel]
+    warnings: list[str]
+    gaps: list[str]
+
+
+Report = (
+    StatusReport
+    | AuditReport
+    | PlanReport
+    | VerifyReport
+    | WhoCanReport
+    | CanIReport
+    | ExplainReport
+    | DiffReport
+    | RulesReport
+    | GenerateReport
+)
+
+REPORTS: dict[str, type[Wire]] = {
+    "audit": AuditReport,
+    "can-i": CanIReport,
+    "diff": DiffReport,
+    "explain": ExplainReport,
+    "generate": GenerateReport,
+    "plan": PlanReport,
+    "rules": RulesReport,
+    "status": StatusReport,
+    "verify": VerifyReport,
+    "who-can": WhoCanReport,
+}
+"""The report of each command, for `rbacguard schema`."""

@@ -1,0 +1,152 @@
+"""Questions about one subject, with what the input does not tell about groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from rbacguard.kubevirt.permissions import Tier, permissions
+from rbacguard.rbac import Attributes, Decision, Subject
+from rbacguard.rbac.authorizer import service_account_groups, service_account_user
+from rbacguard.snapshot import Snapshot
+from rbacguard.sources import State
+from rbacguard.update.access import Held, Holdings, holdings
+
+ANONYMOUS = "system:anonymous"
+_PREFIXES = {
+    "user": "User",
+    "group": "Group",
+    "serviceaccount": "ServiceAccount",
+    "sa": "ServiceAccount",
+}
+
+
+class Answer(Struct, frozen=True):
+    """A decision and, where it is a refusal, why it may be wrong."""
+
+    attributes: Attributes
+    decision: Decision
+    gaps: tuple[str, ...]
+
+
+def _virtual_groups(user: str) -> tuple[str, ...]:
+    """Return the groups that the API server adds by itself."""
+    if user == ANONYMOUS:
+        return ("system:unauthenticated",)
+    return (*service_account_groups(user), "system:authenticated")
+
+
+def decide(snapshot: Snapshot, attributes: Attributes) -> Answer:
+    """Decide a request as the API server would for that user.
+
+    The groups are those given; with none given, those of the input that list the user. The groups
+    that the API server adds by itself are added.
+    """
+    given = bool(attributes.groups)
+    groups = attributes.groups or snapshot.groups_of(attributes.user)
+    attributes = replace(
+        attributes, groups=tuple(dict.fromkeys((*groups, *_virtual_groups(attributes.user))))
+    )
+    decision = snapshot.authorizer.authorize(attributes)
+    if decision.allowed:
+        return Answer(attributes, decision, ())
+    kinds = ["ClusterRole", "ClusterRoleBinding"]
+    if attributes.namespace:
+        kinds += ["Role", "RoleBinding"]
+    gaps = list(snapshot.coverage.gaps(kinds))
+    is_person = not service_account_groups(attributes.user) and attributes.user != ANONYMOUS
+    unknown = snapshot.coverage.kinds["Group"].state is not State.READ
+    if is_person and not given and unknown:
+        allowing = sorted(
+            {
+                grant.subject.name
+                for grant in snapshot.authorizer.grants(attributes)
+                if grant.subject.kind == "Group" and not grant.subject.name.startswith("system:")
+            }
+        )
+        gaps += [
+            f"the members of Group {name}, which may do it, are not known" for name in allowing
+        ]
+    return Answer(attributes, decision, tuple(gaps))
+
+
+class Explanation(Struct, frozen=True):
+    """What a subject holds.
+
+    Attributes:
+        identities: the subjects of bindings that it is: itself, and groups that it is in.
+        members: for a group, its users; None where they are not known.
+        holds: what they hold of every permission that leads to a migration.
+        gaps: what was not read.
+    """
+
+    identities: tuple[Subject, ...]
+    members: tuple[str, ...] | None
+    holds: Holdings
+    gaps: tuple[str, ...]
+
+
+def identities(text: str, snapshot: Snapshot) -> tuple[Subject, ...]:
+    """Return the subjects that a person means by `alice`, `group/devs` or `sa/web/deployer`."""
+    prefix, slash, rest = text.partition("/")
+    kind = _PREFIXES.get(prefix.lower()) if slash else None
+    named = {s for binding in snapshot.bindings for s in binding.subjects}
+    named |= {Subject("ServiceAccount", name, space) for space, name in snapshot.service_accounts}
+    if kind == "ServiceAccount":
+        namespace, _, name = rest.partition("/")
+        found = [Subject(kind, name, namespace)]
+    elif kind:
+        found = [Subject(kind, rest)]
+    else:
+        found = sorted(s for s in named if s.name == text)
+        if not any(s.kind == "Group" for s in found) and text in snapshot.groups:
+            found.append(Subject("Group", text))
+        if text.startswith("system:serviceaccount:") or not found:
+            found.append(Subject("User", text))
+    return tuple(dict.fromkeys(_with_groups(found, snapshot)))
+
+
+def _with_groups(found: Iterable[Subject], snapshot: Snapshot) -> Iterable[Subject]:
+    for subject in found:
+        yield subject
+        user = subject.name
+        if subject.kind == "ServiceAccount":
+            user = service_account_user(subject.namespace, subject.name)
+            yield Subject("User", user)
+        elif subject.kind == "User" and service_account_groups(user):
+            _, _, namespace, name = user.split(":", 3)
+            yield Subject("ServiceAccount", name, namespace)
+        if subject.kind != "Group":
+            for group in (*snapshot.groups_of(user), *_virtual_groups(user)):
+                yield Subject("Group", group)
+
+
+def explain(snapshot: Snapshot, text: str) -> Explanation:
+    """Return what a subject holds, by itself and through its groups."""
+    subjects = identities(text, snapshot)
+    actions = [
+        action
+        for permission in permissions().values()
+        for action in permission.actions
+        if action.tier is not Tier.READ
+    ]
+    found = holdings(snapshot, actions)
+    gaps = list(snapshot.coverage.gaps())
+    if snapshot.coverage.kinds["Group"].state is not State.READ:
+        gaps.append("Group: not in the input, so the groups of a user are not known")
+    members = None
+    if subjects and subjects[0].kind == "Group":
+        members = snapshot.groups.get(subjects[0].name)
+    return Explanation(
+        subjects,
+        members,
+        {
+            Held(subject, action): scopes
+            for subject in subjects
+            for action in actions
+            if (scopes := found.get(Held(subject, action)))
+        },
+        tuple(gaps),
+    )

@@ -1,0 +1,34 @@
+"""The difference between two dumps of a cluster."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from rbacguard.kubevirt.installed import Installed, installed
+from rbacguard.kubevirt.permissions import permissions
+from rbacguard.snapshot import Snapshot
+from rbacguard.update.access import AccessChange, differences, holdings
+
+_COMPARED = ("live-migration", "evacuation-cancel")
+
+
+class Comparison(Struct, frozen=True):
+    """What differs between two states, and what was not read of either."""
+
+    before: Installed
+    after: Installed
+    changes: tuple[AccessChange, ...]
+    gaps: tuple[str, ...]
+
+
+def compare(before: Snapshot, after: Snapshot) -> Comparison:
+    """Compare who holds migration, and who may cancel evacuations."""
+    actions = [action for name in _COMPARED for action in permissions()[name].actions]
+    gaps = [f"before: {gap}" for gap in before.coverage.gaps()]
+    gaps += [f"after: {gap}" for gap in after.coverage.gaps()]
+    return Comparison(
+        installed(before),
+        installed(after),
+        differences(holdings(before, actions), holdings(after, actions)),
+        tuple(gaps),
+    )

@@ -1,0 +1,21 @@
+"""Text from untrusted names that cannot harm a terminal or a reader's eyes."""
+
+from __future__ import annotations
+
+import re
+
+_HIDDEN = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    """Return text with control characters, escapes and direction marks written out."""
+    return _HIDDEN.sub(_written_out, text)
+
+
+def _written_out(match: re.Match[str]) -> str:
+    number = ord(match[0])
+    return {9: "\\t", 10: "\\n", 13: "\\r"}.get(number) or (
+        f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"  # noqa: PLR2004
+    )
