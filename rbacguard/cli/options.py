@@ -105,9 +105,8 @@ def show(report: Report, *, output_format: str, verbose: bool, color: str) -> No
     from rbacguard.output.formats import to_text
 
     text = to_text(report, output_format, table_options(verbose=verbose, color=color))
-    stream = click.get_binary_stream("stdout")
-    stream.write(text.encode("utf-8", "backslashreplace"))
-    stream.flush()
+    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+    sys.stdout.flush()
 
 
 def load(filenames: tuple[str, ...], mode: AggregateMode = "as-recorded") -> Snapshot:

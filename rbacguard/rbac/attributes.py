@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
@@ -22,7 +20,7 @@ class Attributes(Struct, frozen=True, kw_only=True):
 
     verb: str
     user: str = ""
-    groups: tuple[str, ...] = ()
+    groups: tuple[str, ...] | list[str] = ()
     api_group: str = ""
     resource: str = ""
     subresource: str = ""
@@ -32,9 +30,9 @@ class Attributes(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Check that the request can exist."""
-        groups: Iterable[str] = self.groups
-        if isinstance(groups, str):
-            raise TypeError("groups: expected a sequence of names, found one string")
+        groups: object = self.groups
+        if not isinstance(groups, list | tuple):
+            raise TypeError(f"groups: expected a list of names, found {groups!r}")
         force_setattr(self, "groups", tuple(groups))
         if self.path and (self.resource or self.subresource or self.api_group or self.namespace):
             raise ValueError("a request is for a path or for a resource, not for both")

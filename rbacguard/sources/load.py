@@ -118,6 +118,10 @@ def _read_json(name: str, data: bytes, reading: Reading) -> None:
     except msgspec.DecodeError as error:
         if _read_json_stream(name, data, reading):
             return
+        # A YAML document may begin with a brace too.
+        if b"\n---" in data:
+            _read_yaml(name, data, reading)
+            return
         raise InputError(_json_refusal(name, data, str(error))) from None
     _take_json(Raw(data), Location(name), reading, envelope)
 
@@ -195,7 +199,7 @@ def _read_yaml(name: str, data: bytes, reading: Reading) -> None:
     except pyyaml.MarkedYAMLError as error:
         raise InputError(_yaml_refusal(name, data, error)) from None
     except pyyaml.reader.ReaderError as error:
-        raise InputError(f"{name}: {_reader_reason(error)}") from None
+        raise InputError(f"{name}: {_reader_reason(data, error)}") from None
     except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{name}: not well-formed YAML: {error}") from None
 
@@ -223,10 +227,12 @@ def _note_duplicates(name: str, number: int, document: yaml.Document, reading: R
         ]
 
 
-def _reader_reason(error: pyyaml.reader.ReaderError) -> str:
-    if isinstance(error.character, bytes) or "utf" in str(error.encoding).lower():
-        return f"not UTF-8 at byte {error.position + 1}"
-    return f"character #x{error.character:04x} is not allowed in YAML (byte {error.position + 1})"
+def _reader_reason(data: bytes, error: pyyaml.reader.ReaderError) -> str:
+    try:
+        data.decode()
+    except UnicodeDecodeError as wrong:
+        return f"not UTF-8 at byte {wrong.start + 1}"
+    return f"a character that YAML does not allow at byte {error.position + 1}"
 
 
 def _yaml_refusal(name: str, data: bytes, error: pyyaml.MarkedYAMLError) -> str:
@@ -235,10 +241,9 @@ def _yaml_refusal(name: str, data: bytes, error: pyyaml.MarkedYAMLError) -> str:
     if re.search(rb"\{\{.*?\}\}", data):
         return f"{Location(name, 0, line)}: a template, not YAML; render it first"
     problem = error.problem or "not well-formed"
-    if (mark and "\t" in problem + str(error.context or "")) or "cannot start any token" in problem:
-        bad = data.splitlines()[line - 1] if 0 < line <= data.count(b"\n") + 1 else b""
-        if b"\t" in bad:
-            problem = "a tab where YAML expects spaces"
+    lines = data.splitlines()
+    if 0 < line <= len(lines) and b"\t" in lines[line - 1]:
+        problem = "a tab where YAML expects spaces"
     return f"{Location(name, 0, line)}: not well-formed YAML: {problem}"
 
 

@@ -216,11 +216,10 @@ class Reading:
                 "so this is not all of them"
             )
         if self.is_inspect:
-            unread = sorted(
-                {key.name for key in self.objects if key.kind == "Namespace"}
-                | self.namespace_folders - read
-            )
-            unread = [name for name in unread if name not in read]
+            # A namespace may have no Role; one from which neither kind was taken was left out.
+            collected = {k.namespace for k in self.objects if k.kind in ("Role", "RoleBinding")}
+            known = {key.name for key in self.objects if key.kind == "Namespace"}
+            unread = sorted((known | self.namespace_folders) - collected)
             if unread:
                 some = ", ".join(unread[:3]) + (" …" if len(unread) > 3 else "")  # noqa: PLR2004
                 return f"nothing was collected from {len(unread)} namespaces ({some})"

@@ -45,7 +45,7 @@ def decide(snapshot: Snapshot, attributes: Attributes) -> Answer:
     that the API server adds by itself are added.
     """
     given = bool(attributes.groups)
-    groups = attributes.groups or snapshot.groups_of(attributes.user)
+    groups = tuple(attributes.groups) or snapshot.groups_of(attributes.user)
     attributes = replace(
         attributes, groups=tuple(dict.fromkeys((*groups, *_virtual_groups(attributes.user))))
     )
