@@ -1,0 +1,262 @@
+"""The simulation against what a real API server said before and after the update."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conftest import (
+    AGGREGATE_ADMIN,
+    account,
+    binding,
+    flat_verdicts,
+    objects,
+    role,
+    rule,
+    selecting,
+    state,
+    user,
+    verdicts,
+)
+
+from rbacguard import Snapshot, Subject
+from rbacguard.errors import VersionError
+from rbacguard.kubevirt.releases import HARDENED, RELEASES, Release, find_release
+from rbacguard.update.access import Change
+from rbacguard.update.plan import Plan, Strategy, make_plan
+
+VMIM = "virtualmachineinstancemigrations"
+
+
+def plan(snapshot: Snapshot, to: str = "4.20", **options: Any) -> Plan:
+    return make_plan(snapshot, find_release(to), **options)
+
+
+def expanded(found: Plan, letter: str) -> dict[Change, set[tuple[str, str, str, str, str]]]:
+    """Apply the rows as documented: a namespace's own row counts before the cluster's."""
+    rows = {(row.subject, row.action, row.namespace): row.change for row in found.changes}
+    result: dict[Change, set[tuple[str, str, str, str, str]]] = {change: set() for change in Change}
+    for subject, action in {(subject, action) for subject, action, _ in rows}:
+        for name in verdicts()[letter]:
+            scope = "" if name == "(cluster)" else name
+            change = rows.get((subject, action, scope)) or rows.get((subject, action, ""))
+            if change:
+                who = (subject.kind, subject.namespace, subject.name)
+                result[change].add((scope, str(action), *who))
+    return result
+
+
+@pytest.mark.parametrize(("before", "after", "lost"), [("A", "E", 69), ("B", "C", 21)])
+def test_the_plan_is_what_really_happened(before: str, after: str, lost: int) -> None:
+    rows = expanded(plan(state(before)), before)
+    assert flat_verdicts(before) - flat_verdicts(after) == rows[Change.LOST]
+    assert flat_verdicts(after) - flat_verdicts(before) == rows[Change.GAINED]
+    assert flat_verdicts(before) & flat_verdicts(after) == rows[Change.KEPT]
+    assert lost == len(rows[Change.LOST])
+
+
+def test_every_row_is_proved_by_grants() -> None:
+    for row in plan(state("A")).changes:
+        assert row.because
+        for grant in row.because:
+            assert grant.subject == row.subject
+            assert grant.namespace in ("", row.namespace)
+
+
+def outcomes(snapshot: Snapshot, to: str = "4.20") -> dict[Strategy, Any]:
+    return {outcome.strategy: outcome for outcome in plan(snapshot, to).outcomes}
+
+
+def names(found: dict[Subject, tuple[str, ...]]) -> set[str]:
+    return {subject.name for subject in found}
+
+
+def test_the_documented_role_misses_editors_and_those_bound_directly() -> None:
+    found = outcomes(state("A"))[Strategy.TEMPORARY_ROLE]
+    assert names(found.missed) == {"carol", "payments-devs", "dana", "data-operators"}
+    assert found.more == {}
+
+
+def test_the_simulated_documented_role_is_what_really_happened() -> None:
+    # The temporary role of state B was applied to A; C is B after the update.
+    found = outcomes(state("A"))[Strategy.TEMPORARY_ROLE]
+    missed = {
+        (row.namespace, str(row.action), row.subject.kind, row.subject.namespace, row.subject.name)
+        for row in found.changes
+        if row.change is Change.LOST
+    }
+    assert flat_verdicts("A") - flat_verdicts("C") == missed
+
+
+def test_two_tiers_miss_only_those_bound_directly_and_give_nobody_more() -> None:
+    found = outcomes(state("A"))[Strategy.TEMPORARY_TIERS]
+    assert names(found.missed) == {"dana", "data-operators"}
+    assert found.more == {}
+
+
+def test_bindings_in_advance_miss_nobody_and_give_editors_deletecollection() -> None:
+    found = outcomes(state("A"))[Strategy.PREBIND]
+    assert found.recommended
+    assert found.missed == {}
+    assert names(found.more) == {"carol", "payments-devs", "data-operators"}
+    gained = {row.action.verb for row in found.changes if row.change is Change.GAINED}
+    assert gained == {"deletecollection"}
+
+
+def test_the_old_default_restored_is_what_really_happened() -> None:
+    found = outcomes(state("A"))[Strategy.RESTORE_DEFAULT]
+    lost = {
+        (row.namespace, str(row.action), row.subject.kind, row.subject.namespace, row.subject.name)
+        for row in found.changes
+        if row.change is Change.LOST
+    }
+    assert flat_verdicts("A") - flat_verdicts("F") == lost
+
+
+def test_the_actions_are_one_need_for_each_loser() -> None:
+    found = plan(state("A"))
+    assert len(found.needs) == 12
+    lost = {row.subject for row in found.changes if row.change is Change.LOST}
+    assert {need.subject for need in found.needs} == lost
+
+
+def test_tenants_can_hand_it_on_while_a_default_role_holds_it() -> None:
+    found = outcomes(state("B"))[Strategy.NOTHING]
+    assert "alice" in names(found.can_hand_on)
+    assert "carol" not in names(found.can_hand_on)
+    assert names(outcomes(state("A"))[Strategy.NOTHING].can_hand_on) == set()
+
+
+def test_nothing_is_lost_on_a_cluster_that_is_updated_already() -> None:
+    found = plan(state("E"), "4.21")
+    assert {row.change for row in found.changes} == {Change.KEPT}
+    assert any("would grant migration anew" in warning for warning in found.warnings)
+    by_strategy = {outcome.strategy: outcome for outcome in found.outcomes}
+    assert "alice" in names(by_strategy[Strategy.TEMPORARY_ROLE].more)
+    assert by_strategy[Strategy.NOTHING].recommended
+
+
+def test_from_4_21_on_editors_may_cancel_evacuations() -> None:
+    related = plan(state("A"), "4.21").related
+    assert {row.change for row in related} == {Change.GAINED}
+    assert {"carol", "alice", "dana"} <= {row.subject.name for row in related}
+    assert {r for r in plan(state("A"), "4.20").related if r.change is Change.GAINED} == set()
+
+
+@pytest.mark.parametrize("to", ["4.20", "4.20.3", "1.6", "v1.6.2", "v1.6.2-12-gabc"])
+def test_versions_are_read_in_both_numberings(to: str) -> None:
+    assert find_release(to).cnv == (4, 20)
+
+
+def test_5_0_follows_4_22() -> None:
+    assert sorted(RELEASES) == list(RELEASES)
+    assert find_release("5.0") > find_release("4.22") > find_release("4.19")
+    assert find_release("5.0").kubernetes_version == "1.36"
+    assert find_release("4.18").kubernetes_version == "1.31"
+
+
+@pytest.mark.parametrize("to", ["", "four", "4", "4.99", "9.1", "1.14", "-4.20", "4.20;ls"])
+def test_unknown_versions_are_refused(to: str) -> None:
+    with pytest.raises(VersionError, match=r"expected one like|is unknown|give 4\.18"):
+        find_release(to)
+
+
+def test_downgrades_and_contradictions_are_refused() -> None:
+    with pytest.raises(VersionError, match="downgrade"):
+        plan(state("C"), "4.18")
+    with pytest.raises(VersionError, match="roles in the input are those of 4.18"):
+        plan(state("A"), source=find_release("4.20"))
+    with pytest.raises(VersionError, match="roles of 4.15"):
+        make_plan(Snapshot.from_objects([]), find_release("4.15"))
+
+
+def test_an_unknown_source_is_a_gap() -> None:
+    found = plan(Snapshot.from_objects([role("r")]))
+    assert any("installed version is not known" in gap for gap in found.gaps)
+
+
+def with_migrate_made_by_hand() -> Snapshot:
+    mine = role("kubevirt.io:migrate", rule("create", "kubevirt.io", VMIM))
+    return Snapshot.from_objects([*objects("A"), mine])
+
+
+def test_a_migrate_role_made_by_hand_stops_the_update() -> None:
+    found = plan(with_migrate_made_by_hand())
+    assert any("AlreadyExists" in warning for warning in found.warnings)
+
+
+def test_a_role_with_the_operators_label_is_deleted_by_the_update() -> None:
+    copied = role(
+        "kubevirt.io:upgrademigrate",
+        rule("create", "kubevirt.io", VMIM),
+        labels={AGGREGATE_ADMIN: "true", "app.kubernetes.io/managed-by": "virt-operator"},
+    )
+    found = plan(Snapshot.from_objects([*objects("A"), copied]))
+    lost = {row.subject.name for row in found.changes if row.change is Change.LOST}
+    assert "alice" in lost
+
+
+def test_a_custom_role_on_kubevirts_label_keeps_access() -> None:
+    rows = [row for row in plan(state("A")).changes if row.subject.name == "platform-vm"]
+    assert {row.change for row in rows} == {Change.KEPT}
+    assert {grant.source_role.name for row in rows for grant in row.because if row.action.verb == "create"} == {
+        "kubevirt.io:migrate"
+    }
+
+
+def test_a_binding_made_in_advance_takes_effect_by_the_update() -> None:
+    early = binding("early", "kubevirt.io:migrate", user("eve"), namespace="web")
+    rows = [r for r in plan(Snapshot.from_objects([*objects("A"), early])).changes if r.subject.name == "eve"]
+    assert {row.change for row in rows} == {Change.GAINED}
+
+
+def test_a_cluster_wide_row_stands_for_all_namespaces_but_those_that_differ() -> None:
+    extra = [
+        binding("everywhere", "edit", user("zoe")),
+        role("own", rule("create", "kubevirt.io", VMIM), kind="Role", namespace="web"),
+        binding("own", "own", user("zoe"), namespace="web", role_kind="Role"),
+    ]
+    rows = {
+        row.namespace: row.change
+        for row in plan(Snapshot.from_objects([*objects("A"), *extra])).changes
+        if row.subject.name == "zoe" and row.action.verb == "create"
+    }
+    assert rows == {"": Change.LOST, "web": Change.KEPT}
+    needs = plan(Snapshot.from_objects([*objects("A"), *extra])).needs
+    assert [need.namespace for need in needs if need.subject.name == "zoe"] == [""]
+
+
+def test_the_platforms_accounts_are_shown_and_get_no_binding() -> None:
+    template = account("template-instance-controller", "openshift-infra")
+    found = plan(Snapshot.from_objects([*objects("A"), binding("t", "admin", template)]))
+    assert names(found.platform) == {"template-instance-controller"}
+    assert "template-instance-controller" not in {need.subject.name for need in found.needs}
+
+
+def test_manual_aggregation_from_4_22_takes_all_access_but_not_the_restored_default() -> None:
+    items = objects("A")
+    for item in items:
+        if item["kind"] == "HyperConverged":
+            item["spec"]["roleAggregationStrategy"] = "Manual"
+    found = plan(Snapshot.from_objects(items), "4.22")
+    reads = {
+        row.change for row in found.changes if row.subject.name == "alice" and row.action.verb == "get"
+    }
+    assert reads == {Change.LOST}
+
+
+def test_a_custom_aggregated_role_follows_kubevirts() -> None:
+    mine = role("ops", aggregationRule=selecting({AGGREGATE_ADMIN: "true"}))
+    bound = binding("ops", "ops", user("olga"))
+    items = [*objects("A"), mine, bound]
+    snapshot = Snapshot.from_objects(items, aggregate="recompute")
+    rows = {r.action.verb: r.change for r in plan(snapshot).changes if r.subject.name == "olga"}
+    assert rows["create"] is Change.LOST
+
+
+def test_the_roles_of_every_release_since_4_19_grant_migration_to_migrate_alone() -> None:
+    for release in RELEASES[RELEASES.index(HARDENED) :]:
+        assert isinstance(release, Release)
+        found = plan(state("A"), release.cnv_version)
+        lost = {row.subject.name for row in found.changes if row.change is Change.LOST}
+        assert {"alice", "carol", "dana"} <= lost

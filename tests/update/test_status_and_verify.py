@@ -1,0 +1,317 @@
+"""Where a cluster stands, and whether it is clean."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+from conftest import (
+    AGGREGATE_ADMIN,
+    ROOT,
+    binding,
+    group,
+    objects,
+    role,
+    rule,
+    state,
+    user,
+)
+
+from rbacguard import Snapshot
+from rbacguard.errors import InputError
+from rbacguard.update.approvals import MigrationAccess, doubts, load_approvals, parse_approvals
+from rbacguard.update.journey import Step, status
+from rbacguard.update.verify import Result, Verification, verify
+
+TODAY = datetime.date(2026, 11, 23)
+VMIM = "virtualmachineinstancemigrations"
+APPROVALS = str(ROOT / "examples" / "approvals.yaml")
+
+
+def approvals() -> MigrationAccess:
+    return load_approvals(APPROVALS)
+
+
+def verified(snapshot: Snapshot, before: str | None = "A", **options: Any) -> Verification:
+    return verify(
+        snapshot,
+        options.get("access") or approvals(),
+        before=state(before) if before else None,
+        today=options.get("today", TODAY),
+    )
+
+
+def failed(found: Verification) -> set[str]:
+    return {check.id for check in found.checks if check.result is Result.FAILED}
+
+
+@pytest.mark.parametrize(
+    ("letter", "step"),
+    [
+        ("A", Step.BEFORE),
+        ("B", Step.TEMPORARY_ROLE),
+        ("C", Step.NOT_BOUND),
+        ("D", Step.DONE),
+        ("E", Step.NOT_BOUND),
+        ("F", Step.REVERTED),
+    ],
+)
+def test_each_of_the_six_states_is_named(letter: str, step: Step) -> None:
+    found = status(state(letter))
+    assert step is found.step
+    assert ("kubevirt.io:upgrademigrate" in found.temporary_roles) == (letter in "BC")
+    titles = {status(state(each)).title for each in "ABCDEF"}
+    assert len(titles) == 6
+
+
+def with_objects(letter: str, *more: dict[str, Any], without: tuple[str, ...] = ()) -> Snapshot:
+    kept = [o for o in objects(letter) if o["metadata"]["name"] not in without]
+    return Snapshot.from_objects([*kept, *more])
+
+
+def test_bound_with_the_temporary_role_left_is_not_cleaned_up() -> None:
+    bound = binding("m", "kubevirt.io:migrate", user("alice"), namespace="payments")
+    assert status(with_objects("C", bound)).step is Step.NOT_CLEANED_UP
+
+
+def test_migrate_written_last_means_that_the_update_is_under_way() -> None:
+    assert status(with_objects("E", without=("kubevirt.io:migrate",))).step is Step.UPDATING
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"KubeVirt": {"observedDeploymentID": "a", "targetDeploymentID": "b", "phase": "Deployed"}},
+        {"KubeVirt": {"observedKubeVirtVersion": "v1.4.1", "targetKubeVirtVersion": "v1.5.3"}},
+        {
+            "HyperConverged": {
+                "conditions": [{"type": "Progressing", "status": "True", "reason": "HCOUpgrading"}]
+            }
+        },
+    ],
+)
+def test_an_update_under_way_is_seen_in_the_status(change: dict[str, Any]) -> None:
+    items = objects("A")
+    for item in items:
+        if item["kind"] in change:
+            item["status"] = change[item["kind"]]
+    assert status(Snapshot.from_objects(items)).step is Step.UPDATING
+
+
+def test_a_reconcile_that_progresses_is_no_update() -> None:
+    items = objects("D")
+    for item in items:
+        if item["kind"] == "HyperConverged":
+            item["status"] = {
+                "conditions": [{"type": "Progressing", "status": "True", "reason": "Other"}],
+                "versions": [{"name": "operator", "version": "4.20.1"}],
+            }
+        if item["kind"] == "KubeVirt":
+            item["status"] = {
+                "observedKubeVirtVersion": "v1.6.2",
+                "targetKubeVirtVersion": "v1.6.2",
+                "observedDeploymentID": "a",
+                "targetDeploymentID": "a",
+                "conditions": [{"type": "Degraded", "status": "True"}],
+            }
+    found = status(Snapshot.from_objects(items))
+    assert found.step is Step.DONE
+    assert found.installed.updating is False
+    assert found.installed.release is not None
+    assert found.installed.release.cnv == (4, 20)
+
+
+def test_roles_of_two_versions_and_backups_mean_an_update() -> None:
+    mixed = role("x", annotations={"kubevirt.io/install-strategy-version": "v1.4.1"})
+    other = role("y", annotations={"kubevirt.io/install-strategy-version": "v1.5.3"})
+    assert status(with_objects("A", mixed, other)).step is Step.UPDATING
+    backup = role(
+        "kubevirt.io:adminabc12",
+        rule("create delete", "kubevirt.io", VMIM),
+        annotations={"kubevirt.io/ephemeral-backup-object": "uid"},
+    )
+    found = status(with_objects("E", backup))
+    assert found.step is Step.UPDATING
+    assert found.temporary_roles == ()
+
+
+def test_done_is_not_said_of_an_incomplete_input() -> None:
+    items = [item for item in objects("D") if item["kind"] != "Role"]
+    assert status(Snapshot.from_objects(items)).step is Step.UNKNOWN
+
+
+@pytest.mark.parametrize("letter", "ABCDEF")
+def test_only_the_clean_state_is_clean(letter: str) -> None:
+    assert (letter == "D") == (verified(state(letter)).clean is True)
+    assert letter == "D" or verified(state(letter)).clean is False
+
+
+def test_without_a_dump_from_before_the_holders_are_listed() -> None:
+    found = verified(state("D"), before=None)
+    assert found.clean is False
+    listed = {need.subject.name for need in found.unaccepted}
+    assert {"cluster-admins", "root", "forklift-controller", "platform-vm", "runner"} <= listed
+
+
+def test_accepted_holders_are_not_questioned() -> None:
+    access = approvals().model_dump(by_alias=True)
+    access["holders"] = [
+        {
+            "subject": {
+                "kind": need.subject.kind,
+                "name": need.subject.name,
+                "namespace": need.subject.namespace,
+            },
+            **({"namespaces": [need.namespace]} if need.namespace else {"clusterWide": True}),
+            "accepted": True,
+        }
+        for need in verified(state("D"), before=None).unaccepted
+    ]
+    assert verified(state("D"), before=None, access=parse_approvals(access)).clean is True
+    access["holders"][0]["accepted"] = False
+    assert verified(state("D"), before=None, access=parse_approvals(access)).clean is False
+
+
+@pytest.mark.parametrize(
+    "kind", ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]
+)
+def test_a_partial_view_of_a_clean_cluster_is_never_clean(kind: str) -> None:
+    items = [item for item in objects("D") if item["kind"] != kind]
+    assert verified(Snapshot.from_objects(items)).clean is not True
+
+
+def test_a_partial_view_from_before_leaves_it_open() -> None:
+    before = Snapshot.from_objects([o for o in objects("A") if o["kind"] != "Role"])
+    found = verify(state("D"), approvals(), before=before, today=TODAY)
+    assert found.clean is not True
+
+
+def test_no_partial_view_of_an_unclean_cluster_is_clean() -> None:
+    for letter in "BCEF":
+        kinds = {item["kind"] for item in objects(letter)}
+        for kind in sorted(kinds):
+            items = [item for item in objects(letter) if item["kind"] != kind]
+            assert verified(Snapshot.from_objects(items)).clean is not True, (letter, kind)
+
+
+LAUNDERED = [
+    pytest.param(
+        [binding("friend", "kubevirt.io:migrate", user("mallory"), namespace="payments")],
+        id="a binding to migrate",
+    ),
+    pytest.param(
+        [
+            role("mine", rule("create", "kubevirt.io", VMIM), kind="Role", namespace="payments"),
+            binding("mine", "mine", user("mallory"), namespace="payments", role_kind="Role"),
+        ],
+        id="a Role of one's own",
+    ),
+    pytest.param(
+        [
+            role("m", rule("update", "subresources.kubevirt.io", "*/migrate"), kind="Role", namespace="web"),
+            binding("m", "m", group("friends"), namespace="web", role_kind="Role"),
+        ],
+        id="half of it",
+    ),
+]
+
+
+@pytest.mark.parametrize("made", LAUNDERED)
+def test_what_tenants_handed_on_is_found(made: list[dict[str, Any]]) -> None:
+    found = verified(with_objects("D", *made))
+    assert found.clean is False
+    assert {"only-approved", "handed-on"} <= failed(found)
+
+
+def test_a_self_made_binding_for_somebody_who_held_it_is_found_too() -> None:
+    made = binding("keep", "kubevirt.io:migrate", user("frank"), namespace="legacy")
+    assert "handed-on" in failed(verified(with_objects("D", made)))
+
+
+@pytest.mark.parametrize("value", ["True", "yes"])
+def test_an_ineffective_label_does_not_restore_the_default(value: str) -> None:
+    items = objects("D")
+    for item in items:
+        if item["metadata"]["name"] == "kubevirt.io:migrate":
+            item["metadata"]["labels"][AGGREGATE_ADMIN] = value
+    assert "old-default" not in failed(verified(Snapshot.from_objects(items)))
+
+
+def test_rules_still_recorded_in_admin_are_not_clean() -> None:
+    # The temporary role was deleted and the aggregation controller has not run yet.
+    items = [o for o in objects("C") if o["metadata"]["name"] != "kubevirt.io:upgrademigrate"]
+    found = verified(Snapshot.from_objects(items))
+    assert "default-roles" in failed(found)
+    assert "temporary-role-gone" not in failed(found)
+
+
+def test_a_binding_to_the_temporary_role_is_left_over() -> None:
+    made = binding("t", "kubevirt.io:upgrademigrate", user("x"), namespace="web")
+    assert failed(verified(with_objects("D", made))) == {"dangling"}
+
+
+def test_a_temporary_role_by_another_name_is_found() -> None:
+    made = role("sneaky", rule("create", "kubevirt.io", VMIM), labels={AGGREGATE_ADMIN: "true"})
+    assert "temporary-role-gone" in failed(verified(with_objects("D", made)))
+
+
+def test_a_migrate_role_with_other_rules_is_not_kubevirts() -> None:
+    made = role("kubevirt.io:migrate", rule("*", "*", "*"))
+    found = verified(with_objects("D", made, without=("kubevirt.io:migrate",)))
+    assert "migrate-role" in failed(found)
+
+
+def access(**fields: Any) -> dict[str, Any]:
+    entry = {"subject": {"kind": "User", "name": "alice"}, "namespaces": ["payments"], "approved": True}
+    return {"apiVersion": "rbacguard.io/v1alpha1", "kind": "MigrationAccess", "approvals": [entry | fields]}
+
+
+def test_an_approval_ends_with_its_day() -> None:
+    found = parse_approvals(access(expires="2026-11-23"))
+    assert len(found.approved(TODAY)) == 1
+    assert found.approved(TODAY + datetime.timedelta(days=1)) == ()
+    expired = verified(state("D"), access=found, today=TODAY + datetime.timedelta(days=1))
+    assert any("its approval has expired" in d for c in expired.checks for d in c.details)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        (access(subject={"kind": "User", "name": True}), "name: input should be a valid string, found True; quote it"),
+        (access(subject={"kind": "Usr", "name": "a"}), "kind: input should be 'User', 'Group' or"),
+        (access(subject={"kind": "ServiceAccount", "name": "a"}), "a ServiceAccount needs its namespace"),
+        (access(subject={"kind": "User", "name": "a", "namespace": "b"}), "a User has no namespace"),
+        (access(namespaces=[]), "give either namespaces or clusterWide"),
+        (access(clusterWide=True), "give either namespaces or clusterWide"),
+        (access(approved="yes"), "approved: input should be a valid boolean"),
+        (access(wanted=1), "approvals[0].wanted: unknown field"),
+        (access(expires="soon"), "expires: "),
+        ({"kind": "MigrationAccess"}, "apiVersion: field required"),
+        ([], "document: input should be"),
+        ("text", "document: input should be"),
+        (None, "document: input should be"),
+    ],
+)
+def test_a_broken_approvals_file_gets_one_line(wrong: Any, expected: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_approvals(wrong, "approvals.yaml")
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_decisions_that_contradict_each_other_are_refused() -> None:
+    both = access()
+    both["approvals"].append(both["approvals"][0] | {"approved": False})
+    with pytest.raises(InputError, match="approved in one entry and not in another"):
+        parse_approvals(both)
+
+
+def test_names_that_nobody_knows_are_warned_of() -> None:
+    wrong = access(subject={"kind": "User", "name": "alcie"}, namespaces=["paymnets"])
+    warnings = doubts(parse_approvals(wrong), state("D"))
+    assert warnings == (
+        "namespace paymnets is not in the input",
+        "User alcie is named nowhere in the input; is it spelt right?",
+    )
+    assert doubts(approvals(), state("D")) == ()
