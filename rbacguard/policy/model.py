@@ -145,8 +145,7 @@ class Policy(BaseModel):
         try:
             expression = cel.NewEnv(variables=variables).compile(self.where)
         except RuntimeError as error:
-            text = str(error).removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")
-            raise PolicyError(f"policy {self.id}: where: {text}") from None
+            raise PolicyError(f"policy {self.id}: where{_marked(str(error), self.where)}") from None
         if expression.return_type() != cel.Type.BOOL:
             raise PolicyError(
                 f"policy {self.id}: where: expected a condition (bool), "
@@ -161,6 +160,20 @@ class Policy(BaseModel):
     def paste(self, fact: Fact) -> tuple[str, ...]:
         """Return the commands for a fact, every value quoted for the shell."""
         return tuple(_fill(command, fact.fields, shlex.quote) for command in self.commands)
+
+
+_CEL_ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*?)(?: \(in container '.*?'\))?$", re.MULTILINE)
+
+
+def _marked(error: str, condition: str) -> str:
+    """Return CEL's first error with its place marked in the condition, on one line."""
+    match = _CEL_ERROR.search(error)
+    if match is None:
+        return f": {error.splitlines()[0]}"
+    line, column = int(match[1]), int(match[2])
+    text = condition.splitlines()[line - 1] if condition else ""
+    marked = f"{text[: column - 1]}>>>{text[column - 1 :]}"
+    return f", line {line}, column {column}: {match[3]}: {marked}"
 
 
 def _fill(text: str, fields: Mapping[str, Value], quote: Any) -> str:

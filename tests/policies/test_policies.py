@@ -1,0 +1,208 @@
+"""Each policy through its own firing and silent cases.
+
+A case is a YAML file of RBAC objects. Its first line names the cluster that they are added to:
+`# cluster: before` (the roles of 4.18), `after` (4.20) or `after-4.21`, each with admin, edit and
+view aggregated. The file beside it holds the exact findings; an empty one is a silent case.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from conftest import role, rule, selecting
+
+from rbacguard import Snapshot
+from rbacguard.checks import Context
+from rbacguard.errors import PolicyError
+from rbacguard.kubevirt.releases import cluster_roles, find_release
+from rbacguard.policy import Outcome, PolicyResult, Severity, evaluate, load_policies
+from rbacguard.sources import yaml
+from rbacguard.update.approvals import parse_approvals
+
+HERE = Path(__file__).parent
+POLICIES = {policy.id: policy for policy in load_policies()}
+CASES = sorted(HERE.glob("*/*.yaml"))
+RELEASE = {"before": "4.18", "after": "4.20", "after-4.21": "4.21"}
+TODAY = datetime.date(2026, 11, 23)
+AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-"
+
+
+def base(name: str) -> list[dict[str, Any]]:
+    """Return the roles of a cluster: KubeVirt's, and Kubernetes' own three."""
+    found = [
+        role(
+            kubevirt.metadata.name,
+            *(msgspec.to_builtins(each) for each in kubevirt.rules),
+            labels=dict(kubevirt.metadata.labels),
+        )
+        for kubevirt in cluster_roles(find_release(RELEASE[name])).values()
+    ]
+    labels = {"edit": {f"{AGGREGATE}admin": "true"}, "view": {f"{AGGREGATE}edit": "true"}}
+    for default in ("admin", "edit", "view"):
+        found.append(
+            role(
+                default,
+                labels=labels.get(default, {}),
+                aggregationRule=selecting({f"{AGGREGATE}{default}": "true"}),
+            )
+        )
+    own = rule("create update", "rbac.authorization.k8s.io", "rolebindings roles")
+    found.append(role("system:aggregate-to-admin", own, labels={f"{AGGREGATE}admin": "true"}))
+    found.append(role("cluster-admin", rule("*", "*", "*")))
+    return found
+
+
+def evaluated(path: Path, policy_id: str) -> PolicyResult:
+    data = path.read_bytes()
+    first = re.match(rb"# cluster: (\S+)\n", data)
+    assert first, f"{path}: the first line has to be '# cluster: before', 'after' or 'after-4.21'"
+    documents = [d.value for d in yaml.documents(data) if isinstance(d.value, dict)]
+    access = [d for d in documents if d.get("kind") == "MigrationAccess"]
+    mine = [d for d in documents if d.get("kind") != "MigrationAccess"]
+    replaced = {(d["kind"], d["metadata"]["name"]) for d in mine}
+    objects = [
+        o for o in base(first[1].decode()) if (o["kind"], o["metadata"]["name"]) not in replaced
+    ]
+    mode: Any = "as-recorded" if b"# recorded" in data else "recompute"
+    snapshot = Snapshot.from_objects([*objects, *mine], aggregate=mode)
+    context = Context(
+        snapshot, today=TODAY, access=parse_approvals(access[0]) if access else None
+    )
+    (result,) = evaluate([POLICIES[policy_id]], context)
+    return result
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_the_case_gives_exactly_these_findings(
+    case: Path, golden: Callable[[Path, str], None]
+) -> None:
+    result = evaluated(case, case.parent.name)
+    lines = [f"{finding.severity}: {finding.message}" for finding in result.findings]
+    text = "".join(f"{line}\n" for line in lines)
+    assert bool(text) == case.stem.startswith("fires"), text
+    golden(case.with_suffix(".out"), text)
+
+
+@pytest.mark.parametrize("policy_id", POLICIES)
+def test_every_policy_has_a_firing_and_a_silent_case(policy_id: str) -> None:
+    stems = [case.stem for case in CASES if case.parent.name == policy_id]
+    assert any(stem.startswith("fires") for stem in stems)
+    assert any(stem.startswith("silent") for stem in stems)
+
+
+@pytest.mark.parametrize("policy_id", POLICIES)
+def test_every_policy_says_why_and_what_to_do(policy_id: str) -> None:
+    policy = POLICIES[policy_id]
+    assert len(policy.rationale) > 60
+    assert len(policy.remediation) > 10
+    assert policy.title[0].isupper() or policy.title.startswith(("kubevirt.io", "roleAgg"))
+    assert policy.commands or policy.severity in (Severity.INFO, Severity.MEDIUM)
+
+
+BROKEN = {
+    "id": "broken",
+    "title": "T",
+    "severity": "high",
+    "stage": "any",
+    "check": {"type": "holder"},
+    "message": "{subject}",
+    "rationale": "r",
+    "remediation": "r",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"where": "subjct.kind == 'User'"}, "where, line 1, column 7: undeclared reference to 'subjct.kind': subjct>>>.kind == 'User'"),
+        ({"where": "broad + 1"}, "no matching overload"),
+        ({"where": "scope"}, "expected a condition (bool), found STRING"),
+        ({"where": "broad &&"}, "Syntax error"),
+        ({"message": "{nobody}"}, "no such fact"),
+        ({"message": "{scope.name}"}, "scope is no map"),
+        ({"severity": "awful"}, "severity: Input should be 'info'"),
+        ({"check": {"type": "guess"}}, "check: Input tag 'guess'"),
+        ({"check": {"type": "holder", "permission": "flying"}}, "no such permission"),
+        ({"check": {"type": "holder", "extra": 1}}, "check.holder.extra: Extra inputs"),
+        ({"appliesTo": {"since": 4.2}}, "appliesTo.since: Input should be a valid string"),
+        ({"appliesTo": {"since": "4.99"}}, "version 4.99 is unknown"),
+        ({"id": "other"}, "id: expected 'broken' like the file"),
+        ({"unknown": 1}, "unknown: Extra inputs are not permitted"),
+        ({"rationale": None}, "rationale: Input should be a valid string"),
+    ],
+)
+def test_a_broken_policy_is_refused_with_the_place(
+    tmp_path: Path, change: dict[str, Any], expected: str
+) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_bytes(msgspec.json.encode(BROKEN | change))
+    with pytest.raises(PolicyError) as caught:
+        load_policies([str(tmp_path)])
+    assert str(path) in str(caught.value)
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_policies_of_ones_own_are_loaded_and_may_not_shadow(tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_bytes(msgspec.json.encode(BROKEN))
+    assert "broken" in {policy.id for policy in load_policies([str(tmp_path)])}
+    (tmp_path / "known-holder.yaml").write_bytes(msgspec.json.encode(BROKEN | {"id": "known-holder"}))
+    with pytest.raises(PolicyError, match="id known-holder is that of"):
+        load_policies([str(tmp_path)])
+    with pytest.raises(PolicyError, match="no such folder"):
+        load_policies([str(tmp_path / "none")])
+
+
+def test_a_condition_that_fails_on_a_fact_is_an_error_not_a_silence(tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_bytes(msgspec.json.encode(BROKEN | {"where": "subject.nothing == 'x'"}))
+    (policy,) = [p for p in load_policies([str(tmp_path)]) if p.id == "broken"]
+    snapshot = Snapshot.from_objects(
+        [*base("before"), {"kind": "ClusterRoleBinding", "apiVersion": "rbac.authorization.k8s.io/v1",
+                           "metadata": {"name": "b"}, "roleRef": {"kind": "ClusterRole", "name": "cluster-admin"},
+                           "subjects": [{"kind": "User", "name": "root"}]}]
+    )
+    with pytest.raises(PolicyError, match="Key not found"):
+        evaluate([policy], Context(snapshot, today=TODAY))
+
+
+def test_commands_are_quoted_for_the_shell() -> None:
+    evil = {"kind": "User", "name": "$(rm -rf /); echo '"}
+    grant = {"kind": "RoleBinding", "apiVersion": "rbac.authorization.k8s.io/v1",
+             "metadata": {"name": "b", "namespace": "web"},
+             "roleRef": {"kind": "ClusterRole", "name": "half"}, "subjects": [evil]}
+    half = role("half", rule("create", "kubevirt.io", "virtualmachineinstancemigrations"))
+    snapshot = Snapshot.from_objects([*base("after"), half, grant])
+    (result,) = evaluate([POLICIES["migration-without-virtctl"]], Context(snapshot, today=TODAY))
+    assert result.findings[0].commands == (
+        "rbacguard explain '$(rm -rf /); echo '\"'\"'' -f DUMP",
+    )
+
+
+def test_without_kubevirts_roles_policies_of_a_stage_are_undetermined() -> None:
+    snapshot = Snapshot.from_objects([role("r")])
+    results = evaluate(POLICIES.values(), Context(snapshot, today=TODAY))
+    staged = [r for r in results if r.policy.stage != "any"]
+    assert {r.outcome for r in staged} == {Outcome.UNDETERMINED}
+
+
+def test_no_policy_is_clean_on_a_partial_view() -> None:
+    roles_only = [o for o in base("after") if o["kind"] == "ClusterRole"]
+    results = evaluate(POLICIES.values(), Context(Snapshot.from_objects(roles_only), today=TODAY))
+    needing = {r.policy.id for r in results if r.outcome is Outcome.CLEAN and r.policy.check.NEEDS}
+    assert needing == set()
+
+
+def test_fingerprints_do_not_depend_on_order() -> None:
+    case = HERE / "namespace-admin-loses-migration" / "fires.yaml"
+    one = evaluated(case, "namespace-admin-loses-migration")
+    two = evaluated(case, "namespace-admin-loses-migration")
+    assert [f.fingerprint for f in one.findings] == [f.fingerprint for f in two.findings]
+    assert len({f.fingerprint for f in one.findings}) == len(one.findings)
