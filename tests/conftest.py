@@ -88,7 +88,9 @@ def run() -> Run:
     return start
 
 
-def role(name: str, *rules: dict[str, Any], kind: str = "ClusterRole", **extra: Any) -> dict[str, Any]:
+def role(
+    name: str, *rules: dict[str, Any], kind: str = "ClusterRole", **extra: Any
+) -> dict[str, Any]:
     """Return a role as plain values; `labels`, `namespace`, `annotations` go into its metadata."""
     metadata = {"name": name}
     for key in ("labels", "namespace", "annotations", "creationTimestamp"):

@@ -116,7 +116,9 @@ def make_bundle(snapshot: Snapshot, plan: Plan, request: Request) -> Bundle:
     objects: list[dict[str, Any]] = []
     files: dict[str, str] = {}
     for step, value in steps:
-        found = manifest(value, LABELS, annotations)
+        # On the operator's own role nothing but the aggregation labels is ours.
+        own = value in restored
+        found = manifest(value, {} if own else LABELS, {} if own else annotations)
         _check(found, plan.target)
         objects.append(found)
         files[f"{step}/{_file_name(found)}"] = render_manifest(

@@ -71,9 +71,7 @@ def evaluated(path: Path, policy_id: str) -> PolicyResult:
     ]
     mode: Any = "as-recorded" if b"# recorded" in data else "recompute"
     snapshot = Snapshot.from_objects([*objects, *mine], aggregate=mode)
-    context = Context(
-        snapshot, today=TODAY, access=parse_approvals(access[0]) if access else None
-    )
+    context = Context(snapshot, today=TODAY, access=parse_approvals(access[0]) if access else None)
     (result,) = evaluate([POLICIES[policy_id]], context)
     return result
 
@@ -120,7 +118,10 @@ BROKEN = {
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"where": "subjct.kind == 'User'"}, "where, line 1, column 7: undeclared reference to 'subjct.kind': subjct>>>.kind == 'User'"),
+        (
+            {"where": "subjct.kind == 'User'"},
+            "where, line 1, column 7: undeclared reference to 'subjct.kind': subjct>>>.kind == 'User'",
+        ),
         ({"where": "broad + 1"}, "no matching overload"),
         ({"where": "scope"}, "expected a condition (bool), found STRING"),
         ({"where": "broad &&"}, "Syntax error"),
@@ -153,7 +154,9 @@ def test_policies_of_ones_own_are_loaded_and_may_not_shadow(tmp_path: Path) -> N
     path = tmp_path / "broken.yaml"
     path.write_bytes(msgspec.json.encode(BROKEN))
     assert "broken" in {policy.id for policy in load_policies([str(tmp_path)])}
-    (tmp_path / "known-holder.yaml").write_bytes(msgspec.json.encode(BROKEN | {"id": "known-holder"}))
+    (tmp_path / "known-holder.yaml").write_bytes(
+        msgspec.json.encode(BROKEN | {"id": "known-holder"})
+    )
     with pytest.raises(PolicyError, match="id known-holder is that of"):
         load_policies([str(tmp_path)])
     with pytest.raises(PolicyError, match="no such folder"):
@@ -165,9 +168,16 @@ def test_a_condition_that_fails_on_a_fact_is_an_error_not_a_silence(tmp_path: Pa
     path.write_bytes(msgspec.json.encode(BROKEN | {"where": "subject.nothing == 'x'"}))
     (policy,) = [p for p in load_policies([str(tmp_path)]) if p.id == "broken"]
     snapshot = Snapshot.from_objects(
-        [*base("before"), {"kind": "ClusterRoleBinding", "apiVersion": "rbac.authorization.k8s.io/v1",
-                           "metadata": {"name": "b"}, "roleRef": {"kind": "ClusterRole", "name": "cluster-admin"},
-                           "subjects": [{"kind": "User", "name": "root"}]}]
+        [
+            *base("before"),
+            {
+                "kind": "ClusterRoleBinding",
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "metadata": {"name": "b"},
+                "roleRef": {"kind": "ClusterRole", "name": "cluster-admin"},
+                "subjects": [{"kind": "User", "name": "root"}],
+            },
+        ]
     )
     with pytest.raises(PolicyError, match="Key not found"):
         evaluate([policy], Context(snapshot, today=TODAY))
@@ -175,15 +185,17 @@ def test_a_condition_that_fails_on_a_fact_is_an_error_not_a_silence(tmp_path: Pa
 
 def test_commands_are_quoted_for_the_shell() -> None:
     evil = {"kind": "User", "name": "$(rm -rf /); echo '"}
-    grant = {"kind": "RoleBinding", "apiVersion": "rbac.authorization.k8s.io/v1",
-             "metadata": {"name": "b", "namespace": "web"},
-             "roleRef": {"kind": "ClusterRole", "name": "half"}, "subjects": [evil]}
+    grant = {
+        "kind": "RoleBinding",
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "metadata": {"name": "b", "namespace": "web"},
+        "roleRef": {"kind": "ClusterRole", "name": "half"},
+        "subjects": [evil],
+    }
     half = role("half", rule("create", "kubevirt.io", "virtualmachineinstancemigrations"))
     snapshot = Snapshot.from_objects([*base("after"), half, grant])
     (result,) = evaluate([POLICIES["migration-without-virtctl"]], Context(snapshot, today=TODAY))
-    assert result.findings[0].commands == (
-        "rbacguard explain '$(rm -rf /); echo '\"'\"'' -f DUMP",
-    )
+    assert result.findings[0].commands == ("rbacguard explain '$(rm -rf /); echo '\"'\"'' -f DUMP",)
 
 
 def test_without_kubevirts_roles_policies_of_a_stage_are_undetermined() -> None:

@@ -34,9 +34,9 @@ def test_every_query_is_answered_as_kubernetes_does(scenario: dict[str, Any]) ->
         expected = query["expect"]
         if "subjects" in expected:
             subjects = snapshot.authorizer.allowed_subjects(asked(query))
-            assert {(s["kind"], s.get("namespace", ""), s["name"]) for s in expected["subjects"]} == {
-                (s.kind, s.namespace, s.name) for s in subjects
-            }, query
+            assert {
+                (s["kind"], s.get("namespace", ""), s["name"]) for s in expected["subjects"]
+            } == {(s.kind, s.namespace, s.name) for s in subjects}, query
         else:
             decision = snapshot.authorizer.authorize(asked(query))
             assert expected["allowed"] == decision.allowed, query

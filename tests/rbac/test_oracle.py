@@ -14,7 +14,14 @@ from rbacguard import Attributes, Snapshot
 NAMESPACES = ("web", "db")
 VERBS = ("get", "create", "update", "*")
 GROUPS = ("", "kubevirt.io", "subresources.kubevirt.io", "*")
-RESOURCES = ("pods", "virtualmachines", "virtualmachines/migrate", "*/migrate", "*", "virtualmachines/*")
+RESOURCES = (
+    "pods",
+    "virtualmachines",
+    "virtualmachines/migrate",
+    "*/migrate",
+    "*",
+    "virtualmachines/*",
+)
 LABELS = ({}, {"to": "a"}, {"to": "b"})
 
 some = st.lists(st.sampled_from(VERBS), max_size=2)
@@ -27,8 +34,14 @@ rules = st.fixed_dictionaries(
     optional={"resourceNames": st.lists(st.sampled_from(["vm-1", ""]), max_size=2)},
 )
 subjects = st.sampled_from(
-    [user("alice"), user("system:serviceaccount:web:bot"), group("devs"), account("bot"),
-     account("bot", "web"), group("system:serviceaccounts:web")]
+    [
+        user("alice"),
+        user("system:serviceaccount:web:bot"),
+        group("devs"),
+        account("bot"),
+        account("bot", "web"),
+        group("system:serviceaccounts:web"),
+    ]
 )
 asked = st.fixed_dictionaries(
     {
@@ -56,7 +69,12 @@ def clusters(draw: st.DrawFn) -> list[dict[str, Any]]:
     for namespace in NAMESPACES:
         for index in range(draw(st.integers(0, 2))):
             found.append(
-                role(f"r{index}", *draw(st.lists(rules, max_size=2)), kind="Role", namespace=namespace)
+                role(
+                    f"r{index}",
+                    *draw(st.lists(rules, max_size=2)),
+                    kind="Role",
+                    namespace=namespace,
+                )
             )
     for index in range(draw(st.integers(0, 5))):
         kind = draw(st.sampled_from(["ClusterRole", "Role"]))
@@ -104,7 +122,9 @@ def oracle(objects: list[dict[str, Any]], request: dict[str, Any]) -> bool:
         return bool(home) and request["user"] == f"system:serviceaccount:{home}:{subject['name']}"
 
     def allows(written: dict[str, Any]) -> bool:
-        combined = request["resource"] + ("/" if request["subresource"] else "") + request["subresource"]
+        combined = (
+            request["resource"] + ("/" if request["subresource"] else "") + request["subresource"]
+        )
         names = written.get("resourceNames")
         return (
             any(v in ("*", request["verb"]) for v in written["verbs"])
@@ -132,7 +152,9 @@ def oracle(objects: list[dict[str, Any]], request: dict[str, Any]) -> bool:
 
 @settings(max_examples=500, deadline=None)
 @given(clusters(), asked)
-def test_the_obvious_evaluator_agrees(objects: list[dict[str, Any]], request: dict[str, Any]) -> None:
+def test_the_obvious_evaluator_agrees(
+    objects: list[dict[str, Any]], request: dict[str, Any]
+) -> None:
     snapshot = Snapshot.from_objects(objects, aggregate="recompute")
     decision = snapshot.authorizer.authorize(Attributes(**request))
     assert oracle(objects, request) == decision.allowed
@@ -146,7 +168,9 @@ def test_the_order_of_objects_makes_no_difference(
     shuffled = objects[:]
     random.shuffle(shuffled)
     answers = [
-        Snapshot.from_objects(each, aggregate="recompute").authorizer.authorize(Attributes(**request))
+        Snapshot.from_objects(each, aggregate="recompute").authorizer.authorize(
+            Attributes(**request)
+        )
         for each in (objects, shuffled)
     ]
     assert answers[0].allowed == answers[1].allowed
@@ -160,7 +184,9 @@ def test_a_further_binding_never_takes_access_away(
 ) -> None:
     more = [*objects, binding("more", "c0", subject)]
     before, after = (
-        Snapshot.from_objects(each, aggregate="recompute").authorizer.authorize(Attributes(**request))
+        Snapshot.from_objects(each, aggregate="recompute").authorizer.authorize(
+            Attributes(**request)
+        )
         for each in (objects, more)
     )
     assert after.allowed or not before.allowed

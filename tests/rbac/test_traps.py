@@ -38,7 +38,10 @@ def matches(written: dict[str, Any], **asked: Any) -> bool:
 
 
 def test_one_rule_must_match_in_every_part() -> None:
-    rules = [rule("create", "kubevirt.io", "virtualmachines"), rule("get", "kubevirt.io", "virtualmachineinstancemigrations")]
+    rules = [
+        rule("create", "kubevirt.io", "virtualmachines"),
+        rule("get", "kubevirt.io", "virtualmachineinstancemigrations"),
+    ]
     objects = [role("r", *rules), binding("b", "r", user("alice"))]
     assert allowed(objects, verb="get", **VMIM)
     assert not allowed(objects, verb="create", **VMIM)
@@ -118,7 +121,9 @@ def test_resource_names_limit_to_named_requests() -> None:
     assert matches(named, verb="get", resource="pods", name="a")
     assert not matches(named, verb="get", resource="pods", name="b")
     assert not matches(named, verb="delete", resource="pods")
-    assert matches(rule("get", "core", "pods", resourceNames=[]), verb="get", resource="pods", name="b")
+    assert matches(
+        rule("get", "core", "pods", resourceNames=[]), verb="get", resource="pods", name="b"
+    )
 
 
 def test_an_empty_resource_name_matches_exactly_the_nameless_request() -> None:
@@ -128,7 +133,9 @@ def test_an_empty_resource_name_matches_exactly_the_nameless_request() -> None:
 
 
 def test_migrate_with_a_resource_name_is_for_that_machine_only() -> None:
-    written = rule("update", "subresources.kubevirt.io", "virtualmachines/migrate", resourceNames=["vm-1"])
+    written = rule(
+        "update", "subresources.kubevirt.io", "virtualmachines/migrate", resourceNames=["vm-1"]
+    )
     assert matches(written, verb="update", **MIGRATE, name="vm-1")
     assert not matches(written, verb="update", **MIGRATE, name="vm-2")
 
@@ -164,7 +171,9 @@ def test_url_rules_count_only_by_a_cluster_role_binding() -> None:
 
 
 @pytest.mark.parametrize("nothing", [{"rules": None}, {"rules": []}, {}])
-def test_roles_without_rules_and_bindings_without_subjects_grant_nothing(nothing: dict[str, Any]) -> None:
+def test_roles_without_rules_and_bindings_without_subjects_grant_nothing(
+    nothing: dict[str, Any],
+) -> None:
     empty = {k: v for k, v in role("r").items() if k != "rules"} | nothing
     bound = binding("b", "r", user("alice"))
     nobody = binding("n", "r") | {"subjects": None}
@@ -172,7 +181,10 @@ def test_roles_without_rules_and_bindings_without_subjects_grant_nothing(nothing
 
 
 def test_a_role_binding_grants_in_its_namespace_only() -> None:
-    objects = [role("r", rule("create", "kubevirt.io", "*")), binding("b", "r", user("alice"), namespace="web")]
+    objects = [
+        role("r", rule("create", "kubevirt.io", "*")),
+        binding("b", "r", user("alice"), namespace="web"),
+    ]
     assert allowed(objects, verb="create", **VMIM, namespace="web")
     assert not allowed(objects, verb="create", **VMIM, namespace="db")
     assert not allowed(objects, verb="create", **VMIM)
@@ -207,7 +219,10 @@ def test_a_cluster_role_binding_to_a_role_grants_nothing() -> None:
 
 
 def test_a_named_namespace_may_be_granted_by_a_role_binding_in_it() -> None:
-    objects = [role("r", rule("get", "core", "namespaces")), binding("b", "r", user("alice"), namespace="web")]
+    objects = [
+        role("r", rule("get", "core", "namespaces")),
+        binding("b", "r", user("alice"), namespace="web"),
+    ]
     assert allowed(objects, verb="get", resource="namespaces", name="web", namespace="web")
 
 
@@ -240,7 +255,10 @@ def test_the_api_group_of_a_subject_makes_no_second_user() -> None:
 
 @pytest.mark.parametrize("kind", ["user", "Users", "SystemUser", ""])
 def test_other_kinds_of_subjects_never_apply(kind: str) -> None:
-    objects = [role("r", rule("get", "core", "pods")), binding("b", "r", {"kind": kind, "name": "alice"})]
+    objects = [
+        role("r", rule("get", "core", "pods")),
+        binding("b", "r", {"kind": kind, "name": "alice"}),
+    ]
     assert not allowed(objects, verb="get", resource="pods")
 
 
@@ -421,7 +439,9 @@ def test_roles_that_select_each_other_never_lose_a_rule(size: int) -> None:
         (rule("get", "core", "pods"), rule("get", "core apps", "pods"), False),
     ],
 )
-def test_covers_goes_by_atoms(owner: dict[str, Any], wanted: dict[str, Any], expected: bool) -> None:
+def test_covers_goes_by_atoms(
+    owner: dict[str, Any], wanted: dict[str, Any], expected: bool
+) -> None:
     def made(written: dict[str, Any]) -> PolicyRule:
         return PolicyRule(
             tuple(written["verbs"]),

@@ -176,8 +176,12 @@ def test_an_empty_list_of_groups_is_known_to_be_empty(tmp_path: Path) -> None:
 
 
 def inspect_tree(root: Path, items: list[dict[str, Any]]) -> None:
-    plural = {"ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings",
-              "Role": "roles", "RoleBinding": "rolebindings"}
+    plural = {
+        "ClusterRole": "clusterroles",
+        "ClusterRoleBinding": "clusterrolebindings",
+        "Role": "roles",
+        "RoleBinding": "rolebindings",
+    }
     for item in items:
         if item["kind"] not in plural:
             continue
@@ -200,7 +204,9 @@ def test_an_inspect_tree_is_read_whatever_its_top_folder(tmp_path: Path, top: st
 def test_namespaces_that_were_not_collected_are_a_gap(tmp_path: Path) -> None:
     inspect_tree(tmp_path, objects("A"))
     (tmp_path / "namespaces" / "secret-project").mkdir()
-    (tmp_path / "namespaces" / "secret-project" / "pods.yaml").write_text("kind: PodList\nitems: []")
+    (tmp_path / "namespaces" / "secret-project" / "pods.yaml").write_text(
+        "kind: PodList\nitems: []"
+    )
     gaps = Snapshot.load([str(tmp_path)]).coverage.gaps()
     assert any("nothing was collected from 1 namespaces (secret-project)" in gap for gap in gaps)
 
@@ -243,7 +249,9 @@ def packed_zip() -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("content", [packed_tar("w"), packed_tar("w:gz"), packed_tar("w:xz"), packed_zip()])
+@pytest.mark.parametrize(
+    "content", [packed_tar("w"), packed_tar("w:gz"), packed_tar("w:xz"), packed_zip()]
+)
 def test_archives_are_read_in_place(tmp_path: Path, content: bytes) -> None:
     assert loaded(tmp_path, content, "dump.bin").authorizer.authorize(ALLOWED).allowed
     assert [p.name for p in tmp_path.iterdir()] == ["dump.bin"]
@@ -308,7 +316,14 @@ def test_an_alias_bomb_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "found"),
-    [("yes", "bool"), ("on", "bool"), ("n", "bool"), ("0123", "int"), ("1e3", "int"), ("~", "null")],
+    [
+        ("yes", "bool"),
+        ("on", "bool"),
+        ("n", "bool"),
+        ("0123", "int"),
+        ("1e3", "int"),
+        ("~", "null"),
+    ],
 )
 def test_names_that_kubectl_does_not_read_as_text_are_refused(
     tmp_path: Path, name: str, found: str
@@ -323,7 +338,9 @@ def test_names_that_kubectl_does_not_read_as_text_are_refused(
     assert f"RoleBinding web/b: subjects[0].name: expected str, got {found}" in message
 
 
-@pytest.mark.parametrize("name", ["=", "<<", "2001-01-01", "1:30", "null2", "nUll", "é", "a: b", "#x"])
+@pytest.mark.parametrize(
+    "name", ["=", "<<", "2001-01-01", "1:30", "null2", "nUll", "é", "a: b", "#x"]
+)
 def test_names_that_kubectl_reads_as_text_are_text(tmp_path: Path, name: str) -> None:
     quoted = name if name in ("=", "<<", "2001-01-01", "1:30", "nUll") else json.dumps(name)
     text = f"kind: X\nname: {quoted}\n"
@@ -338,8 +355,21 @@ def test_scalars_are_read_by_kubectls_rules() -> None:
     )
     (document,) = yaml.documents(text.encode())
     assert document.value == {
-        "a": 83, "b": 8, "c": 15, "d": 5, "e": 1000, "f": 1000, "g": -1.5, "h": 31, "i": 12,
-        "j": 0.5, "k": True, "l": "oFF", "m": None, "n2": None, "o": 0,
+        "a": 83,
+        "b": 8,
+        "c": 15,
+        "d": 5,
+        "e": 1000,
+        "f": 1000,
+        "g": -1.5,
+        "h": 31,
+        "i": 12,
+        "j": 0.5,
+        "k": True,
+        "l": "oFF",
+        "m": None,
+        "n2": None,
+        "o": 0,
     }
 
 
@@ -354,15 +384,19 @@ def test_the_fast_reader_and_the_exact_one_agree_on_real_dumps(letter: str) -> N
 
 
 def test_a_key_given_twice_is_reported(tmp_path: Path) -> None:
-    text = as_yaml(SMALL) + "---\nkind: ClusterRole\napiVersion: rbac.authorization.k8s.io/v1\n" \
+    text = (
+        as_yaml(SMALL) + "---\nkind: ClusterRole\napiVersion: rbac.authorization.k8s.io/v1\n"
         "metadata: {name: a}\nmetadata: {name: b}\n"
+    )
     snapshot = loaded(tmp_path, text)
     assert "key 'metadata' is given twice" in snapshot.coverage.problems[0]
     assert "b" in snapshot.cluster_roles
 
 
 def test_the_documentations_string_label_is_kept_as_a_defect() -> None:
-    documented = role("kubevirt.io:upgrademigrate", labels="rbac.authorization.k8s.io/aggregate-to-admin=true")
+    documented = role(
+        "kubevirt.io:upgrademigrate", labels="rbac.authorization.k8s.io/aggregate-to-admin=true"
+    )
     boolean = role("other", labels={"rbac.authorization.k8s.io/aggregate-to-admin": True, "a": "b"})
     snapshot = Snapshot.from_objects([documented, boolean])
     assert [(d.key.name, d.path) for d in snapshot.defects] == [
@@ -393,7 +427,21 @@ def test_a_folder_without_manifests_is_refused(tmp_path: Path) -> None:
 
 
 def test_names_go_through_json_and_yaml_unharmed(tmp_path: Path) -> None:
-    names = ["null", "yes", "0123", "1e3", "a: b", "#x", '"q"', "{{7*7}}", "<script>", "é", "a\nb", "\x1b[31m", "="]
+    names = [
+        "null",
+        "yes",
+        "0123",
+        "1e3",
+        "a: b",
+        "#x",
+        '"q"',
+        "{{7*7}}",
+        "<script>",
+        "é",
+        "a\nb",
+        "\x1b[31m",
+        "=",
+    ]
     items = [binding(f"b{i}", "r", user(name)) for i, name in enumerate(names)]
     for text in (json.dumps({"kind": "List", "items": items}), as_yaml(items)):
         found = [b.subjects[0].name for b in loaded(tmp_path, text).bindings]

@@ -199,14 +199,21 @@ def test_a_role_with_the_operators_label_is_deleted_by_the_update() -> None:
 def test_a_custom_role_on_kubevirts_label_keeps_access() -> None:
     rows = [row for row in plan(state("A")).changes if row.subject.name == "platform-vm"]
     assert {row.change for row in rows} == {Change.KEPT}
-    assert {grant.source_role.name for row in rows for grant in row.because if row.action.verb == "create"} == {
-        "kubevirt.io:migrate"
-    }
+    assert {
+        grant.source_role.name
+        for row in rows
+        for grant in row.because
+        if row.action.verb == "create"
+    } == {"kubevirt.io:migrate"}
 
 
 def test_a_binding_made_in_advance_takes_effect_by_the_update() -> None:
     early = binding("early", "kubevirt.io:migrate", user("eve"), namespace="web")
-    rows = [r for r in plan(Snapshot.from_objects([*objects("A"), early])).changes if r.subject.name == "eve"]
+    rows = [
+        r
+        for r in plan(Snapshot.from_objects([*objects("A"), early])).changes
+        if r.subject.name == "eve"
+    ]
     assert {row.change for row in rows} == {Change.GAINED}
 
 
@@ -240,7 +247,9 @@ def test_manual_aggregation_from_4_22_takes_all_access_but_not_the_restored_defa
             item["spec"]["roleAggregationStrategy"] = "Manual"
     found = plan(Snapshot.from_objects(items), "4.22")
     reads = {
-        row.change for row in found.changes if row.subject.name == "alice" and row.action.verb == "get"
+        row.change
+        for row in found.changes
+        if row.subject.name == "alice" and row.action.verb == "get"
     }
     assert reads == {Change.LOST}
 

@@ -173,9 +173,7 @@ def test_accepted_holders_are_not_questioned() -> None:
     assert verified(state("D"), before=None, access=parse_approvals(access)).clean is False
 
 
-@pytest.mark.parametrize(
-    "kind", ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]
-)
+@pytest.mark.parametrize("kind", ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"])
 def test_a_partial_view_of_a_clean_cluster_is_never_clean(kind: str) -> None:
     items = [item for item in objects("D") if item["kind"] != kind]
     assert verified(Snapshot.from_objects(items)).clean is not True
@@ -209,7 +207,12 @@ LAUNDERED = [
     ),
     pytest.param(
         [
-            role("m", rule("update", "subresources.kubevirt.io", "*/migrate"), kind="Role", namespace="web"),
+            role(
+                "m",
+                rule("update", "subresources.kubevirt.io", "*/migrate"),
+                kind="Role",
+                namespace="web",
+            ),
             binding("m", "m", group("friends"), namespace="web", role_kind="Role"),
         ],
         id="half of it",
@@ -263,8 +266,16 @@ def test_a_migrate_role_with_other_rules_is_not_kubevirts() -> None:
 
 
 def access(**fields: Any) -> dict[str, Any]:
-    entry = {"subject": {"kind": "User", "name": "alice"}, "namespaces": ["payments"], "approved": True}
-    return {"apiVersion": "rbacguard.io/v1alpha1", "kind": "MigrationAccess", "approvals": [entry | fields]}
+    entry = {
+        "subject": {"kind": "User", "name": "alice"},
+        "namespaces": ["payments"],
+        "approved": True,
+    }
+    return {
+        "apiVersion": "rbacguard.io/v1alpha1",
+        "kind": "MigrationAccess",
+        "approvals": [entry | fields],
+    }
 
 
 def test_an_approval_ends_with_its_day() -> None:
@@ -278,10 +289,19 @@ def test_an_approval_ends_with_its_day() -> None:
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
-        (access(subject={"kind": "User", "name": True}), "name: input should be a valid string, found True; quote it"),
+        (
+            access(subject={"kind": "User", "name": True}),
+            "name: input should be a valid string, found True; quote it",
+        ),
         (access(subject={"kind": "Usr", "name": "a"}), "kind: input should be 'User', 'Group' or"),
-        (access(subject={"kind": "ServiceAccount", "name": "a"}), "a ServiceAccount needs its namespace"),
-        (access(subject={"kind": "User", "name": "a", "namespace": "b"}), "a User has no namespace"),
+        (
+            access(subject={"kind": "ServiceAccount", "name": "a"}),
+            "a ServiceAccount needs its namespace",
+        ),
+        (
+            access(subject={"kind": "User", "name": "a", "namespace": "b"}),
+            "a User has no namespace",
+        ),
         (access(namespaces=[]), "give either namespaces or clusterWide"),
         (access(clusterWide=True), "give either namespaces or clusterWide"),
         (access(approved="yes"), "approved: input should be a valid boolean"),

@@ -1,0 +1,401 @@
+"""The command line through its entry point, as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from conftest import ROOT, STATES, Run, binding, objects, role, rule, user, verdicts, write_dump
+
+from rbacguard.output.wire import REPORTS
+from rbacguard.sources import yaml
+
+A, C, D = (str(STATES[letter].relative_to(ROOT)) for letter in "ACD")
+APPROVALS = "examples/approvals.yaml"
+GOLDEN = Path(__file__).parent / "golden"
+VMIM = "virtualmachineinstancemigrations.kubevirt.io"
+COMMANDS: dict[str, tuple[list[str], int]] = {
+    "audit": (["audit", "-f", A, "--today", "2026-11-23"], 1),
+    "audit-after": (["audit", "-f", C, "--today", "2026-11-23"], 1),
+    "plan": (["plan", "-f", A, "--to", "4.20"], 1),
+    "plan-verbose": (["plan", "-f", A, "--to", "4.21", "-v"], 1),
+    "plan-after": (["plan", "-f", D, "--to", "4.22"], 0),
+    "status": (["status", "-f", C], 0),
+    "verify-clean": (["verify", "-f", D, "--before", A, "--approvals", APPROVALS], 0),
+    "verify-not-clean": (["verify", "-f", C, "--before", A, "--approvals", APPROVALS], 1),
+    "who-can": (["who-can", "create", VMIM, "-n", "payments", "-f", A], 0),
+    "who-can-everywhere": (["who-can", "create", VMIM, "-A", "-f", A], 0),
+    "can-i-yes": (["can-i", "create", VMIM, "-n", "payments", "--as", "ann", "-f", A], 0),
+    "can-i-no": (["can-i", "create", VMIM, "-n", "web", "--as", "ann", "-f", A], 1),
+    "explain-user": (["explain", "alice", "-f", A], 0),
+    "explain-group": (["explain", "group/payments-devs", "-f", A], 3),
+    "diff": (["diff", A, C], 1),
+    "diff-none": (["diff", A, A], 0),
+    "rules": (["rules"], 0),
+    "rules-one": (["rules", "editor-loses-migration"], 0),
+}
+COMMANDS["explain-group"] = (COMMANDS["explain-group"][0], 0)
+
+
+@pytest.mark.parametrize("case", COMMANDS)
+def test_the_output_is_exactly_this(
+    case: str, run: Run, golden: Callable[[Path, str], None]
+) -> None:
+    arguments, code = COMMANDS[case]
+    result = run(*arguments)
+    assert (code, "") == (result.returncode, result.stderr)
+    golden(GOLDEN / f"{case}.out", result.stdout)
+
+
+REPORTING = [case for case in COMMANDS if case not in ("rules", "audit-after")]
+
+
+@pytest.mark.parametrize("case", REPORTING)
+def test_json_fits_the_published_schema_and_yaml_is_the_same(case: str, run: Run) -> None:
+    arguments, code = COMMANDS[case]
+    as_json = run(*arguments, "-o", "json")
+    as_yaml = run(*arguments, "-o", "yaml")
+    assert (code, code) == (as_json.returncode, as_yaml.returncode)
+    found = json.loads(as_json.stdout)
+    (document,) = yaml.documents(as_yaml.stdout.encode())
+    assert found == document.value
+    schema = json.loads(run("schema", arguments[0]).stdout)
+    jsonschema.Draft202012Validator(schema).validate(found)
+    assert found["schemaVersion"] == f"rbacguard.io/{arguments[0]}/v1"
+
+
+def test_every_report_has_a_schema(run: Run) -> None:
+    assert run("schema").stdout.split() == sorted(REPORTS)
+    for name in REPORTS:
+        jsonschema.Draft202012Validator.check_schema(json.loads(run("schema", name).stdout))
+    assert run("schema", "none").returncode == 2
+
+
+def test_who_can_in_json_is_what_kubernetes_says(run: Run) -> None:
+    result = run("who-can", "create", VMIM, "-n", "payments", "-f", A, "-o", "json")
+    expected = verdicts()["A"]["payments"][f"create {VMIM}"]
+    found = json.loads(result.stdout)["subjects"]
+
+    def key(subject: dict[str, str]) -> tuple[str, str, str]:
+        return subject["kind"], subject.get("namespace", ""), subject["name"]
+
+    assert sorted(map(key, expected)) == sorted(map(key, found))
+    assert all("namespace" in s for s in found if s["kind"] == "ServiceAccount")
+    assert all("namespace" not in s for s in found if s["kind"] != "ServiceAccount")
+
+
+def test_plan_in_json_has_one_row_a_permission(run: Run) -> None:
+    found = json.loads(run("plan", "-f", A, "--to", "4.20", "-o", "json").stdout)
+    keys = [
+        (json.dumps(c["subject"]), c["namespace"], c["verb"], c["resource"], c["subresource"])
+        for c in found["changes"]
+    ]
+    assert len(keys) == len(set(keys))
+    lost = [
+        c for c in found["changes"] if c["change"] == "lost" and c["subject"]["name"] == "alice"
+    ]
+    assert {(c["verb"], c["resource"], c["apiGroup"], c["subresource"]) for c in lost} == {
+        *(
+            (verb, "virtualmachineinstancemigrations", "kubevirt.io", "")
+            for verb in ("create", "delete", "update", "patch", "deletecollection")
+        ),
+        ("update", "virtualmachines", "subresources.kubevirt.io", "migrate"),
+    }
+    because = lost[0]["because"][0]
+    assert because["binding"] == {"kind": "RoleBinding", "name": "admin", "namespace": "payments"}
+    assert because["roles"][0]["name"] == "admin"
+
+
+def test_the_whole_journey_from_files_to_a_clean_verification(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "pr"
+    first = run("generate", "-f", A, "--to", "4.20", "--out", str(out))
+    assert first.returncode == 0, first.stderr
+    text = (out / "approvals.yaml").read_text()
+    approvals = out / "approvals.yaml"
+    for who in ("alice", "payments-admins", "carol"):
+        text = re.sub(rf"(name: {who}\n(?:.*\n)*?  approved: )false", r"\1true", text, count=1)
+    approvals.write_text(text)
+    second = run(
+        "generate",
+        "-f",
+        A,
+        "--to",
+        "4.20",
+        "--out",
+        str(out),
+        "--approvals",
+        str(approvals),
+        "-o",
+        "json",
+    )
+    report = json.loads(second.stdout)
+    assert report["approved"]
+    assert len([f for f in report["files"] if f.startswith("10-before-update/")]) == 2
+    clean = run("verify", "-f", D, "--before", A, "--approvals", str(approvals), "-o", "json")
+    assert clean.returncode == 0, clean.stdout
+    assert json.loads(clean.stdout)["clean"] is True
+
+
+def test_a_temporary_role_on_an_updated_cluster_needs_force(run: Run, tmp_path: Path) -> None:
+    arguments = [
+        "generate",
+        "-f",
+        C,
+        "--to",
+        "4.21",
+        "--out",
+        str(tmp_path / "o"),
+        "--strategy",
+        "temporary-role",
+    ]
+    refused = run(*arguments)
+    assert refused.returncode == 2
+    assert "would not preserve" in refused.stderr
+    assert not (tmp_path / "o").exists()
+    assert run(*arguments, "--force").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["audit"], "Missing option '-f'"),
+        (["audit", "-f", "none.yaml"], "none.yaml: No such file or directory"),
+        (["plan", "-f", A], "Missing option '--to'"),
+        (["plan", "-f", A, "--to", "4.99"], "version 4.99 is unknown; known are 4.14 to 5.0"),
+        (["plan", "-f", C, "--to", "4.18"], "a downgrade is not supported"),
+        (["plan", "-f", A, "--to", "four"], "'four' is no version"),
+        (["who-can", "get", "pods/log", "-f", A], "--subresource log"),
+        (["who-can", "get", "pods", "-n", "a", "-A", "-f", A], "give -n or -A, not both"),
+        (["who-can", "get", "/healthz", "-n", "a", "-f", A], "a URL path has no name"),
+        (["rules", "editor-lose-migration"], "did you mean editor-loses-migration"),
+        (["audit", "-f", A, "--policies", "none"], "none: no such folder"),
+        (["verify", "-f", D, "--approvals", "none.yaml"], "none.yaml: No such file"),
+        (["audit", "-f", A, "--fail-on", "never"], "Invalid value for '--fail-on'"),
+        (["diff", A], "Missing argument 'AFTER'"),
+        (["audit", "-f", "-"], "-: empty file"),
+    ],
+)
+def test_wrong_usage_and_bad_input_exit_2_with_one_line(
+    arguments: list[str], expected: str, run: Run
+) -> None:
+    result = run(*arguments, stdin=subprocess.DEVNULL)
+    assert result.returncode == 2
+    assert expected in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_dump_is_read_from_standard_input(run: Run) -> None:
+    piped = run("status", "-f", "-", "-o", "json", input=STATES["B"].read_text("utf-8"))
+    assert json.loads(piped.stdout)["step"] == "temporary-role-in-place"
+
+
+@pytest.mark.parametrize("kind", ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"])
+def test_a_partial_dump_exits_3_and_never_says_clean(kind: str, run: Run, tmp_path: Path) -> None:
+    items = [item for item in objects("D") if item["kind"] != kind]
+    path = write_dump(tmp_path / "partial.json", items)
+    result = run("verify", "-f", path, "--before", A, "--approvals", APPROVALS, "-o", "json")
+    report = json.loads(result.stdout)
+    assert report["clean"] is not True
+    assert result.returncode == (3 if report["clean"] is None else 1)
+    who = run("who-can", "create", VMIM, "-A", "-f", path)
+    assert who.returncode == 3
+    assert f"{kind}: not in the input" in who.stdout
+    assert run("plan", "-f", path, "--to", "4.21").returncode == 3
+    audit = run("audit", "-f", path, "--fail-on", "critical")
+    assert audit.returncode == 3
+    assert run("diff", D, path).returncode == 3
+
+
+def test_a_refusal_is_not_known_where_a_group_may_allow_it(run: Run, tmp_path: Path) -> None:
+    items = [item for item in objects("A") if item["kind"] != "Group"]
+    path = write_dump(tmp_path / "d.json", items)
+    asked = ["can-i", "create", VMIM, "-n", "payments", "--as", "ann", "-f", path]
+    unknown = run(*asked)
+    assert unknown.returncode == 3
+    assert "members of Group payments-devs, which may do it, are not known" in unknown.stdout
+    assert run(*asked, "--as-group", "auditors").returncode == 1
+    assert run(*asked, "--as-group", "payments-devs").returncode == 0
+
+
+def test_a_service_account_is_in_its_own_groups(run: Run) -> None:
+    who = "system:serviceaccount:batch:anybody"
+    assert run("can-i", "create", VMIM, "-n", "batch", "--as", who, "-f", A).returncode == 0
+    assert run("can-i", "create", VMIM, "-n", "web", "--as", who, "-f", A).returncode == 1
+
+
+HOSTILE = [
+    "null", "yes", "a: b", "#x", '"q"', "{{7*7}}", "<script>", "é", "a\nb", "\x1b[31mred\x1b[0m",
+    "[red]x[/red]", "\u202eevil", "::set-output name=x::y", "$(id)", "\r", "\x9b31m",
+]  # fmt: skip
+
+
+def test_hostile_names_reach_no_terminal(run: Run, tmp_path: Path) -> None:
+    items = objects("A")
+    items += [
+        binding(f"h{i}", "admin", user(name), namespace="web") for i, name in enumerate(HOSTILE)
+    ]
+    path = write_dump(tmp_path / "hostile.json", items)
+    for arguments in (
+        ["audit", "-f", path, "-v"],
+        ["plan", "-f", path, "--to", "4.20"],
+        ["who-can", "create", VMIM, "-A", "-f", path],
+        ["explain", "\x1b[31mred\x1b[0m", "-f", path],
+        ["audit", "-f", path, "-o", "json"],
+        ["plan", "-f", path, "--to", "4.20", "-o", "yaml"],
+    ):
+        result = run(*arguments)
+        assert "Traceback" not in result.stderr
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", result.stdout), arguments
+    plan = json.loads(run("plan", "-f", path, "--to", "4.20", "-o", "json").stdout)
+    assert set(HOSTILE) <= {change["subject"]["name"] for change in plan["changes"]}
+    table = run("plan", "-f", path, "--to", "4.20").stdout
+    assert "User [red]x[/red]" in table
+    assert "User a\\nb" in table
+
+
+def test_an_error_message_harms_no_terminal(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "\x1b[31m.yaml"
+    path.write_text("kind: [")
+    result = run("audit", "-f", str(path))
+    assert result.returncode == 2
+    assert "\x1b" not in result.stderr
+
+
+def test_five_hundred_namespaces_stay_readable(run: Run, tmp_path: Path) -> None:
+    items = objects("A")
+    items += [
+        binding("b", "edit", user("everywhere"), namespace=f"team-{n:03}") for n in range(500)
+    ]
+    path = write_dump(tmp_path / "many.json", items)
+    audit = run("audit", "-f", path).stdout
+    assert "team-000, team-001, team-002 +497 more" in audit
+    assert len(audit.splitlines()) < 400
+    plan = run("plan", "-f", path, "--to", "4.20").stdout
+    assert len([line for line in plan.splitlines() if "User everywhere" in line]) < 8
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    process = subprocess.run(
+        f"{sys.executable} -m rbacguard audit -f {A} -v | head -1; exit ${{PIPESTATUS[0]}}",
+        shell=True,
+        executable="/bin/bash",
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in process.stderr
+
+
+def test_colours_only_on_a_terminal_and_never_with_no_color(run: Run) -> None:
+    assert "\x1b[" not in run("status", "-f", A).stdout
+    assert "\x1b[" in run("plan", "-f", A, "--to", "4.20", "--color", "always").stdout
+    assert "\x1b[" in on_a_terminal({})
+    assert "\x1b[" not in on_a_terminal({"NO_COLOR": "1"})
+
+
+def on_a_terminal(environment: dict[str, str]) -> str:
+    parent, child = pty.openpty()
+    command = [sys.executable, "-m", "rbacguard", "plan", "-f", A, "--to", "4.20"]
+    env = {**os.environ, "TERM": "xterm", "COLUMNS": "60", **environment}
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=child, stderr=child, stdin=subprocess.DEVNULL, env=env
+    ) as process:
+        os.close(child)
+        output = b""
+        while True:
+            try:
+                chunk = os.read(parent, 65536)
+            except OSError:
+                break
+            if not chunk:
+                break
+            output += chunk
+        process.wait()
+    os.close(parent)
+    return output.decode()
+
+
+def test_a_narrow_terminal_gets_narrow_lines() -> None:
+    text = re.sub(r"\x1b\[[0-9;]*m", "", on_a_terminal({"NO_COLOR": "1"}))
+    assert max(len(line.rstrip()) for line in text.replace("\r", "").split("\n")) <= 60
+
+
+def test_exit_zero_and_fail_on(run: Run) -> None:
+    assert run("audit", "-f", A, "--exit-zero").returncode == 0
+    assert run("plan", "-f", A, "--to", "4.20", "--exit-zero").returncode == 0
+    assert run("audit", "-f", D, "--fail-on", "critical").returncode == 0
+    assert run("audit", "-f", D, "--fail-on", "info").returncode == 1
+
+
+def test_ones_own_policies_are_evaluated(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "nobody-called-root.yaml").write_text(
+        "id: nobody-called-root\ntitle: T\nseverity: critical\nstage: any\n"
+        "check: {type: holder}\nwhere: subject.name == 'root'\nmessage: '{subject} is there'\n"
+        "rationale: r\nremediation: r\n"
+    )
+    result = run("audit", "-f", D, "--policies", str(tmp_path), "--fail-on", "critical")
+    assert result.returncode == 1
+    assert "User root is there" in result.stdout
+
+
+def test_files_from_git_are_evaluated_by_recomputing(run: Run, tmp_path: Path) -> None:
+    label = {"rbac.authorization.k8s.io/aggregate-to-admin": "true"}
+    items: list[dict[str, Any]] = [
+        role("admin", aggregationRule={"clusterRoleSelectors": [{"matchLabels": label}]}),
+        role("part", rule("get", "core", "pods"), labels=label),
+        binding("b", "admin", user("alice"), namespace="web"),
+    ]
+    path = write_dump(tmp_path / "git.json", items)
+    asked = ["can-i", "get", "pods", "-n", "web", "--as", "alice", "-f", path]
+    assert run(*asked).returncode == 3
+    assert run(*asked, "--aggregate", "recompute").returncode == 0
+
+
+def test_help_names_every_command_and_option_explains_itself(run: Run) -> None:
+    top = run("--help")
+    assert top.returncode == 0
+    for command in (*REPORTS, "schema"):
+        assert re.search(rf"^  {command} ", top.stdout, re.MULTILINE), command
+        assert run(command, "-h").returncode == 0
+    assert re.fullmatch(r"rbacguard, version \d+\.\d+\.\d+\n", run("--version").stdout)
+
+
+def test_secrets_in_a_dump_are_never_printed(run: Run, tmp_path: Path) -> None:
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "s", "namespace": "web"},
+        "data": {"password": "c2VjcmV0LXZhbHVl"},
+    }
+    token = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "bot", "namespace": "web"},
+        "secrets": [{"name": "bot-token"}],
+    }
+    path = write_dump(tmp_path / "d.json", [*objects("A"), secret, token])
+    for output in ("table", "json"):
+        text = run("audit", "-f", path, "-o", output, "-v").stdout
+        assert "c2VjcmV0LXZhbHVl" not in text
+        assert "bot-token" not in text
+
+
+def test_a_hundred_megabytes_of_nothing_is_refused_in_one_line(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "nothing.yaml"
+    with path.open("wb") as file:
+        for _ in range(100):
+            file.write(b"# nothing\n" * 104_858)
+    result = run("audit", "-f", str(path))
+    assert result.returncode == 2
+    assert "no ClusterRole, Role or binding among 0 objects" in result.stderr
