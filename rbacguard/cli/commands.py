@@ -20,22 +20,25 @@ CONTEXT = {
 }
 
 
-@click.group(context_settings=CONTEXT)
+HELP = """Audit and plan live-migration access for OpenShift Virtualization and KubeVirt.
+
+Reads dumps of a cluster and never changes one. Make a dump with:
+
+\b
+oc get clusterroles,clusterrolebindings,roles,rolebindings,namespaces,groups,\\
+hyperconvergeds,kubevirts -A -o json > cluster.json
+
+Start with 'rbacguard audit -f cluster.json' and 'rbacguard plan -f cluster.json --to 4.20'.
+
+Exit codes: 0 nothing to do, 1 findings or access lost or not clean, 2 wrong usage or bad input,
+3 the input does not suffice for an answer.
+"""
+
+
+@click.group(context_settings=CONTEXT, help=HELP)
 @click.version_option(__version__, "--version", prog_name="rbacguard")
 def cli() -> None:
-    r"""Audit and plan live-migration access for OpenShift Virtualization and KubeVirt.
-
-    Reads dumps of a cluster and never changes one. Make a dump with:
-
-    \b
-    oc get clusterroles,clusterrolebindings,roles,rolebindings,namespaces,groups,\\
-    hyperconvergeds,kubevirts -A -o json > cluster.json
-
-    Start with 'rbacguard audit -f cluster.json' and 'rbacguard plan -f cluster.json --to 4.20'.
-
-    Exit codes: 0 nothing to do, 1 findings or access lost or not clean, 2 wrong usage or bad
-    input, 3 the input does not suffice for an answer.
-    """
+    """Hold the commands."""
 
 
 @cli.command()

@@ -162,7 +162,9 @@ class Policy(BaseModel):
         return tuple(_fill(command, fact.fields, shlex.quote) for command in self.commands)
 
 
-_CEL_ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*?)(?: \(in container '.*?'\))?$", re.MULTILINE)
+_CEL_ERROR = re.compile(
+    r"ERROR: <input>:(\d+):(\d+): (.*?)(?: \(in container '.*?'\))?$", re.MULTILINE
+)
 
 
 def _marked(error: str, condition: str) -> str:

@@ -10,7 +10,14 @@ from msgspec.structs import replace
 
 from rbacguard.errors import VersionError
 from rbacguard.kubevirt.installed import Installed, installed
-from rbacguard.kubevirt.names import ADMIN, AGGREGATE_TO, EDIT, MIGRATE
+from rbacguard.kubevirt.names import (
+    ADMIN,
+    AGGREGATE_TO,
+    EDIT,
+    MIGRATE,
+    UPGRADE_MIGRATE,
+    UPGRADE_MIGRATE_EDIT,
+)
 from rbacguard.kubevirt.permissions import is_platform, live_migration, permissions
 from rbacguard.kubevirt.releases import HARDENED, Release
 from rbacguard.rbac import ClusterRole, Subject
@@ -241,7 +248,7 @@ def _outcomes(
             "the temporary role as documented",
             simulation.updated([admin_role]),
             gap="none for those reached; for good for those missed",
-            undo="oc delete clusterrole kubevirt.io:upgrademigrate, then verify",
+            undo=f"oc delete clusterrole {UPGRADE_MIGRATE}, then verify",
             caution=grants
             or "reaches holders of admin only, in every namespace; what they hand on outlives it",
         ),
@@ -250,8 +257,7 @@ def _outcomes(
             "the temporary role in two tiers",
             simulation.updated([admin_role, temporary_role("edit")]),
             gap="none for those reached; for good for those missed",
-            undo="oc delete clusterrole kubevirt.io:upgrademigrate kubevirt.io:upgrademigrate-edit, "
-            "then verify",
+            undo=f"oc delete clusterrole {UPGRADE_MIGRATE} {UPGRADE_MIGRATE_EDIT}, then verify",
             caution=grants
             or "misses those bound to kubevirt.io:admin or kubevirt.io:edit directly",
         ),

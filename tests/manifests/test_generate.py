@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from rbacguard import Snapshot, Subject
 from rbacguard.errors import OutputError
+from rbacguard.kubevirt.permissions import live_migration
 from rbacguard.kubevirt.releases import find_release
 from rbacguard.manifests import Bundle, GenerateStrategy, Request, make_bundle, problems
 from rbacguard.manifests.emit import scalar, to_yaml
@@ -30,7 +31,6 @@ from rbacguard.update.access import Change, holdings
 from rbacguard.update.approvals import MigrationAccess, load_approvals, parse_approvals
 from rbacguard.update.plan import Plan, Strategy, make_plan
 from rbacguard.update.simulate import apply_update
-from rbacguard.kubevirt.permissions import live_migration
 
 TODAY = datetime.date(2026, 11, 23)
 APPROVALS = load_approvals(str(ROOT / "examples" / "approvals.yaml"))
@@ -212,7 +212,7 @@ def test_a_temporary_role_on_an_updated_cluster_is_refused_without_force() -> No
 
 
 def test_restoring_the_default_before_the_update_is_refused() -> None:
-    with pytest.raises(OutputError, match="would\nstop|stop the update"):
+    with pytest.raises(OutputError, match="stop the update"):
         generated("A", restore_default=("admin",))
 
 

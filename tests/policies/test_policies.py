@@ -120,7 +120,7 @@ BROKEN = {
     [
         (
             {"where": "subjct.kind == 'User'"},
-            "where, line 1, column 7: undeclared reference to 'subjct.kind': subjct>>>.kind == 'User'",
+            "line 1, column 7: undeclared reference to 'subjct.kind': subjct>>>.kind == 'User'",
         ),
         ({"where": "broad + 1"}, "no matching overload"),
         ({"where": "scope"}, "expected a condition (bool), found STRING"),

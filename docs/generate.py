@@ -1,0 +1,102 @@
+"""Writes docs/policies.md and docs/cli.md from the policies and from --help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from rbacguard.cli.commands import cli
+from rbacguard.policy import Policy, load_policies
+from rbacguard.sources import COLLECT_COMMAND
+
+HERE = Path(__file__).parent
+
+CLI_INTRODUCTION = """\
+# Command line
+
+Written by `make docs` from `--help`; a test fails when it is out of date. Every option can also be
+set by an environment variable, such as `RBACGUARD_AUDIT_FAIL_ON`.
+
+## Exit codes
+
+| code | meaning |
+|---|---|
+| 0 | nothing to do: no finding at or above `--fail-on`, nobody loses access, clean, yes |
+| 1 | findings; somebody loses access (`plan`); access differs (`diff`); not clean; no (`can-i`) |
+| 2 | wrong usage or bad input: one line says where and what was expected |
+| 3 | the input does not suffice: something was not read, or the version is not known |
+| 130 | interrupted |
+
+Findings stand even where the input is incomplete, since RBAC only adds; so `audit` and `verify`
+exit 1 rather than 3 when they found something. `plan` and `diff` compare two states and exit 3 as
+soon as anything was not read.
+
+## What can be read
+
+`-f` takes files, folders (recursive), archives (.tar, .tar.gz, .tar.xz, .zip), a must-gather or
+`oc adm inspect` tree, and `-` for standard input; YAML, JSON and JSON lines, plain or packed with
+gzip or zstd, single objects and lists. Nothing is unpacked to disk. A complete dump is one command:
+
+```console
+$ COLLECT
+```
+
+What was not read is shown under 'incomplete input'. Every cluster has the ClusterRoles
+`cluster-admin`, `admin`, `edit` and `view`, the ClusterRoleBinding `cluster-admin`, and Roles and
+RoleBindings in `kube-system` or `kube-public`: an input without them is not the whole cluster.
+
+## JSON
+
+`-o json` is versioned by `schemaVersion`; `rbacguard schema COMMAND` prints the JSON Schema. Fields
+are added without a new version, never changed or removed.
+"""
+
+POLICIES_INTRODUCTION = """\
+# Policies
+
+Written by `make docs` from `policies/`; a test fails when it is out of date. `rbacguard rules ID`
+shows the same. Each policy has firing and silent cases in `tests/policies/ID/`.
+"""
+
+
+def policies_page(policies: tuple[Policy, ...]) -> str:
+    """Return docs/policies.md."""
+    lines = [POLICIES_INTRODUCTION, "| id | severity | asked |", "|---|---|---|"]
+    lines += [f"| [{p.id}](#{p.id}) | {p.severity} | {p.stage} |" for p in policies]
+    for policy in policies:
+        since = f", from {policy.applies_to.since} on" if policy.applies_to.since else ""
+        lines += ["", f"## {policy.id}", "", f"**{policy.title}**", ""]
+        lines += [f"Severity {policy.severity}; asked: {policy.stage}{since}."]
+        lines += ["", policy.rationale, "", f"*What to do:* {policy.remediation}"]
+        if policy.commands:
+            lines += ["", "```console", *(f"$ {command}" for command in policy.commands), "```"]
+        where = f", where `{policy.where}`" if policy.where else ""
+        lines += ["", f"Check: `{policy.check.type}`{where}."]
+    return "\n".join(lines) + "\n"
+
+
+def cli_page() -> str:
+    """Return docs/cli.md."""
+    parts = [CLI_INTRODUCTION.replace("COLLECT", COLLECT_COMMAND), "## Commands\n"]
+    width = {"max_content_width": 100, "terminal_width": 100}
+    context = click.Context(cli, info_name="rbacguard", help_option_names=["-h", "--help"], **width)
+    parts.append(f"```text\n{cli.get_help(context)}\n```\n")
+    for name in sorted(cli.commands):
+        command = cli.commands[name]
+        inner = click.Context(command, info_name=name, parent=context, **width)
+        parts.append(f"### {name}\n\n```text\n{command.get_help(inner)}\n```\n")
+    return "\n".join(parts)
+
+
+def pages() -> dict[Path, str]:
+    """Return every generated page."""
+    return {
+        HERE / "policies.md": policies_page(load_policies()),
+        HERE / "cli.md": cli_page(),
+    }
+
+
+if __name__ == "__main__":
+    for path, text in pages().items():
+        path.write_text(text, "utf-8")
