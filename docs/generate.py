@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -79,7 +80,7 @@ def policies_page(policies: tuple[Policy, ...]) -> str:
 def cli_page() -> str:
     """Return docs/cli.md."""
     parts = [CLI_INTRODUCTION.replace("COLLECT", COLLECT_COMMAND), "## Commands\n"]
-    width = {"max_content_width": 100, "terminal_width": 100}
+    width: dict[str, Any] = {"max_content_width": 100, "terminal_width": 100}
     context = click.Context(cli, info_name="rbacguard", help_option_names=["-h", "--help"], **width)
     parts.append(f"```text\n{cli.get_help(context)}\n```\n")
     for name in sorted(cli.commands):

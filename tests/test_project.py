@@ -87,7 +87,15 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = folder.glob("*.whl")
     venv.create(folder / "env", with_pip=True)
     python = folder / "env" / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel]
+    install = [
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        str(wheel),
+    ]
     subprocess.run(install, check=True, capture_output=True, timeout=600)
     return folder / "env" / "bin" / "rbacguard"
 
@@ -95,7 +103,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_installed_wheel_does_the_main_job(installed: Path, tmp_path: Path) -> None:
     def start(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [installed, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+            [str(installed), *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
         )
 
     dump, done = str(STATES["A"]), str(STATES["D"])

@@ -10,7 +10,7 @@ from conftest import account, binding, group, role, rule, selecting, user
 from rbacguard import Attributes, PolicyRule, Snapshot, Subject
 from rbacguard.rbac import covers, rule_allows
 
-VMIM = {"api_group": "kubevirt.io", "resource": "virtualmachineinstancemigrations"}
+VMIM: dict[str, Any] = {"api_group": "kubevirt.io", "resource": "virtualmachineinstancemigrations"}
 MIGRATE = {
     "api_group": "subresources.kubevirt.io",
     "resource": "virtualmachines",
