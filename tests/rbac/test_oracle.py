@@ -125,16 +125,17 @@ def oracle(objects: list[dict[str, Any]], request: dict[str, Any]) -> bool:
             request["resource"] + ("/" if request["subresource"] else "") + request["subresource"]
         )
         names = written.get("resourceNames")
-        return bool(
-            any(v in ("*", request["verb"]) for v in written["verbs"])
-            and any(g in ("*", request["api_group"]) for g in written["apiGroups"])
-            and any(
+        found = (
+            any(v in ("*", request["verb"]) for v in written["verbs"]),
+            any(g in ("*", request["api_group"]) for g in written["apiGroups"]),
+            any(
                 r in ("*", combined)
                 or (bool(request["subresource"]) and r == "*/" + request["subresource"])
                 for r in written["resources"]
-            )
-            and (not names or request["name"] in names)
+            ),
+            not names or request["name"] in names,
         )
+        return all(found)
 
     for each in objects:
         if not each["kind"].endswith("Binding"):
