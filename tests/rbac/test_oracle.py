@@ -116,7 +116,7 @@ def oracle(objects: list[dict[str, Any]], request: dict[str, Any]) -> bool:
         if subject["kind"] == "Group":
             return subject["name"] in request["groups"]
         if subject["kind"] == "User":
-            return subject["name"] == request["user"]
+            return bool(subject["name"] == request["user"])
         home = subject.get("namespace") or namespace
         return bool(home) and request["user"] == f"system:serviceaccount:{home}:{subject['name']}"
 
