@@ -127,7 +127,12 @@ def plan(
 
 @cli.command()
 @options.filename
-@options.target
+@click.option(
+    "--to",
+    "target",
+    metavar="VERSION",
+    help="Release to update to; by default the installed one, for a cluster at 4.19 or later.",
+)
 @options.source
 @click.option("--out", required=True, metavar="DIR", help="Folder to write.")
 @click.option(
@@ -166,7 +171,7 @@ def plan(
 @options.output
 def generate(
     filenames: tuple[str, ...],
-    target: str,
+    target: str | None,
     source: str | None,
     out: str,
     strategy: str,
@@ -184,15 +189,16 @@ def generate(
     """
     from pathlib import Path
 
+    from rbacguard.kubevirt.installed import default_target
     from rbacguard.kubevirt.releases import find_release
     from rbacguard.manifests import GenerateStrategy, Request, make_bundle, write_bundle
     from rbacguard.output import reports
     from rbacguard.update.approvals import doubts, load_approvals
     from rbacguard.update.plan import make_plan
 
-    release = find_release(target)
     access = load_approvals(approvals) if approvals else None
     snapshot = options.load(filenames)
+    release = find_release(target) if target else default_target(snapshot)
     found = make_plan(snapshot, release, find_release(source) if source else None)
     request = Request(
         strategy=GenerateStrategy(strategy),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from rbacguard.errors import VersionError
 from rbacguard.kubevirt.names import (
     ADMIN,
     EDIT,
@@ -68,6 +69,7 @@ def installed(snapshot: Snapshot) -> Installed:
     hardened = _hardened(snapshot, evidence)
     by_content = _by_content(snapshot, evidence)
     reported, updating = _reported(snapshot, evidence)
+    reported = reported or _by_annotation(snapshot, evidence)
     roles_updating = _roles_updating(snapshot, evidence)
     release = reported
     if reported is not None and hardened is not None and hardened != (reported >= HARDENED):
@@ -112,6 +114,16 @@ def _by_content(snapshot: Snapshot, evidence: list[str]) -> list[Release]:
     if found:
         evidence.append("KubeVirt's roles are exactly those of " + " or ".join(map(str, found)))
     return found
+
+
+def _by_annotation(snapshot: Snapshot, evidence: list[str]) -> Release | None:
+    """Return the release that the operator says wrote kubevirt.io:admin."""
+    admin = snapshot.cluster_roles.get(ADMIN)
+    version = admin.metadata.annotations.get(INSTALL_STRATEGY_VERSION) if admin else None
+    release = release_of(version, kubevirt_only=True)
+    if release is not None:
+        evidence.append(f"ClusterRole {ADMIN} was written by KubeVirt {version}")
+    return release
 
 
 def _reported(snapshot: Snapshot, evidence: list[str]) -> tuple[Release | None, bool | None]:
@@ -186,3 +198,15 @@ def aggregation_is_manual(snapshot: Snapshot) -> bool:
         ):
             return True
     return False
+
+
+def default_target(snapshot: Snapshot) -> Release:
+    """Return the installed release, as the target where no further update is meant.
+
+    Raises:
+        VersionError: the update to 4.19 is still ahead, or the release is not known.
+    """
+    now = installed(snapshot)
+    if now.hardened and now.release is not None:
+        return now.release
+    raise VersionError("give --to VERSION: the release to update to, such as 4.20")

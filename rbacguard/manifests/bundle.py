@@ -26,7 +26,7 @@ from rbacguard.manifests.validate import problems
 from rbacguard.rbac import ClusterRole, Grant, ObjectMeta, Subject
 from rbacguard.rbac.objects import AnyBinding
 from rbacguard.snapshot import Snapshot
-from rbacguard.update.access import Change, own_holders, summary
+from rbacguard.update.access import Change, own_grants, summary
 from rbacguard.update.approvals import MigrationAccess, proposal
 from rbacguard.update.bindings import Need, bindings_for, smallest
 from rbacguard.update.plan import Plan
@@ -238,13 +238,13 @@ def _proposal(snapshot: Snapshot, plan: Plan) -> MigrationAccess:
         for row in reversed(plan.changes)
         if row.change is Change.LOST
     }
-    holders = [
-        Need(scope, subject)
-        for (subject, scope), actions in own_holders(snapshot).items()
-        if not is_platform(subject) and Need(scope, subject) not in reasons
-        for grant in [next(iter(actions.values()))]
-        if reasons.setdefault(Need(scope, subject), _reason(grant))
-    ]
+    holders = []
+    for held, grants in own_grants(snapshot).items():
+        for grant in grants:
+            need = Need(grant.namespace, held.subject)
+            if not is_platform(held.subject) and need not in plan.needs:
+                reasons.setdefault(need, _reason(grant))
+                holders.append(need)
     return proposal(plan.needs, smallest(holders), reasons)
 
 

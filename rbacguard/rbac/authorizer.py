@@ -105,10 +105,10 @@ def effective_subject(subject: Subject, binding_namespace: str) -> Subject:
 
 
 def _can_apply(subject: Subject) -> bool:
-    """Whether any user can be this subject: not of another kind, nor an account of nowhere."""
-    return subject.kind in ("User", "Group") or (
-        subject.kind == "ServiceAccount" and bool(subject.namespace)
-    )
+    """Whether any user can be this subject: nobody has an empty name or is of another kind."""
+    if subject.kind == "ServiceAccount" and not subject.namespace:
+        return False
+    return subject.kind in ("User", "Group", "ServiceAccount") and bool(subject.name)
 
 
 PathFinder = Callable[[RoleKey, PolicyRule], tuple[RoleKey, ...]]

@@ -113,20 +113,23 @@ DEFAULT_ROLES = frozenset({"admin", "edit", "view", ADMIN, EDIT, MIGRATE})
 """Roles whose holders had migration by default, or have it by decision."""
 
 
-def own_holders(snapshot: Snapshot) -> Mapping[tuple[Subject, str], Mapping[Action, Grant]]:
-    """Return who holds migration by grants of his own, by subject and scope.
+def own_grants(snapshot: Snapshot) -> Mapping[Held, tuple[Grant, ...]]:
+    """Return the grants by which subjects hold migration of their own, not by default.
 
     Such a grant binds a role that is neither a default one nor kubevirt.io:migrate: cluster
     administrators, controllers, roles that a customer wrote.
     """
-    found: dict[tuple[Subject, str], dict[Action, Grant]] = {}
     actions = [a for a in live_migration().actions if a.tier is not Tier.READ]
-    for held, scopes in holdings(snapshot, actions).items():
-        for scope, grants in scopes.items():
-            for grant in grants:
-                if grant.role.kind == "Role" or grant.role.name not in DEFAULT_ROLES:
-                    found.setdefault((held.subject, scope), {}).setdefault(held.action, grant)
-    return found
+    found = {
+        held: tuple(
+            grant
+            for grants in scopes.values()
+            for grant in grants
+            if grant.role.kind == "Role" or grant.role.name not in DEFAULT_ROLES
+        )
+        for held, scopes in holdings(snapshot, actions).items()
+    }
+    return {held: grants for held, grants in found.items() if grants}
 
 
 _TIERS = tuple(Tier)

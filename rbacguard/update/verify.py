@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from msgspec import Struct
 
 from rbacguard.kubevirt.installed import installed
 from rbacguard.kubevirt.names import MIGRATE, UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT
-from rbacguard.kubevirt.permissions import Action, Tier, is_platform, live_migration
+from rbacguard.kubevirt.permissions import Tier, is_platform, live_migration
 from rbacguard.kubevirt.releases import migrate_rules
-from rbacguard.rbac import Grant, covers
+from rbacguard.rbac import BindingRef, Grant, covers
 from rbacguard.snapshot import Snapshot
-from rbacguard.update.access import holdings, own_holders
+from rbacguard.update.access import Held, holdings, own_grants
 from rbacguard.update.approvals import MigrationAccess
 from rbacguard.update.bindings import Need, bound_to_migrate
 from rbacguard.update.temporary import (
@@ -248,26 +248,35 @@ class _Verifier:
     def approved_bound(self) -> VerifyCheck:
         bound = bound_to_migrate(self._snapshot)
         exists = MIGRATE in self._snapshot.cluster_roles
+        own = own_grants(self._views[1])
+        title = "everybody who is approved is bound, and the binding is effective"
         failures = [
             f"{need.subject} is approved in {need.namespace or 'the whole cluster'} "
             + ("but not bound" if exists else f"but {MIGRATE} does not exist")
             for need in sorted(self._approved)
-            if not exists or (need not in bound and Need("", need.subject) not in bound)
+            if not (exists and (need in bound or Need("", need.subject) in bound))
+            and not self._holds_of_his_own(need, own)
         ]
-        needs = ["ClusterRole", "ClusterRoleBinding", "RoleBinding"]
-        if failures and self._snapshot.coverage.gaps(needs):
-            return VerifyCheck(
-                "approved-bound",
-                "everybody who is approved is bound",
-                Result.UNKNOWN,
-                (*failures, *self._snapshot.coverage.gaps(needs)),
-                "take a complete dump",
-            )
+        gaps = self._snapshot.coverage.gaps(["ClusterRole", "ClusterRoleBinding", "RoleBinding"])
+        if failures and gaps:
+            details = (*failures, *gaps)
+            following = "take a complete dump"
+            return VerifyCheck("approved-bound", title, Result.UNKNOWN, details, following)
         return self._check(
             "approved-bound",
-            "everybody who is approved is bound",
+            title,
             failures,
             following="apply the bindings that 'rbacguard generate --approvals FILE' writes",
+        )
+
+    def _holds_of_his_own(self, need: Need, own: Mapping[Held, tuple[Grant, ...]]) -> bool:
+        """Whether somebody needs no binding, such as a cluster administrator."""
+        return all(
+            any(
+                grant.namespace in ("", need.namespace)
+                for grant in own.get(Held(need.subject, action), ())
+            )
+            for action in self._actions
         )
 
     def only_approved(self) -> VerifyCheck:
@@ -285,9 +294,9 @@ class _Verifier:
                         need in self._approved or need in accepted for need in needs
                     ):
                         continue
-                    if any((need, held.action) in of_old for need in needs):
-                        continue
-                    self._question(needs[0], grants, failures, evidence, expired)
+                    new = tuple(g for g in grants if (held, scope, g.binding) not in of_old)
+                    if new:
+                        self._question(needs[0], new, failures, evidence, expired)
         self.unaccepted = sorted(set(self.unaccepted))
         return self._check(
             "only-approved",
@@ -316,14 +325,18 @@ class _Verifier:
         ] = None
         evidence += [grant for grant in grants if grant not in evidence]
 
-    def _held_of_old(self) -> frozenset[tuple[Need, Action]]:
-        """Return who held what before by grants that owed nothing to the old default."""
+    def _held_of_old(self) -> frozenset[tuple[Held, str, BindingRef]]:
+        """Return what was held before, and by which bindings, owing nothing to the old default.
+
+        A grant counts as old only if the same binding gave the same before: who made himself
+        another one in the meantime is questioned.
+        """
         if self._before is None:
             return frozenset()
         return frozenset(
-            (Need(scope, subject), action)
-            for (subject, scope), actions in own_holders(self._before).items()
-            for action in actions
+            (held, grant.namespace, grant.binding)
+            for held, grants in own_grants(self._before).items()
+            for grant in grants
         )
 
     def nothing_handed_on(self) -> VerifyCheck:

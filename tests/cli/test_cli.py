@@ -199,6 +199,18 @@ def test_a_dump_is_read_from_standard_input(run: Run) -> None:
     assert json.loads(piped.stdout)["step"] == "temporary-role-in-place"
 
 
+def test_the_old_default_is_restored_without_naming_a_target(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "o"
+    result = run("generate", "-f", D, "--restore-default", "admin", "--out", str(out))
+    assert result.returncode == 0, result.stderr
+    assert [p.name for p in (out / "20-after-update").iterdir()] == [
+        "clusterrole-kubevirt.io%3Amigrate.yaml"
+    ]
+    before = run("generate", "-f", A, "--out", str(tmp_path / "p"))
+    assert before.returncode == 2
+    assert "give --to VERSION" in before.stderr
+
+
 @pytest.mark.parametrize("kind", ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"])
 def test_a_partial_dump_exits_3_and_never_says_clean(kind: str, run: Run, tmp_path: Path) -> None:
     items = [item for item in objects("D") if item["kind"] != kind]

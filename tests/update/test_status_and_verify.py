@@ -232,6 +232,29 @@ def test_a_self_made_binding_for_somebody_who_held_it_is_found_too() -> None:
     assert "handed-on" in failed(verified(with_objects("D", made)))
 
 
+def test_a_self_made_binding_to_a_role_that_was_there_is_found_too() -> None:
+    # Frank held migration of old by a role of his company's; the second binding is his own.
+    wide = role("vm-full", rule("*", "kubevirt.io subresources.kubevirt.io", "*"))
+    made = binding("own", "vm-full", user("frank"), namespace="legacy")
+    assert "only-approved" in failed(verified(with_objects("D", wide, made)))
+
+
+def test_an_approved_administrator_needs_no_binding() -> None:
+    wide = access(subject={"kind": "User", "name": "root"})
+    assert "approved-bound" not in failed(verified(state("E"), access=parse_approvals(wide)))
+
+
+def test_the_version_is_read_from_the_operators_annotation() -> None:
+    items = objects("E")
+    for item in items:
+        if item["metadata"]["name"] == "kubevirt.io:admin":
+            item["metadata"]["annotations"]["kubevirt.io/install-strategy-version"] = "v1.5.3"
+            item["rules"] = item["rules"][1:]
+    found = status(Snapshot.from_objects(items)).installed
+    assert found.release is not None
+    assert found.release.kubevirt == (1, 5)
+
+
 @pytest.mark.parametrize("value", ["True", "yes"])
 def test_an_ineffective_label_does_not_restore_the_default(value: str) -> None:
     items = objects("D")
