@@ -69,6 +69,8 @@ class Snapshot:
         self.locations = dict(locations or {})
         self.defects = tuple(sorted(defects))
         self.aggregate: AggregateMode = aggregate
+        # A snapshot never changes, so what was found once stays true.
+        self._paths: dict[tuple[RoleKey, PolicyRule], tuple[RoleKey, ...]] = {}
 
     @classmethod
     def load(cls, paths: Iterable[str], *, aggregate: AggregateMode = "as-recorded") -> Snapshot:
@@ -122,8 +124,15 @@ class Snapshot:
             aggregate=aggregate or self.aggregate,
         )
 
+    @cached_property
+    def _by_kind(self) -> Mapping[str, list[Any]]:
+        found: dict[str, list[Any]] = {}
+        for key in sorted(self._objects):
+            found.setdefault(key.kind, []).append(self._objects[key])
+        return found
+
     def _of_kind(self, kind: str) -> list[Any]:
-        return [value for key, value in sorted(self._objects.items()) if key.kind == kind]
+        return self._by_kind.get(kind, [])
 
     @cached_property
     def cluster_roles(self) -> Mapping[str, ClusterRole]:
@@ -211,7 +220,10 @@ class Snapshot:
 
     def path(self, role: RoleKey, rule: PolicyRule) -> tuple[RoleKey, ...]:
         """Return the roles through which a role comes by a rule: itself, down to its source."""
-        return self._path(role, rule, frozenset())
+        found = self._paths.get((role, rule))
+        if found is None:
+            found = self._paths[role, rule] = self._path(role, rule, frozenset())
+        return found
 
     def _path(
         self, role: RoleKey, rule: PolicyRule, seen: frozenset[RoleKey]

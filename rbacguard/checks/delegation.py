@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from msgspec.structs import replace
 
-from rbacguard.checks.base import Check, Context, Fact, FactType, chain, place, subject_fields
+from rbacguard.checks.base import Check, Context, Fact, FactType, place, subject_fields
 from rbacguard.kubevirt.names import AGGREGATE_TO, MIGRATE
 from rbacguard.kubevirt.permissions import is_platform
 from rbacguard.kubevirt.releases import HARDENED
@@ -47,12 +47,11 @@ class DelegationCheck(Check):
                     "how": found.how,
                     "by_aggregation": key not in lasting,
                     "platform": is_platform(found.subject),
-                    "chain": chain(found.grants[0]),
+                    "chain": str(found.binding),
                 },
                 group=str(found.subject),
                 scope=found.namespace,
-                grants=found.grants,
-                objects=tuple(ObjectKey(*grant.binding) for grant in found.grants),
+                objects=(ObjectKey(*found.binding),),
             )
 
 

@@ -184,15 +184,32 @@ class Authorizer:
 
         The namespace of `attributes` is not looked at; that of each grant says where it holds.
         """
-        allowing: dict[RoleKey, PolicyRule | None] = {}
+        for scope, role, rule, bindings in self._allowing(attributes):
+            yield from self._expand(role, rule, bindings, scope)
+
+    def scopes_everywhere(self, attributes: Attributes) -> dict[Subject, dict[str, BindingRef]]:
+        """Return in which scopes each subject holds a request, and one binding that gives it."""
+        found: dict[Subject, dict[str, BindingRef]] = {}
+        for scope, _, _, bindings in self._allowing(attributes):
+            for binding in bindings:
+                for subject in binding.subjects:
+                    effective = effective_subject(subject, scope)
+                    if _can_apply(effective):
+                        found.setdefault(effective, {}).setdefault(scope, binding.ref)
+        return found
+
+    def _allowing(
+        self, attributes: Attributes
+    ) -> Iterator[tuple[str, RoleKey, PolicyRule, list[AnyBinding]]]:
+        """Yield every scope, role and bindings that allow a request; each role is asked once."""
+        rules: dict[RoleKey, PolicyRule | None] = {}
         for scope, by_role in self._by_namespace.items():
             for role, bindings in by_role.items():
-                key = role
-                if key not in allowing:
-                    allowing[key] = self._allowing_rule(role, attributes)
-                rule = allowing[key]
+                if role not in rules:
+                    rules[role] = self._allowing_rule(role, attributes)
+                rule = rules[role]
                 if rule is not None:
-                    yield from self._expand(role, rule, bindings, scope)
+                    yield scope, role, rule, bindings
 
     def allowed_subjects(self, attributes: Attributes) -> list[Subject]:
         """Return who may do something, `system:masters` first, each once (AllowedSubjects)."""

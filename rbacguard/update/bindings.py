@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 from msgspec import Struct
 
 from rbacguard.kubevirt.names import MIGRATE
 from rbacguard.rbac import (
+    BindingRef,
     ClusterRoleBinding,
     ObjectMeta,
     RoleBinding,
@@ -16,7 +18,6 @@ from rbacguard.rbac import (
 )
 from rbacguard.rbac.objects import AnyBinding
 from rbacguard.snapshot import Snapshot
-from rbacguard.sources import ObjectKey
 
 BINDING_NAME = "rbacguard-live-migration"
 
@@ -63,22 +64,18 @@ def bindings_for(needs: Iterable[Need], snapshot: Snapshot) -> tuple[AnyBinding,
         if need not in bound and Need("", need.subject) not in bound:
             by_scope.setdefault(need.namespace, []).append(need.subject)
     role_ref = RoleRef("ClusterRole", MIGRATE)
+    taken = {binding.ref for binding in snapshot.bindings}
     made: list[AnyBinding] = []
     for namespace, subjects in sorted(by_scope.items()):
         kind = "RoleBinding" if namespace else "ClusterRoleBinding"
-        metadata = ObjectMeta(name=_free_name(kind, namespace, snapshot), namespace=namespace)
+        metadata = ObjectMeta(name=_free_name(kind, namespace, taken), namespace=namespace)
         make = RoleBinding if namespace else ClusterRoleBinding
         made.append(make(metadata, role_ref, tuple(subjects)))
     return tuple(made)
 
 
-def _free_name(kind: str, namespace: str, snapshot: Snapshot) -> str:
-    taken = {
-        ObjectKey(*binding.ref)
-        for binding in snapshot.bindings
-        if binding.ref.namespace == namespace and binding.ref.kind == kind
-    }
+def _free_name(kind: str, namespace: str, taken: AbstractSet[BindingRef]) -> str:
     name, number = BINDING_NAME, 2
-    while ObjectKey(kind, namespace, name) in taken:
+    while BindingRef(kind, namespace, name) in taken:
         name, number = f"{BINDING_NAME}-{number}", number + 1
     return name

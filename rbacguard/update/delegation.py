@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from rbacguard.kubevirt.names import MIGRATE
 from rbacguard.kubevirt.releases import migrate_rules
-from rbacguard.rbac import Attributes, Grant, Subject
+from rbacguard.rbac import Attributes, BindingRef, Subject
 from rbacguard.snapshot import Snapshot
 
 RBAC_GROUPS = ("rbac.authorization.k8s.io", "authorization.openshift.io")
@@ -23,68 +23,60 @@ class Delegation(Struct, frozen=True):
         subject: who.
         namespace: where; '' is everywhere.
         how: `holds` (every rule of kubevirt.io:migrate), or `bind` (may bind it regardless).
-        grants: the grants that let him create bindings there.
+        binding: a binding that lets him create RoleBindings there.
     """
 
     subject: Subject
     namespace: str
     how: str
-    grants: tuple[Grant, ...]
+    binding: BindingRef
 
 
-def _scopes(snapshot: Snapshot, attributes: Attributes) -> dict[Subject, dict[str, Grant]]:
-    found: dict[Subject, dict[str, Grant]] = {}
-    for grant in snapshot.authorizer.grants_everywhere(attributes):
-        found.setdefault(grant.subject, {}).setdefault(grant.namespace, grant)
-    return found
+_Scopes = dict[Subject, dict[str, BindingRef]]
 
 
-def _holds(scopes: dict[Subject, dict[str, Grant]], subject: Subject, namespace: str) -> bool:
+def _holds(scopes: _Scopes, subject: Subject, namespace: str) -> bool:
     held = scopes.get(subject, {})
     return "" in held or namespace in held
 
 
 def delegations(snapshot: Snapshot) -> tuple[Delegation, ...]:
     """Return who can hand migration on, by holding it or by the verb `bind`."""
+    scopes_of = snapshot.authorizer.scopes_everywhere
     needed = [
-        _scopes(
-            snapshot,
+        scopes_of(
             Attributes(
                 verb=verb,
                 api_group=rule.api_groups[0],
                 resource=rule.resources[0].partition("/")[0],
                 subresource=rule.resources[0].partition("/")[2],
-            ),
+            )
         )
         for rule in migrate_rules()
         for verb in rule.verbs
     ]
-    bind = _scopes(
-        snapshot,
-        Attributes(verb="bind", api_group=RBAC_GROUPS[0], resource="clusterroles", name=MIGRATE),
+    bind = scopes_of(
+        Attributes(verb="bind", api_group=RBAC_GROUPS[0], resource="clusterroles", name=MIGRATE)
     )
     found: dict[tuple[Subject, str], Delegation] = {}
     for group in RBAC_GROUPS:
-        create = _scopes(
-            snapshot, Attributes(verb="create", api_group=group, resource="rolebindings")
-        )
+        create = scopes_of(Attributes(verb="create", api_group=group, resource="rolebindings"))
         for subject, scopes in create.items():
             candidates = set(scopes)
             if "" in scopes:
+                # He may create bindings anywhere: look where he holds the rest.
                 candidates |= set(bind.get(subject, ())) | set.intersection(
                     *(set(held.get(subject, ())) | {""} for held in needed)
                 )
-            for namespace in sorted(candidates):
-                grant = scopes.get(namespace) or scopes[""]
+            for namespace in candidates:
                 if all(_holds(held, subject, namespace) for held in needed):
                     how = "holds"
                 elif _holds(bind, subject, namespace):
                     how = "bind"
                 else:
                     continue
-                found.setdefault(
-                    (subject, namespace), Delegation(subject, namespace, how, (grant,))
-                )
+                binding = scopes.get(namespace) or scopes[""]
+                found.setdefault((subject, namespace), Delegation(subject, namespace, how, binding))
     everywhere = {subject for subject, namespace in found if namespace == ""}
     return tuple(
         delegation

@@ -333,11 +333,10 @@ class _Simulation:
         changes = differences(self._before, holdings(after, live_migration().actions))
         missed = summary(changes, Change.LOST)
         gained = summary(changes, Change.GAINED)
-        handed_on: dict[Subject, tuple[str, ...]] = {}
+        handed_on: dict[Subject, list[str]] = {}
         for delegation in delegations(after):
             if (delegation.subject, delegation.namespace) not in self._always:
-                scopes = handed_on.get(delegation.subject, ())
-                handed_on[delegation.subject] = (*scopes, delegation.namespace)
+                handed_on.setdefault(delegation.subject, []).append(delegation.namespace)
         return Outcome(
             strategy=strategy,
             title=title,
@@ -346,7 +345,7 @@ class _Simulation:
             reached=_less(self._lost, missed),
             missed=missed,
             more=_less(gained, self._gained),
-            can_hand_on=handed_on,
+            can_hand_on={subject: tuple(scopes) for subject, scopes in handed_on.items()},
             gap=gap,
             undo=undo,
             caution=caution,
@@ -357,7 +356,7 @@ def _less(
     left: dict[Subject, tuple[str, ...]], right: dict[Subject, tuple[str, ...]]
 ) -> dict[Subject, tuple[str, ...]]:
     rest = {
-        subject: tuple(s for s in scopes if s not in right.get(subject, ()))
+        subject: tuple(sorted(set(scopes) - set(right.get(subject, ()))))
         for subject, scopes in left.items()
     }
     return {subject: scopes for subject, scopes in rest.items() if scopes}
