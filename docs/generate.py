@@ -61,6 +61,11 @@ shows the same. Each policy has firing and silent cases in `tests/policies/ID/`.
 """
 
 
+def shown(policy: Policy) -> list[str]:
+    """Return a policy's commands as one would type them."""
+    return [f"$ {command.replace('{input}', '-f cluster.json')}" for command in policy.commands]
+
+
 def policies_page(policies: tuple[Policy, ...]) -> str:
     """Return docs/policies.md."""
     lines = [POLICIES_INTRODUCTION, "| id | severity | asked |", "|---|---|---|"]
@@ -71,7 +76,7 @@ def policies_page(policies: tuple[Policy, ...]) -> str:
         lines += [f"Severity {policy.severity}; asked: {policy.stage}{since}."]
         lines += ["", policy.rationale, "", f"*What to do:* {policy.remediation}"]
         if policy.commands:
-            lines += ["", "```console", *(f"$ {command}" for command in policy.commands), "```"]
+            lines += ["", "```console", *shown(policy), "```"]
         where = f", where `{policy.where}`" if policy.where else ""
         lines += ["", f"Check: `{policy.check.type}`{where}."]
     return "\n".join(lines) + "\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property
 from typing import ClassVar, TypeAlias
@@ -61,6 +61,7 @@ class Context:
         today: the day that expiry dates are compared with.
         target: the release to update to; None simulates the update to 4.19 where it is ahead.
         access: the approvals, where given.
+        inputs: the files that were read, for commands to paste.
     """
 
     def __init__(
@@ -70,8 +71,10 @@ class Context:
         today: datetime.date,
         target: Release | None = None,
         access: MigrationAccess | None = None,
+        inputs: Sequence[str] = ("cluster.json",),
     ) -> None:
         """Evaluate nothing yet."""
+        self.inputs = tuple(inputs)
         self.snapshot = snapshot
         self.today = today
         self.access = access

@@ -7,7 +7,16 @@ from typing import ClassVar, Literal
 
 from msgspec.structs import replace
 
-from rbacguard.checks.base import Check, Context, Fact, FactType, place, subject_fields
+from rbacguard.checks.base import (
+    Check,
+    Context,
+    Fact,
+    FactType,
+    chain,
+    evidence,
+    place,
+    subject_fields,
+)
 from rbacguard.kubevirt.names import AGGREGATE_TO, MIGRATE
 from rbacguard.kubevirt.permissions import is_platform
 from rbacguard.kubevirt.releases import HARDENED
@@ -39,6 +48,7 @@ class DelegationCheck(Check):
         lasting = {(d.subject, d.namespace) for d in delegations(_settled(context))}
         for found in delegations(snapshot):
             key = (found.subject, found.namespace)
+            grant = found.grant
             yield Fact(
                 fields={
                     "subject": subject_fields(found.subject),
@@ -47,11 +57,12 @@ class DelegationCheck(Check):
                     "how": found.how,
                     "by_aggregation": key not in lasting,
                     "platform": is_platform(found.subject),
-                    "chain": str(found.binding),
+                    "chain": chain(grant),
                 },
                 group=str(found.subject),
                 scope=found.namespace,
-                objects=(ObjectKey(*found.binding),),
+                grants=(grant,),
+                objects=evidence((grant,)),
             )
 
 

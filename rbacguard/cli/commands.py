@@ -88,6 +88,7 @@ def audit(
         today=options.day(today),
         target=find_release(target) if target else None,
         access=load_approvals(approvals) if approvals else None,
+        inputs=filenames,
     )
     report = reports.audit(snapshot, journey(snapshot), evaluate(found_policies, context))
     options.show(report, **shown)

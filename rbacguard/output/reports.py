@@ -158,7 +158,7 @@ def policy(value: Policy) -> wire.PolicyModel:
         stage=value.stage.value,
         rationale=value.rationale,
         remediation=value.remediation,
-        commands=list(value.commands),
+        commands=[command.replace("{input}", "-f cluster.json") for command in value.commands],
         check=value.check.type,
         where=value.where,
     )

@@ -105,6 +105,6 @@ def _finding(policy: Policy, fact: Fact, context: Context) -> Finding:
         scope=fact.scope,
         grants=fact.grants,
         locations=tuple(locations),
-        commands=policy.paste(fact),
+        commands=policy.paste(fact, context.inputs),
         fingerprint=hashlib.sha256("\0".join(identity).encode()).hexdigest()[:32],
     )

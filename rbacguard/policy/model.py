@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _FOLDERS_OF_DATA = frozenset({"permissions"})
 _FILES_OF_DATA = frozenset({"known-holders.yaml"})
+_INPUT = "input"
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)(?:\.([a-z_]+))?\}")
 
 
@@ -98,6 +99,8 @@ class Policy(BaseModel):
         facts = self.check.FACTS
         for text in (self.message, *self.commands):
             for name, part in _PLACEHOLDER.findall(text):
+                if name == _INPUT and text != self.message:
+                    continue
                 if name not in facts:
                     raise ValueError(
                         f"placeholder {{{name}}}: the check {self.check.type} has no such fact; "
@@ -157,9 +160,17 @@ class Policy(BaseModel):
         """Return the message for a fact."""
         return _fill(self.message, fact.fields, str)
 
-    def paste(self, fact: Fact) -> tuple[str, ...]:
-        """Return the commands for a fact, every value quoted for the shell."""
-        return tuple(_fill(command, fact.fields, shlex.quote) for command in self.commands)
+    def paste(self, fact: Fact, inputs: Sequence[str]) -> tuple[str, ...]:
+        """Return the commands for a fact, every value quoted for the shell.
+
+        Args:
+            fact: what the other placeholders stand for.
+            inputs: what `{input}` stands for: the files that were read.
+        """
+        read = " ".join(f"-f {shlex.quote(name)}" for name in inputs)
+        return tuple(
+            _fill(command, {**fact.fields, _INPUT: read}, shlex.quote) for command in self.commands
+        )
 
 
 _CEL_ERROR = re.compile(
@@ -181,6 +192,8 @@ def _marked(error: str, condition: str) -> str:
 def _fill(text: str, fields: Mapping[str, Value], quote: Any) -> str:
     def value(match: re.Match[str]) -> str:
         found = fields[match[1]]
+        if match[1] == _INPUT:
+            return str(found)
         if match[2]:
             found = found.get(match[2], "") if isinstance(found, dict) else ""
         return str(quote(_shown(found)))

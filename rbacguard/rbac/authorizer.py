@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -49,6 +50,14 @@ class Grant(Struct, frozen=True, order=True):
     def source_role(self) -> RoleKey:
         """The role that states the rule."""
         return self.path[-1]
+
+
+class Reason(NamedTuple):
+    """A binding, the bound role and its rule that allow something."""
+
+    binding: BindingRef
+    role: RoleKey
+    rule: PolicyRule
 
 
 class Decision(Struct, frozen=True):
@@ -187,15 +196,17 @@ class Authorizer:
         for scope, role, rule, bindings in self._allowing(attributes):
             yield from self._expand(role, rule, bindings, scope)
 
-    def scopes_everywhere(self, attributes: Attributes) -> dict[Subject, dict[str, BindingRef]]:
-        """Return in which scopes each subject holds a request, and one binding that gives it."""
-        found: dict[Subject, dict[str, BindingRef]] = {}
-        for scope, _, _, bindings in self._allowing(attributes):
+    def scopes_everywhere(self, attributes: Attributes) -> dict[Subject, dict[str, Reason]]:
+        """Return in which scopes each subject holds a request, and by what; no path is found."""
+        found: dict[Subject, dict[str, Reason]] = {}
+        for scope, role, rule, bindings in self._allowing(attributes):
             for binding in bindings:
                 for subject in binding.subjects:
                     effective = effective_subject(subject, scope)
                     if _can_apply(effective):
-                        found.setdefault(effective, {}).setdefault(scope, binding.ref)
+                        found.setdefault(effective, {}).setdefault(
+                            scope, Reason(binding.ref, role, rule)
+                        )
         return found
 
     def _allowing(

@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from rbacguard.kubevirt.names import MIGRATE
 from rbacguard.kubevirt.releases import migrate_rules
-from rbacguard.rbac import Attributes, BindingRef, Subject
+from rbacguard.rbac import Attributes, Grant, Subject
+from rbacguard.rbac.authorizer import Reason
 from rbacguard.snapshot import Snapshot
 
 RBAC_GROUPS = ("rbac.authorization.k8s.io", "authorization.openshift.io")
@@ -23,16 +24,16 @@ class Delegation(Struct, frozen=True):
         subject: who.
         namespace: where; '' is everywhere.
         how: `holds` (every rule of kubevirt.io:migrate), or `bind` (may bind it regardless).
-        binding: a binding that lets him create RoleBindings there.
+        grant: what lets him create RoleBindings there.
     """
 
     subject: Subject
     namespace: str
     how: str
-    binding: BindingRef
+    grant: Grant
 
 
-_Scopes = dict[Subject, dict[str, BindingRef]]
+_Scopes = dict[Subject, dict[str, Reason]]
 
 
 def _holds(scopes: _Scopes, subject: Subject, namespace: str) -> bool:
@@ -75,8 +76,10 @@ def delegations(snapshot: Snapshot) -> tuple[Delegation, ...]:
                     how = "bind"
                 else:
                     continue
-                binding = scopes.get(namespace) or scopes[""]
-                found.setdefault((subject, namespace), Delegation(subject, namespace, how, binding))
+                scope = namespace if namespace in scopes else ""
+                binding, role, rule = scopes[scope]
+                grant = Grant(subject, scope, binding, snapshot.path(role, rule), rule)
+                found.setdefault((subject, namespace), Delegation(subject, namespace, how, grant))
     everywhere = {subject for subject, namespace in found if namespace == ""}
     return tuple(
         delegation

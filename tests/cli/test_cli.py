@@ -410,3 +410,23 @@ def test_a_hundred_megabytes_of_nothing_is_refused_in_one_line(run: Run, tmp_pat
     result = run("audit", "-f", str(path))
     assert result.returncode == 2
     assert "no ClusterRole, Role or binding among 0 objects" in result.stderr
+
+
+def test_the_commands_that_findings_propose_can_be_pasted(run: Run, tmp_path: Path) -> None:
+    dump = tmp_path / "my dump.yaml"
+    dump.write_bytes(STATES["A"].read_bytes())
+    report = json.loads(run("audit", "-f", str(dump), "-o", "json").stdout)
+    commands = {command for finding in report["findings"] for command in finding["commands"]}
+    mine = sorted(c for c in commands if c.startswith("rbacguard ") and "after.json" not in c)
+    assert len(mine) > 10
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    for command in mine:
+        pasted = subprocess.run(
+            ["bash", "-c", command],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert pasted.returncode in (0, 1), (command, pasted.stderr)

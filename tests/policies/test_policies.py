@@ -126,6 +126,7 @@ BROKEN = {
         ({"where": "scope"}, "expected a condition (bool), found STRING"),
         ({"where": "broad &&"}, "Syntax error"),
         ({"message": "{nobody}"}, "no such fact"),
+        ({"message": "{input}"}, "no such fact"),
         ({"message": "{scope.name}"}, "scope is no map"),
         ({"severity": "awful"}, "severity: Input should be 'info'"),
         ({"check": {"type": "guess"}}, "check: Input tag 'guess'"),
@@ -195,7 +196,9 @@ def test_commands_are_quoted_for_the_shell() -> None:
     half = role("half", rule("create", "kubevirt.io", "virtualmachineinstancemigrations"))
     snapshot = Snapshot.from_objects([*base("after"), half, grant])
     (result,) = evaluate([POLICIES["migration-without-virtctl"]], Context(snapshot, today=TODAY))
-    assert result.findings[0].commands == ("rbacguard explain '$(rm -rf /); echo '\"'\"'' -f DUMP",)
+    assert result.findings[0].commands == (
+        "rbacguard explain '$(rm -rf /); echo '\"'\"'' -f cluster.json",
+    )
 
 
 def test_without_kubevirts_roles_policies_of_a_stage_are_undetermined() -> None:
