@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from rbacguard.output.table import Options
+    from rbacguard.output.page import Options
     from rbacguard.output.wire import Report
     from rbacguard.snapshot import AggregateMode, Snapshot
 
@@ -92,7 +92,7 @@ def table_options(*, verbose: bool, color: str) -> Options:
     import os
     import shutil
 
-    from rbacguard.output.table import Options
+    from rbacguard.output.page import Options
 
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if terminal else None

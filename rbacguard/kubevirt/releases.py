@@ -54,11 +54,6 @@ class Release(Struct, frozen=True, order=True):
         minor = self.cnv[1] + 13 if self.cnv[0] == 4 else 36 + self.cnv[1]  # noqa: PLR2004
         return f"1.{minor}"
 
-    @property
-    def grants_by_default(self) -> bool:
-        """Whether namespace administrators and editors hold migration by default."""
-        return self < HARDENED
-
 
 RELEASES = (
     *(Release((4, 14 + n), (1, 10 + n), (1, n)) for n in range(9)),
@@ -67,8 +62,6 @@ RELEASES = (
 """Every release that is known, in order."""
 HARDENED = RELEASES[5]
 """4.19 (KubeVirt 1.5): the first that takes migration away from administrators and editors."""
-EVACUATE_CANCEL = RELEASES[7]
-"""4.21 (KubeVirt 1.7): the first that gives them `evacuate/cancel`."""
 MANUAL_AGGREGATION = RELEASES[8]
 """4.22 (KubeVirt 1.8): the first that knows `roleAggregationStrategy: Manual`."""
 

@@ -3,7 +3,7 @@
 from rbacguard.manifests.bundle import Bundle, GenerateStrategy, Request, make_bundle
 from rbacguard.manifests.render import render_approvals
 from rbacguard.manifests.validate import problems
-from rbacguard.manifests.write import write_bundle, write_file
+from rbacguard.manifests.write import write_bundle
 
 __all__ = [
     "Bundle",
@@ -13,5 +13,4 @@ __all__ = [
     "problems",
     "render_approvals",
     "write_bundle",
-    "write_file",
 ]

@@ -16,39 +16,6 @@ APPROVALS = "approvals.yaml"
 """Belongs to people: may stand in the folder, and is never replaced."""
 
 
-def write_file(path: Path, text: str, *, force: bool = False) -> None:
-    """Write one file: afterwards it is there whole, or as it was before.
-
-    Raises:
-        OutputError: it exists with other content and `force` is not given, or cannot be written.
-    """
-    try:
-        if path.is_symlink():
-            raise OutputError(f"{path}: is a link; give the file that it points at")
-        if path.exists() and not force:
-            if path.is_file() and path.read_text("utf-8") == text:
-                return
-            raise OutputError(f"{path}: exists with other content; --force replaces it")
-        _write_atomically(path, text)
-    except OSError as error:
-        raise OutputError(f"{path}: {error.strerror or error}") from None
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".rbacguard-")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 def write_bundle(files: Mapping[str, str], out: Path, *, force: bool = False) -> bool:
     """Write files under a folder, by names relative to it; return whether anything changed.
 

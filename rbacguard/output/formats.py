@@ -1,17 +1,16 @@
-"""Which formats there are, and the bytes of each."""
+"""A report as text in each format."""
 
 from __future__ import annotations
 
 import json
 
 from rbacguard.output import wire
-from rbacguard.output.table import Options, to_table
-
-FORMATS = ("table", "json", "yaml")
+from rbacguard.output.page import Options
+from rbacguard.output.table import to_table
 
 
 def to_text(report: wire.Report, output: str, options: Options) -> str:
-    """Return a report in one of `FORMATS`."""
+    """Return a report as `table`, `json` or `yaml`."""
     if output == "table":
         return to_table(report, options)
     value = _without_empty_namespaces(report.model_dump(mode="json", by_alias=True))

@@ -2,101 +2,25 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import singledispatch
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from rbacguard.output import wire
-from rbacguard.visible import visible
+from rbacguard.output.page import COLOURS, Options, Page
 
-_COLOURS = {
-    "critical": "bold red",
-    "high": "red",
-    "medium": "yellow",
-    "low": "cyan",
-    "info": "dim",
-    "lost": "red",
-    "gained": "green",
-    "kept": "",
-    "failed": "red",
-    "passed": "green",
-    "unknown": "yellow",
-}
 _SEVERITIES = ("critical", "high", "medium", "low", "info")
-_PIPE_WIDTH = 100_000
-
-
-class Options:
-    """How much to show, and how.
-
-    Attributes:
-        verbose: show everything: no folding, every chain.
-        width: columns to fit into; None for a pipe, where lines are never broken.
-        colour: whether to use colours.
-    """
-
-    def __init__(
-        self, *, verbose: bool = False, width: int | None = None, colour: bool = False
-    ) -> None:
-        """Hold the options."""
-        self.verbose = verbose
-        self.width = width
-        self.colour = colour
-        self.fold = 1_000_000 if verbose else 3
-
-
-class _Page:
-    """Collects lines; every text goes through `visible`, and rich markup is never read."""
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
-        self._buffer = io.StringIO()
-        self._console = Console(
-            file=self._buffer,
-            width=options.width or _PIPE_WIDTH,
-            force_terminal=options.colour,
-            no_color=not options.colour,
-            highlight=False,
-            markup=False,
-            emoji=False,
-            legacy_windows=False,
-        )
-
-    def line(self, text: str = "", style: str = "", indent: int = 0) -> None:
-        padded = Text(" " * indent + visible(text), style=style)
-        self._console.print(padded, soft_wrap=self.options.width is None)
-
-    def heading(self, text: str) -> None:
-        self.line()
-        self.line(text.upper(), "bold")
-
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        table = Table(box=None, pad_edge=False, show_edge=False, padding=(0, 3, 0, 0))
-        for column in columns:
-            table.add_column(column, header_style="bold", overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(visible(cell), style=_COLOURS.get(cell, "")) for cell in row))
-        self._console.print(table)
-
-    def text(self) -> str:
-        lines = [line.rstrip() for line in self._buffer.getvalue().split("\n")]
-        return "\n".join(lines).strip("\n") + "\n"
 
 
 def to_table(report: wire.Report, options: Options) -> str:
     """Return a report as text."""
-    page = _Page(options)
+    page = Page(options)
     _render(report, page)
     return page.text()
 
 
 @singledispatch
-def _render(report: object, _page: _Page) -> None:
+def _render(report: object, _page: Page) -> None:
     raise TypeError(f"no table for {type(report).__name__}")
 
 
@@ -128,7 +52,7 @@ def _verbs(actions: Iterable[tuple[str, str, str]]) -> str:
     return "; ".join(f"{resource} {','.join(verbs)}" for resource, verbs in found.items())
 
 
-def _gaps(page: _Page, gaps: Sequence[str], consequence: str) -> None:
+def _gaps(page: Page, gaps: Sequence[str], consequence: str) -> None:
     if not gaps:
         return
     page.heading("incomplete input")
@@ -137,12 +61,12 @@ def _gaps(page: _Page, gaps: Sequence[str], consequence: str) -> None:
         page.line(f"- {gap}", indent=2)
 
 
-def _warnings(page: _Page, warnings: Sequence[str]) -> None:
+def _warnings(page: Page, warnings: Sequence[str]) -> None:
     for warning in warnings:
         page.line(f"! {warning}", "yellow")
 
 
-def _input(page: _Page, coverage: wire.CoverageModel) -> None:
+def _input(page: Page, coverage: wire.CoverageModel) -> None:
     read = [f"{k.count} {k.kind}s" for k in coverage.kinds if k.state != "absent"]
     absent = [f"{k.kind}s" for k in coverage.kinds if k.state == "absent"]
     page.line("Input:     " + ", ".join(read) + (f"; no {', '.join(absent)}" if absent else ""))
@@ -152,7 +76,7 @@ def _input(page: _Page, coverage: wire.CoverageModel) -> None:
 
 
 @_render.register
-def _status(report: wire.StatusReport, page: _Page) -> None:
+def _status(report: wire.StatusReport, page: Page) -> None:
     page.line(f"Installed: {report.installed.label}")
     page.line(f"Step:      {report.step} - {report.title}", "bold")
     page.line(f"Next:      {report.next}")
@@ -166,7 +90,7 @@ def _status(report: wire.StatusReport, page: _Page) -> None:
 
 
 @_render.register
-def _audit(report: wire.AuditReport, page: _Page) -> None:
+def _audit(report: wire.AuditReport, page: Page) -> None:
     status = report.status
     page.line(f"Installed: {status.installed.label}")
     page.line(f"Step:      {status.step} - {status.title}", "bold")
@@ -224,12 +148,12 @@ def _by(grants: Sequence[wire.GrantModel], options: Options) -> str:
 
 
 def _policy_findings(
-    policy: wire.PolicyModel, findings: Sequence[wire.FindingModel], page: _Page
+    policy: wire.PolicyModel, findings: Sequence[wire.FindingModel], page: Page
 ) -> None:
     page.line()
     page.line(
         f"{policy.severity:<9}{policy.title} ({len(findings)})  [{policy.id}]",
-        _COLOURS[policy.severity],
+        COLOURS[policy.severity],
     )
     groups: dict[str, list[wire.FindingModel]] = {}
     for finding in findings:
@@ -248,7 +172,7 @@ def _policy_findings(
         page.line(f"$ {command}", "bold", indent=11)
 
 
-def _changes(rows: Sequence[wire.ChangeModel], page: _Page) -> None:
+def _changes(rows: Sequence[wire.ChangeModel], page: Page) -> None:
     """Print changes folded: one line for each subject, change, chain and set of actions."""
     by_place: dict[tuple[str, str, str | None], list[wire.ChangeModel]] = {}
     for row in rows:
@@ -269,7 +193,7 @@ def _changes(rows: Sequence[wire.ChangeModel], page: _Page) -> None:
 
 
 @_render.register
-def _plan(report: wire.PlanReport, page: _Page) -> None:
+def _plan(report: wire.PlanReport, page: Page) -> None:
     page.line(
         f"Update:    {report.installed.label} to "
         f"{report.target} (KubeVirt {report.target_kubevirt})",
@@ -335,7 +259,7 @@ def _plan(report: wire.PlanReport, page: _Page) -> None:
     _gaps(page, report.gaps, "Whether these are all who lose or keep it is not known:")
 
 
-def _strategy(strategy: wire.StrategyModel, page: _Page) -> None:
+def _strategy(strategy: wire.StrategyModel, page: Page) -> None:
     lines = [
         ("loses all the same", strategy.missed),
         ("gets more than before", strategy.more),
@@ -361,7 +285,7 @@ def _strategy(strategy: wire.StrategyModel, page: _Page) -> None:
 
 
 @_render.register
-def _verify(report: wire.VerifyReport, page: _Page) -> None:
+def _verify(report: wire.VerifyReport, page: Page) -> None:
     verdict = {True: "clean", False: "not clean", None: "not known: the input does not suffice"}
     style = {True: "bold green", False: "bold red", None: "bold yellow"}
     page.line(f"Verdict:   {verdict[report.clean]}", style[report.clean])
@@ -369,7 +293,7 @@ def _verify(report: wire.VerifyReport, page: _Page) -> None:
     _warnings(page, report.warnings)
     page.line()
     for check in report.checks:
-        page.line(f"{check.result:<8} {check.title}  [{check.id}]", _COLOURS[check.result])
+        page.line(f"{check.result:<8} {check.title}  [{check.id}]", COLOURS[check.result])
         if check.result != "passed" or page.options.verbose:
             limit = len(check.details) if page.options.verbose else 10
             for detail in check.details[:limit]:
@@ -395,7 +319,7 @@ def _asked(request: wire.RequestModel) -> str:
 
 
 @_render.register
-def _who_can(report: wire.WhoCanReport, page: _Page) -> None:
+def _who_can(report: wire.WhoCanReport, page: Page) -> None:
     page.line(f"Who can {_asked(report.request)}: {len(report.subjects)} subjects", "bold")
     rows: dict[tuple[str, str], list[str | None]] = {}
     for grant in report.grants:
@@ -415,7 +339,7 @@ def _who_can(report: wire.WhoCanReport, page: _Page) -> None:
 
 
 @_render.register
-def _can_i(report: wire.CanIReport, page: _Page) -> None:
+def _can_i(report: wire.CanIReport, page: Page) -> None:
     answer = {True: "yes", False: "no", None: "unknown"}[report.allowed]
     style = {True: "bold green", False: "bold red", None: "bold yellow"}[report.allowed]
     page.line(f"{answer} - {report.reason}", style)
@@ -426,7 +350,7 @@ def _can_i(report: wire.CanIReport, page: _Page) -> None:
 
 
 @_render.register
-def _explain(report: wire.ExplainReport, page: _Page) -> None:
+def _explain(report: wire.ExplainReport, page: Page) -> None:
     page.line(f"{report.subject} is: " + ", ".join(name(i) for i in report.identities), "bold")
     if report.identities and report.identities[0].kind == "Group":
         members = "not known" if report.members is None else ", ".join(report.members) or "nobody"
@@ -467,7 +391,7 @@ def _explain(report: wire.ExplainReport, page: _Page) -> None:
 
 
 @_render.register
-def _diff(report: wire.DiffReport, page: _Page) -> None:
+def _diff(report: wire.DiffReport, page: Page) -> None:
     page.line(f"Before: {report.before.label}")
     page.line(f"After:  {report.after.label}")
     page.line()
@@ -479,7 +403,7 @@ def _diff(report: wire.DiffReport, page: _Page) -> None:
 
 
 @_render.register
-def _rules(report: wire.RulesReport, page: _Page) -> None:
+def _rules(report: wire.RulesReport, page: Page) -> None:
     if len(report.policies) != 1:
         page.table(
             ["ID", "SEVERITY", "STAGE", "TITLE"],
@@ -499,7 +423,7 @@ def _rules(report: wire.RulesReport, page: _Page) -> None:
 
 
 @_render.register
-def _generate(report: wire.GenerateReport, page: _Page) -> None:
+def _generate(report: wire.GenerateReport, page: Page) -> None:
     page.line(
         f"{report.out}: {len(report.files)} files "
         + ("written" if report.changed else "as they were, nothing changed"),

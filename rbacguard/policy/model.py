@@ -38,11 +38,6 @@ class Severity(StrEnum):
     HIGH = "high"
     CRITICAL = "critical"
 
-    @property
-    def rank(self) -> int:
-        """Return a number to compare by."""
-        return list(Severity).index(self)
-
 
 class Stage(StrEnum):
     """When a policy is asked."""

@@ -95,11 +95,9 @@ class ObjectMeta(Struct, frozen=True, rename="camel"):
 
     name: Text = ""
     namespace: Text = ""
-    generate_name: Text = ""
     labels: StringMap = {}
     annotations: StringMap = {}
     creation_timestamp: Text = ""
-    deletion_timestamp: Text = ""
     owner_references: Owners = ()
 
     def __post_init__(self) -> None:
@@ -109,11 +107,9 @@ class ObjectMeta(Struct, frozen=True, rename="camel"):
             {
                 "name": "",
                 "namespace": "",
-                "generate_name": "",
                 "labels": {},
                 "annotations": {},
                 "creation_timestamp": "",
-                "deletion_timestamp": "",
                 "owner_references": (),
             },
         )

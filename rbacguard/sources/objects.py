@@ -78,8 +78,6 @@ class KubeVirtStatus(Struct, frozen=True, rename="camel"):
     target_kubevirt_version: str | None = field(default=None, name="targetKubeVirtVersion")
     observed_deployment_id: str | None = field(default=None, name="observedDeploymentID")
     target_deployment_id: str | None = field(default=None, name="targetDeploymentID")
-    operator_version: str | None = None
-    phase: str | None = None
     conditions: tuple[Condition, ...] | None = None
 
 

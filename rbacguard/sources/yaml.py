@@ -33,10 +33,6 @@ _SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$")
 _NUMBER = "tag:kubectl,2025:number"
 
 
-class DuplicateKey(yaml.MarkedYAMLError):
-    """The same key twice in a mapping: kubectl keeps the last without a word."""
-
-
 class KubectlLoader(yaml.CSafeLoader):
     """PyYAML's C parser with go-yaml v2's scalars; aliases are bounded."""
 

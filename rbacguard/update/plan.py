@@ -103,11 +103,6 @@ class Plan(Struct, frozen=True):
     warnings: tuple[str, ...]
     gaps: tuple[str, ...]
 
-    @property
-    def takes_access(self) -> bool:
-        """Whether anybody loses anything but reading, the platform's own accounts included."""
-        return bool(summary(self.changes, Change.LOST))
-
 
 def resolve_now(snapshot: Snapshot, source: Release | None) -> Installed:
     """Return what is installed, with `source` (from the user) where the snapshot does not tell.

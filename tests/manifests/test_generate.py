@@ -24,7 +24,7 @@ from rbacguard.kubevirt.releases import find_release
 from rbacguard.manifests import Bundle, GenerateStrategy, Request, make_bundle, problems
 from rbacguard.manifests.emit import scalar, to_yaml
 from rbacguard.manifests.render import code, markdown, render_approvals
-from rbacguard.manifests.write import write_bundle, write_file
+from rbacguard.manifests.write import write_bundle
 from rbacguard.rbac import ClusterRole
 from rbacguard.sources import yaml
 from rbacguard.update.access import Change, holdings
@@ -483,21 +483,6 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     (real / "inner").symlink_to(tmp_path)
     with pytest.raises(OutputError, match="is a link"):
         write_bundle({"a.yaml": "x"}, real, force=True)
-    target = tmp_path / "file"
-    target.symlink_to(tmp_path / "nothing")
-    with pytest.raises(OutputError, match="is a link"):
-        write_file(target, "x")
-
-
-def test_a_file_is_replaced_only_by_force(tmp_path: Path) -> None:
-    path = tmp_path / "a" / "f"
-    write_file(path, "one")
-    write_file(path, "one")
-    with pytest.raises(OutputError, match="exists with other content"):
-        write_file(path, "two")
-    write_file(path, "two", force=True)
-    assert path.read_text() == "two"
-    assert [p.name for p in path.parent.iterdir()] == ["f"]
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:

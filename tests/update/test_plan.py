@@ -77,15 +77,22 @@ def test_the_documented_role_misses_editors_and_those_bound_directly() -> None:
     assert found.more == {}
 
 
-def test_the_simulated_documented_role_is_what_really_happened() -> None:
-    # The temporary role of state B was applied to A; C is B after the update.
-    found = outcomes(state("A"))[Strategy.TEMPORARY_ROLE]
-    missed = {
+@pytest.mark.parametrize(
+    ("strategy", "after"),
+    [
+        (Strategy.NOTHING, "E"),
+        # The temporary role of state B was applied to A; C is B after the update.
+        (Strategy.TEMPORARY_ROLE, "C"),
+        (Strategy.RESTORE_DEFAULT, "F"),
+    ],
+)
+def test_the_simulated_strategy_is_what_really_happened(strategy: Strategy, after: str) -> None:
+    lost = {
         (row.namespace, str(row.action), row.subject.kind, row.subject.namespace, row.subject.name)
-        for row in found.changes
+        for row in outcomes(state("A"))[strategy].changes
         if row.change is Change.LOST
     }
-    assert flat_verdicts("A") - flat_verdicts("C") == missed
+    assert flat_verdicts("A") - flat_verdicts(after) == lost
 
 
 def test_two_tiers_miss_only_those_bound_directly_and_give_nobody_more() -> None:
@@ -101,16 +108,6 @@ def test_bindings_in_advance_miss_nobody_and_give_editors_deletecollection() -> 
     assert names(found.more) == {"carol", "payments-devs", "data-operators"}
     gained = {row.action.verb for row in found.changes if row.change is Change.GAINED}
     assert gained == {"deletecollection"}
-
-
-def test_the_old_default_restored_is_what_really_happened() -> None:
-    found = outcomes(state("A"))[Strategy.RESTORE_DEFAULT]
-    lost = {
-        (row.namespace, str(row.action), row.subject.kind, row.subject.namespace, row.subject.name)
-        for row in found.changes
-        if row.change is Change.LOST
-    }
-    assert flat_verdicts("A") - flat_verdicts("F") == lost
 
 
 def test_the_actions_are_one_need_for_each_loser() -> None:

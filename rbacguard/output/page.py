@@ -1,0 +1,89 @@
+"""A page of text: every text on it is made harmless, and rich markup is never read."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rbacguard.visible import visible
+
+COLOURS = {
+    "critical": "bold red",
+    "high": "red",
+    "medium": "yellow",
+    "low": "cyan",
+    "info": "dim",
+    "lost": "red",
+    "gained": "green",
+    "kept": "",
+    "failed": "red",
+    "passed": "green",
+    "unknown": "yellow",
+}
+_PIPE_WIDTH = 100_000
+
+
+class Options:
+    """How much to show, and how.
+
+    Attributes:
+        verbose: show everything: no folding, every chain.
+        width: columns to fit into; None for a pipe, where lines are never broken.
+        colour: whether to use colours.
+    """
+
+    def __init__(
+        self, *, verbose: bool = False, width: int | None = None, colour: bool = False
+    ) -> None:
+        """Hold the options."""
+        self.verbose = verbose
+        self.width = width
+        self.colour = colour
+        self.fold = 1_000_000 if verbose else 3
+
+
+class Page:
+    """Collects lines and tables, in the order in which they are to be read."""
+
+    def __init__(self, options: Options) -> None:
+        """Start an empty page."""
+        self.options = options
+        self._buffer = io.StringIO()
+        self._console = Console(
+            file=self._buffer,
+            width=options.width or _PIPE_WIDTH,
+            force_terminal=options.colour,
+            no_color=not options.colour,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            legacy_windows=False,
+        )
+
+    def line(self, text: str = "", style: str = "", indent: int = 0) -> None:
+        """Add a line, `indent` columns in."""
+        padded = Text(" " * indent + visible(text), style=style)
+        self._console.print(padded, soft_wrap=self.options.width is None)
+
+    def heading(self, text: str) -> None:
+        """Add a heading."""
+        self.line()
+        self.line(text.upper(), "bold")
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Add a table; a cell that names a severity, a change or a result has its colour."""
+        table = Table(box=None, pad_edge=False, show_edge=False, padding=(0, 3, 0, 0))
+        for column in columns:
+            table.add_column(column, header_style="bold", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(visible(cell), style=COLOURS.get(cell, "")) for cell in row))
+        self._console.print(table)
+
+    def text(self) -> str:
+        """Return the page."""
+        lines = [line.rstrip() for line in self._buffer.getvalue().split("\n")]
+        return "\n".join(lines).strip("\n") + "\n"
