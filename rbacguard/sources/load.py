@@ -165,7 +165,7 @@ def _take_json(
 ) -> None:
     try:
         envelope = envelope or _envelopes.decode(raw)
-    except msgspec.ValidationError as error:
+    except msgspec.DecodeError as error:
         raise InputError(f"{location}: {error}") from None
     kind, api_version = envelope.kind or "", envelope.api_version or ""
     if envelope.items is UNSET or not _is_list(kind):
@@ -174,14 +174,17 @@ def _take_json(
     metadata = envelope.metadata
     token = None
     if not isinstance(metadata, UnsetType) and bytes(metadata) != b"null":
-        token = _list_metas.decode(metadata).continue_
+        try:
+            token = _list_metas.decode(metadata).continue_
+        except msgspec.ValidationError as error:
+            raise InputError(f"{location}: {kind}: metadata: {error}") from None
     items = envelope.items or []
     item_kind = _note_list(kind, token, len(items), reading)
     for index, item in enumerate(items):
         place = Location(f"{location.file}#items[{index}]", location.document, location.line)
         try:
             peek = _items.decode(item)
-        except msgspec.ValidationError as error:
+        except msgspec.DecodeError as error:
             raise InputError(f"{place}: {error}") from None
         if _is_list(peek.kind or ""):
             _take_json(item, place, reading)

@@ -16,6 +16,7 @@ from rbacguard.sources.objects import OBJECT_TYPES, converted
 
 RBAC_KINDS = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
 OTHER_KINDS = ("Namespace", "Group", "ServiceAccount", "KubeVirt", "HyperConverged")
+NAMESPACED = frozenset({"Role", "RoleBinding"})
 CLUSTER_SCOPED = frozenset({"ClusterRole", "ClusterRoleBinding", "Namespace", "Group"})
 
 COLLECT_COMMAND = (
@@ -158,13 +159,19 @@ class Reading:
         defects: list[tuple[str, str]] = []
         try:
             value = _decode(payload, object_type, defects)
-        except msgspec.ValidationError as error:
+        except msgspec.DecodeError as error:
             raise InputError(_refusal(location, kind, payload, error)) from None
         kind, value = converted(kind, value)
         metadata = cast("Any", value).metadata
         key = ObjectKey(kind, "" if kind in CLUSTER_SCOPED else metadata.namespace, metadata.name)
         if not key.name:
             raise InputError(f"{location}: {kind}: metadata.name: expected a name, found none")
+        if kind in NAMESPACED and not key.namespace:
+            # As in files that kustomize gives a namespace later; it must not count as cluster-wide.
+            self.problems.append(
+                f"{location}: {key}: no namespace, so where it counts is not known; it was left out"
+            )
+            return
         known = self.objects.get(key)
         if known is not None and known != value:
             if RBAC_GROUP in (self._groups[key], group) and self._groups[key] != group:
@@ -269,7 +276,7 @@ def _refusal(
     location: Location,
     kind: str,
     payload: Raw | dict[str, Any],
-    error: msgspec.ValidationError,
+    error: msgspec.DecodeError,
 ) -> str:
     try:
         peek = (
@@ -280,7 +287,7 @@ def _refusal(
         named = peek.metadata or _Named()
         prefix = f"{named.namespace}/" if named.namespace else ""
         name = f"{kind} {prefix}{named.name}" if named.name else kind
-    except msgspec.ValidationError:
+    except msgspec.DecodeError:
         name = kind
     text = str(error).replace("`", "")
     message, _, path = text.partition(" - at ")

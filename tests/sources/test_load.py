@@ -307,6 +307,41 @@ def test_bad_files_get_one_line(tmp_path: Path, content: str | bytes, expected: 
     assert expected in refused(tmp_path, content)
 
 
+ROLE_LIST = '{"kind": "RoleList", "apiVersion": "rbac.authorization.k8s.io/v1", "items": [], '
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ('{"kind": "List", "apiVersion": "v1", "items": "x"}', "got `str` - at `$.items`"),
+        ('{"kind": "List", "apiVersion": "v1", "items": [1]}', "items[0]: Expected `object`"),
+        ("kind: List\nitems: abc\n", "items: expected a list"),
+        ("kind: List\nitems: [1]\n", "items[0]: expected an object"),
+        (ROLE_LIST + '"metadata": {"continue": 5}}', "RoleList: metadata: Expected `str | null`"),
+        (ROLE_LIST + '"metadata": "x"}', "RoleList: metadata: Expected `object`"),
+        ('{"kind": 5}', "at `$.kind`"),
+        ("[1, 2]", "Expected `object`"),
+        ('"abc"', "no ClusterRole, Role or binding"),
+        (as_yaml([{**SMALL[0], "metadata": None}]), "metadata: expected object, got null"),
+        (as_yaml([{**SMALL[0], "metadata": {}}]), "metadata.name: expected a name, found none"),
+        (json.dumps({**SMALL[1], "roleRef": None}), "roleRef: expected object, got null"),
+        (json.dumps(SMALL[1]).replace("alice", "\\ud800"), "JSON is malformed"),
+        ("kind: X\na: " + "9" * 5000, "not well-formed YAML"),
+    ],
+)
+def test_odd_shapes_get_one_line(tmp_path: Path, content: str, expected: str) -> None:
+    assert expected in refused(tmp_path, content)
+
+
+def test_a_role_binding_without_a_namespace_does_not_count_for_the_cluster(tmp_path: Path) -> None:
+    nowhere = {**binding("b", "r", user("eve"), namespace="x")}
+    nowhere["metadata"] = {"name": "b"}
+    snapshot = loaded(tmp_path, as_yaml([*SMALL, nowhere]))
+    eve = Attributes(user="eve", verb="get", resource="pods")
+    assert not snapshot.authorizer.authorize(eve).allowed
+    assert "RoleBinding b: no namespace" in snapshot.coverage.problems[0]
+
+
 def test_an_alias_bomb_is_refused(tmp_path: Path) -> None:
     lines = ["a0: &a0 [x,x,x,x,x,x,x,x,x,x]"]
     lines += [f"a{i}: &a{i} [" + ",".join([f"*a{i - 1}"] * 10) + "]" for i in range(1, 12)]
