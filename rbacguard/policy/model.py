@@ -231,8 +231,8 @@ def _load(path: Path) -> Policy:
     except pyyaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise PolicyError(f"{path}{line}: not well-formed YAML: {error.problem}") from None
-    except (OSError, pyyaml.YAMLError) as error:
-        raise PolicyError(f"{path}: {error}") from None
+    except (OSError, ValueError, pyyaml.YAMLError) as error:
+        raise PolicyError(f"{path}: {str(error).splitlines()[0]}") from None
     if len(documents) != 1 or not isinstance(documents[0].value, dict):
         raise PolicyError(f"{path}: expected one policy")
     if documents[0].duplicates:

@@ -10,6 +10,7 @@ import gzip
 import io
 import lzma
 import os
+import struct
 import sys
 import tarfile
 import zipfile
@@ -117,8 +118,12 @@ def _expand(name: str, data: bytes, *, loose: bool) -> Iterator[NamedBytes]:
         gzip.BadGzipFile,
         NotImplementedError,
         RuntimeError,
+        OverflowError,
+        ValueError,
+        struct.error,
     ) as error:
-        raise InputError(f"{name}: cannot be unpacked: {error}") from None
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{name}: cannot be unpacked: {reason}") from None
 
 
 def _bounded(reader: _Reader, name: str) -> bytes:
@@ -140,7 +145,7 @@ def _wanted(member: str) -> bool:
 
 def _tar(name: str, data: bytes) -> Iterator[NamedBytes]:
     total = 0
-    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
         for count, member in enumerate(archive):
             if count >= MAX_MEMBERS:
                 raise InputError(f"{name}: more than {MAX_MEMBERS} members")

@@ -96,10 +96,15 @@ def read_bytes(file: NamedBytes, reading: Reading) -> None:
     if b"\x00" in data[:4096]:
         raise InputError(f"{file.name}: binary data, expected YAML or JSON")
     start = data.lstrip()[:1]
-    if start in (b"{", b"[") and not data.lstrip().startswith(b"{{"):
-        _read_json(file.name, data, reading)
-    else:
-        _read_yaml(file.name, data, reading)
+    try:
+        if start in (b"{", b"[") and not data.lstrip().startswith(b"{{"):
+            _read_json(file.name, data, reading)
+        else:
+            _read_yaml(file.name, data, reading)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file.name}: not UTF-8: {error.reason}") from None
+    except RecursionError:
+        raise InputError(f"{file.name}: nested too deeply") from None
 
 
 def _read_json(name: str, data: bytes, reading: Reading) -> None:
@@ -111,10 +116,6 @@ def _read_json(name: str, data: bytes, reading: Reading) -> None:
         envelope = _envelopes.decode(data)
     except msgspec.ValidationError as error:
         raise InputError(f"{name}: {error}") from None
-    except RecursionError:
-        raise InputError(f"{name}: nested too deeply") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{name}: not UTF-8 at byte {error.start + 1}") from None
     except msgspec.DecodeError as error:
         if _read_json_stream(name, data, reading):
             return

@@ -11,9 +11,11 @@ import yaml as pyyaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rbacguard.errors import InputError
+from rbacguard.kubevirt.permissions import Tier, live_migration
 from rbacguard.rbac import Subject
 from rbacguard.snapshot import Snapshot
 from rbacguard.sources import State, yaml
+from rbacguard.update.access import holdings
 from rbacguard.update.bindings import Need, smallest
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -132,8 +134,9 @@ def load_approvals(path: str) -> MigrationAccess:
     except pyyaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"{path}{line}: not well-formed YAML: {error.problem}") from None
-    except (pyyaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not UTF-8 YAML: {error}") from None
+    except (pyyaml.YAMLError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: not well-formed UTF-8 YAML: {reason}") from None
     if len(found) != 1:
         raise InputError(f"{path}: expected one MigrationAccess document, found {len(found)}")
     if found[0].duplicates:
@@ -179,16 +182,24 @@ def _first(error: ValidationError) -> str:
 
 
 def doubts(access: MigrationAccess, snapshot: Snapshot) -> tuple[str, ...]:
-    """Return a warning for each namespace or subject that the snapshot does not know."""
+    """Return a warning for each name that the snapshot does not know, and each wider scope."""
     known = {subject for binding in snapshot.bindings for subject in binding.subjects}
     names = {(s.kind, s.name) for s in known}
     users = {user for members in snapshot.groups.values() for user in members}
     warnings: dict[str, None] = {}
+    held_now = holdings(snapshot, live_migration().of(Tier.DIRECT))
     for entry in (*access.approvals, *access.holders):
         for namespace in entry.namespaces:
             if namespace not in snapshot.namespaces:
                 warnings[f"namespace {namespace} is not in the input"] = None
         subject = entry.subject.subject
+        if isinstance(entry, Approval) and entry.approved and entry.cluster_wide:
+            scopes = {s for held, each in held_now.items() if held.subject == subject for s in each}
+            if scopes and "" not in scopes:
+                warnings[
+                    f"{subject} is approved in the whole cluster, but holds migration in "
+                    f"{len(scopes)} namespaces only"
+                ] = None
         if subject.kind == "ServiceAccount":
             if snapshot.coverage.kinds["ServiceAccount"].state is State.READ:
                 seen = (subject.namespace, subject.name) in snapshot.service_accounts

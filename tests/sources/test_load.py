@@ -43,6 +43,27 @@ def refused(tmp_path: Path, content: str | bytes, name: str = "dump.yaml") -> st
 LIST = {"apiVersion": "v1", "kind": "List", "items": SMALL}
 
 
+def packed_tar(mode: str) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
+        link = tarfile.TarInfo("evil.yaml")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+        for index, item in enumerate(SMALL):
+            data = json.dumps(item).encode()
+            member = tarfile.TarInfo(f"../../up/{index}.yaml")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def packed_zip() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("../../up/all.json", json.dumps(LIST))
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -228,27 +249,6 @@ def test_error_text_in_a_gathered_file_is_a_problem_not_a_crash(tmp_path: Path) 
     assert "error.yaml" in problems[0]
 
 
-def packed_tar(mode: str) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
-        link = tarfile.TarInfo("evil.yaml")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        archive.addfile(link)
-        for index, item in enumerate(SMALL):
-            data = json.dumps(item).encode()
-            member = tarfile.TarInfo(f"../../up/{index}.yaml")
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    return buffer.getvalue()
-
-
-def packed_zip() -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("../../up/all.json", json.dumps(LIST))
-    return buffer.getvalue()
-
-
 @pytest.mark.parametrize(
     "content", [packed_tar("w"), packed_tar("w:gz"), packed_tar("w:xz"), packed_zip()]
 )
@@ -327,9 +327,13 @@ ROLE_LIST = '{"kind": "RoleList", "apiVersion": "rbac.authorization.k8s.io/v1", 
         (json.dumps({**SMALL[1], "roleRef": None}), "roleRef: expected object, got null"),
         (json.dumps(SMALL[1]).replace("alice", "\\ud800"), "JSON is malformed"),
         ("kind: X\na: " + "9" * 5000, "not well-formed YAML"),
+        (json.dumps(SMALL[1]).encode().replace(b"alice", b"\xff"), "not UTF-8"),
+        (json.dumps(LIST).encode().replace(b"alice", b"\xff"), "not UTF-8"),
+        (packed_zip()[:-60] + b"x" * 60, "cannot be unpacked"),
+        (packed_tar("w")[:200], "YAML"),
     ],
 )
-def test_odd_shapes_get_one_line(tmp_path: Path, content: str, expected: str) -> None:
+def test_odd_shapes_get_one_line(tmp_path: Path, content: str | bytes, expected: str) -> None:
     assert expected in refused(tmp_path, content)
 
 

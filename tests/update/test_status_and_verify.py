@@ -358,3 +358,12 @@ def test_names_that_nobody_knows_are_warned_of() -> None:
         "User alcie is named nowhere in the input; is it spelt right?",
     )
     assert doubts(approvals(), state("D")) == ()
+
+
+def test_an_approval_wider_than_what_is_held_is_warned_of() -> None:
+    wide = access(namespaces=[], clusterWide=True)
+    assert doubts(parse_approvals(wide), state("A")) == (
+        "User alice is approved in the whole cluster, but holds migration in 1 namespaces only",
+    )
+    root = access(subject={"kind": "User", "name": "root"}, namespaces=[], clusterWide=True)
+    assert doubts(parse_approvals(root), state("A")) == ()
