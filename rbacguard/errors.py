@@ -18,6 +18,10 @@ class InputError(RbacguardError):
     """A file, archive or object cannot be used; the message names the place."""
 
 
+class ContradictionError(InputError):
+    """The same object was given twice and differs; the message names both places."""
+
+
 class VersionError(RbacguardError):
     """A release is unknown, or the update would be a downgrade."""
 

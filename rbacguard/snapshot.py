@@ -26,6 +26,7 @@ from rbacguard.sources import (
     Defect,
     Location,
     ObjectKey,
+    Reading,
     from_objects,
     load,
 )
@@ -93,7 +94,7 @@ class Snapshot:
         return cls._of(from_objects(objects), aggregate)
 
     @classmethod
-    def _of(cls, reading: Any, aggregate: AggregateMode) -> Snapshot:
+    def _of(cls, reading: Reading, aggregate: AggregateMode) -> Snapshot:
         return cls(
             reading.objects,
             coverage=reading.coverage(),

@@ -55,7 +55,7 @@ class HolderCheck(Check):
 
     def run(self, context: Context) -> Iterator[Fact]:
         """Yield one fact for each subject and scope, with every grant."""
-        actions = [a for a in permissions()[self.permission].actions if a.tier is not Tier.READ]
+        actions = permissions()[self.permission].granting
         found: dict[tuple[Subject, str], dict[str, tuple[Grant, ...]]] = {}
         tiers: dict[str, str] = {}
         for held, scopes in holdings(context.snapshot, actions).items():

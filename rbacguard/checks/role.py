@@ -24,14 +24,16 @@ from rbacguard.kubevirt.names import (
     UPGRADE_MIGRATE_EDIT,
 )
 from rbacguard.kubevirt.permissions import Tier, live_migration
+from rbacguard.kubevirt.releases import HARDENED, cluster_roles
 from rbacguard.rbac import ClusterRole, PolicyRule, RoleKey
+from rbacguard.rbac.aggregation import selector_matches
 from rbacguard.rbac.objects import AnyRole
 from rbacguard.sources import ObjectKey
 from rbacguard.update.simulate import foreign_migrate
 from rbacguard.update.temporary import (
     AGGREGATED_DEFAULTS,
     actions_of,
-    reaches,
+    defaults_reached,
     temporary_role,
 )
 
@@ -96,17 +98,13 @@ class RoleCheck(Check):
                     "labels": dict(role.metadata.labels),
                     "aggregated": cluster_role is not None
                     and cluster_role.aggregation_rule is not None,
-                    "aggregated_to": [
-                        n
-                        for n in AGGREGATED_DEFAULTS
-                        if cluster_role is not None and n in reaches(snapshot, name)
-                    ],
+                    "aggregated_to": list(defaults_reached(snapshot, name)) if cluster_role else [],
                     "wrong_labels": _wrong_labels(role),
                     "documented_name": documented and cluster_role is not None,
                     "kubevirts_own": name in (ADMIN, EDIT, MIGRATE) and cluster_role is not None,
                     "kubernetes_own": name.startswith("system:")
                     or name in ("cluster-admin", *AGGREGATED_DEFAULTS),
-                    "missing": _missing(role, actions_of(rules)),
+                    "missing": _missing(role, actions),
                     "extra": _has_extra(role, rules),
                     "wildcard": any("*" in r.resources and actions_of((r,)) for r in rules),
                     "bound": bound.get(role.key, 0),
@@ -187,7 +185,8 @@ def _takes_up_migrate(context: Context, name: str) -> bool:
     role = context.snapshot.cluster_roles[name]
     if role.aggregation_rule is None or context.plan is None:
         return False
+    labels = cluster_roles(HARDENED)[MIGRATE].metadata.labels
     return any(
-        selector.match_labels == {"kubevirt.io": ""} and not selector.match_expressions
+        selector_matches(selector, labels)
         for selector in role.aggregation_rule.cluster_role_selectors
     )

@@ -210,7 +210,6 @@ def generate(
         force=force,
         today=options.day(today),
         version=__version__,
-        names=filenames,
     )
     bundle = make_bundle(snapshot, found, request)
     warnings = (*found.warnings, *(doubts(access, snapshot) if access else ()))

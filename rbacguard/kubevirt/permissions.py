@@ -73,6 +73,11 @@ class Permission(_Model):
     source: str
     actions: tuple[Action, ...]
 
+    @property
+    def granting(self) -> tuple[Action, ...]:
+        """The actions that do something: all but reading."""
+        return tuple(action for action in self.actions if action.tier is not Tier.READ)
+
     def of(self, *tiers: Tier) -> tuple[Action, ...]:
         """Return the actions of some tiers."""
         return tuple(action for action in self.actions if action.tier in tiers)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from rbacguard.errors import OutputError
-from rbacguard.kubevirt.names import AGGREGATE_TO, EXPIRES, MIGRATE
+from rbacguard.kubevirt.names import MIGRATE
 from rbacguard.kubevirt.permissions import Tier, is_platform, live_migration
 from rbacguard.kubevirt.releases import HARDENED, Release
 from rbacguard.manifests.render import (
@@ -31,7 +31,7 @@ from rbacguard.update.approvals import MigrationAccess, proposal
 from rbacguard.update.bindings import Need, bindings_for, smallest
 from rbacguard.update.plan import Plan
 from rbacguard.update.simulate import apply_update
-from rbacguard.update.temporary import reaches, temporary_role
+from rbacguard.update.temporary import aggregation_labels, reaches, temporary_role
 
 BEFORE, AFTER, TRY = "10-before-update", "20-after-update", "try"
 LABELS = {
@@ -60,7 +60,6 @@ class Request(Struct, frozen=True):
         force: write a temporary role although it would grant, not preserve.
         today: the day on which approvals count.
         version: the tool's version, for annotations.
-        names: the input as the user named it, for the commands in the summary.
     """
 
     strategy: GenerateStrategy
@@ -71,7 +70,6 @@ class Request(Struct, frozen=True):
     force: bool
     today: datetime.date
     version: str
-    names: tuple[str, ...]
 
 
 class Bundle(Struct, frozen=True):
@@ -108,17 +106,16 @@ def make_bundle(snapshot: Snapshot, plan: Plan, request: Request) -> Bundle:
     if access is not None:
         digest = hashlib.sha256(render_approvals(access).encode()).hexdigest()
         annotations["rbacguard.io/approvals-sha256"] = digest
-    steps: list[tuple[str, ClusterRole | AnyBinding]] = [
-        *((BEFORE, role) for role in roles),
-        *((BEFORE if prebind else AFTER, binding) for binding in bindings),
-        *((AFTER, role) for role in restored),
+    # On the operator's own role nothing but the aggregation labels is ours.
+    steps: list[tuple[str, ClusterRole | AnyBinding, bool]] = [
+        *((BEFORE, role, True) for role in roles),
+        *((BEFORE if prebind else AFTER, binding, True) for binding in bindings),
+        *((AFTER, role, False) for role in restored),
     ]
     objects: list[dict[str, Any]] = []
     files: dict[str, str] = {}
-    for step, value in steps:
-        # On the operator's own role nothing but the aggregation labels is ours.
-        own = value in restored
-        found = manifest(value, {} if own else LABELS, {} if own else annotations)
+    for step, value, ours in steps:
+        found = manifest(value, LABELS if ours else {}, annotations if ours else {})
         _check(found, plan.target)
         objects.append(found)
         files[f"{step}/{_file_name(found)}"] = render_manifest(
@@ -156,7 +153,7 @@ def _temporary_roles(request: Request) -> tuple[ClusterRole, ...]:
 def _restored(request: Request) -> tuple[ClusterRole, ...]:
     if not request.restore_default:
         return ()
-    labels = {f"{AGGREGATE_TO}{tier}": "true" for tier in request.restore_default}
+    labels = aggregation_labels(request.restore_default)
     return (ClusterRole(ObjectMeta(name=MIGRATE, labels=labels)),)
 
 
@@ -273,7 +270,6 @@ def _summary(
         target=str(plan.target),
         hardened=bool(plan.now.hardened),
         crossing=plan.target >= HARDENED and not plan.now.hardened,
-        inputs=[*request.names],
         unapproved=request.access is None,
         approved=[(str(need.subject), need.namespace) for need in approved],
         lost=[(str(s), list(scopes)) for s, scopes in still_lost.items() if scopes],
@@ -282,11 +278,10 @@ def _summary(
         after=sorted(name for name in files if name.startswith(AFTER)),
         temporary=[o["metadata"]["name"] for o in objects if _is_temporary(o)],
         expires=request.expires.isoformat() if request.expires else "",
-        restore=[f"{AGGREGATE_TO}{tier}" for tier in request.restore_default],
+        restore=list(aggregation_labels(request.restore_default)),
         reviews=bool(approved),
         gaps=list(plan.gaps),
         warnings=list(plan.warnings),
-        expires_annotation=EXPIRES,
     )
 
 

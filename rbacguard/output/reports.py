@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from rbacguard.errors import InputError
 from rbacguard.kubevirt.installed import Installed
-from rbacguard.kubevirt.permissions import Action, Tier, known_holder, live_migration
+from rbacguard.kubevirt.permissions import Action, known_holder, live_migration
 from rbacguard.manifests import Bundle
 from rbacguard.output import wire
 from rbacguard.policy import Finding, Policy, PolicyResult
@@ -167,10 +167,9 @@ def policy(value: Policy) -> wire.PolicyModel:
 def audit(snapshot: Snapshot, where: Status, results: Iterable[PolicyResult]) -> wire.AuditReport:
     """Return the report of `audit`."""
     results = tuple(results)
-    actions = [a for a in live_migration().actions if a.tier is not Tier.READ]
     return wire.AuditReport(
         status=status(where, snapshot),
-        holders=holders(holdings(snapshot, actions)),
+        holders=holders(holdings(snapshot, live_migration().granting)),
         findings=[_finding(f) for result in results for f in result.findings],
         policies=[
             wire.PolicyResultModel(

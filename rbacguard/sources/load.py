@@ -11,7 +11,7 @@ import msgspec
 import yaml as pyyaml
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
-from rbacguard.errors import InputError
+from rbacguard.errors import ContradictionError, InputError
 from rbacguard.sources import yaml
 from rbacguard.sources.files import NamedBytes, open_input
 from rbacguard.sources.reading import (
@@ -61,8 +61,10 @@ def load(paths: Iterable[str]) -> Reading:
             _note_layout(file.name, reading)
             try:
                 read_bytes(file, reading)
+            except ContradictionError:
+                raise
             except InputError as error:
-                if not file.loose or " differs from the one at " in str(error):
+                if not file.loose:
                     raise
                 reading.problems.append(str(error))
     if not any(key.kind in RBAC_KINDS for key in reading.objects):

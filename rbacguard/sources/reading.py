@@ -10,7 +10,7 @@ from typing import Any, cast
 import msgspec
 from msgspec import Raw, Struct
 
-from rbacguard.errors import InputError
+from rbacguard.errors import ContradictionError, InputError
 from rbacguard.rbac.objects import RBAC_GROUP
 from rbacguard.sources.objects import OBJECT_TYPES, converted
 
@@ -132,10 +132,6 @@ class Reading:
         self.is_inspect = False
         self._groups: dict[ObjectKey, str] = {}
 
-    def of(self, kind: str) -> list[Any]:
-        """Return the objects of a kind, in order of namespace and name."""
-        return [value for key, value in sorted(self.objects.items()) if key.kind == kind]
-
     def add(
         self, payload: Raw | dict[str, Any], location: Location, api_version: str, kind: str
     ) -> None:
@@ -148,7 +144,8 @@ class Reading:
             kind: likewise.
 
         Raises:
-            InputError: it is not what its kind says, or differs from one read before.
+            ContradictionError: it differs from one read before.
+            InputError: it is not what its kind says.
         """
         group, slash, _ = api_version.partition("/")
         group = group if slash else ""
@@ -179,7 +176,7 @@ class Reading:
                 if group != RBAC_GROUP:
                     return
             else:
-                raise InputError(
+                raise ContradictionError(
                     f"{location}: {key} differs from the one at {self.locations[key]}; "
                     "give one state of the cluster at a time"
                 )

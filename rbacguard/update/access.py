@@ -119,7 +119,6 @@ def own_grants(snapshot: Snapshot) -> Mapping[Held, tuple[Grant, ...]]:
     Such a grant binds a role that is neither a default one nor kubevirt.io:migrate: cluster
     administrators, controllers, roles that a customer wrote.
     """
-    actions = [a for a in live_migration().actions if a.tier is not Tier.READ]
     found = {
         held: tuple(
             grant
@@ -127,7 +126,7 @@ def own_grants(snapshot: Snapshot) -> Mapping[Held, tuple[Grant, ...]]:
             for grant in grants
             if grant.role.kind == "Role" or grant.role.name not in DEFAULT_ROLES
         )
-        for held, scopes in holdings(snapshot, actions).items()
+        for held, scopes in holdings(snapshot, live_migration().granting).items()
     }
     return {held: grants for held, grants in found.items() if grants}
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rbacguard.kubevirt.permissions import Tier, permissions
+from rbacguard.kubevirt.permissions import permissions
 from rbacguard.rbac import Attributes, Decision, Subject
 from rbacguard.rbac.authorizer import service_account_groups, service_account_user
 from rbacguard.snapshot import Snapshot
@@ -126,12 +126,7 @@ def _with_groups(found: Iterable[Subject], snapshot: Snapshot) -> Iterable[Subje
 def explain(snapshot: Snapshot, text: str) -> Explanation:
     """Return what a subject holds, by itself and through its groups."""
     subjects = identities(text, snapshot)
-    actions = [
-        action
-        for permission in permissions().values()
-        for action in permission.actions
-        if action.tier is not Tier.READ
-    ]
+    actions = [action for permission in permissions().values() for action in permission.granting]
     found = holdings(snapshot, actions)
     gaps = list(snapshot.coverage.gaps())
     if snapshot.coverage.kinds["Group"].state is not State.READ:

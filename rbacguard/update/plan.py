@@ -23,10 +23,10 @@ from rbacguard.kubevirt.releases import HARDENED, Release
 from rbacguard.rbac import ClusterRole, Subject
 from rbacguard.rbac.objects import AnyBinding
 from rbacguard.snapshot import Snapshot
-from rbacguard.sources import ObjectKey
 from rbacguard.update.access import (
     AccessChange,
     Change,
+    Holdings,
     differences,
     holdings,
     summary,
@@ -34,7 +34,11 @@ from rbacguard.update.access import (
 from rbacguard.update.bindings import Need, bindings_for, bound_to_migrate, smallest
 from rbacguard.update.delegation import delegations
 from rbacguard.update.simulate import apply_update, foreign_migrate
-from rbacguard.update.temporary import temporary_role, temporary_roles
+from rbacguard.update.temporary import (
+    aggregation_labels,
+    temporary_role,
+    without_temporary,
+)
 
 
 class Strategy(StrEnum):
@@ -162,7 +166,7 @@ def make_plan(snapshot: Snapshot, target: Release, source: Release | None = None
         target=target,
         changes=changes,
         related=tuple(row for row in related if row.change is not Change.KEPT),
-        outcomes=_outcomes(snapshot, now, target, changes, needs, after),
+        outcomes=_outcomes(snapshot, now, target, before, changes, needs, after),
         needs=needs,
         platform=platform,
         warnings=_warnings(snapshot, now, target),
@@ -221,11 +225,12 @@ def _outcomes(
     snapshot: Snapshot,
     now: Installed,
     target: Release,
+    before: Holdings,
     changes: tuple[AccessChange, ...],
     needs: tuple[Need, ...],
     after: Snapshot,
 ) -> tuple[Outcome, ...]:
-    simulation = _Simulation(snapshot, now, target, changes, after)
+    simulation = _Simulation(snapshot, now, target, before, changes, after)
     crossing = bool(needs)
     grants = "already at 4.19 or later: grants, does not preserve" if now.hardened else ""
     admin_role = temporary_role("admin")
@@ -280,7 +285,7 @@ def _outcomes(
 
 def restored_label(role: ClusterRole, tiers: Iterable[str]) -> ClusterRole:
     """Return kubevirt.io:migrate with the aggregation labels that bring the old default back."""
-    labels = {**role.metadata.labels, **{f"{AGGREGATE_TO}{tier}": "true" for tier in tiers}}
+    labels = {**role.metadata.labels, **aggregation_labels(tiers)}
     return replace(role, metadata=replace(role.metadata, labels=labels))
 
 
@@ -290,19 +295,17 @@ class _Simulation:
         snapshot: Snapshot,
         now: Installed,
         target: Release,
+        before: Holdings,
         changes: tuple[AccessChange, ...],
         after: Snapshot,
     ) -> None:
         self._snapshot, self._now, self._target = snapshot, now, target
-        self._before = holdings(snapshot, live_migration().actions)
+        self._before = before
         self._lost = summary(changes, Change.LOST)
         self._gained = summary(changes, Change.GAINED)
         self._after = after
         # Who can hand it on without any role that aggregates it.
-        temporary = [ObjectKey("ClusterRole", "", t.name) for t in temporary_roles(after)]
-        self._always = {
-            (d.subject, d.namespace) for d in delegations(after.replace(delete=temporary))
-        }
+        self._always = {(d.subject, d.namespace) for d in delegations(without_temporary(after))}
 
     def updated(self, planned: Iterable[ClusterRole | AnyBinding]) -> Snapshot:
         """Return the cluster after the update, with some objects made before it."""

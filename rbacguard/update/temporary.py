@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import Struct
+from msgspec.structs import replace
 
 from rbacguard.kubevirt.installed import is_ephemeral_backup
 from rbacguard.kubevirt.names import (
@@ -14,10 +17,11 @@ from rbacguard.kubevirt.names import (
     UPGRADE_MIGRATE,
     UPGRADE_MIGRATE_EDIT,
 )
-from rbacguard.kubevirt.permissions import Action, Tier, live_migration
+from rbacguard.kubevirt.permissions import Action, live_migration
 from rbacguard.kubevirt.releases import migrate_rules
 from rbacguard.rbac import ClusterRole, ObjectMeta, PolicyRule, rules_allow
 from rbacguard.snapshot import Snapshot
+from rbacguard.sources import ObjectKey
 
 AGGREGATED_DEFAULTS = ("admin", "edit", "view")
 _OPERATORS_ROLES = frozenset({ADMIN, EDIT, MIGRATE})
@@ -42,12 +46,10 @@ class TemporaryRole(Struct, frozen=True):
         return self.role.metadata.name
 
 
-def actions_of(rules: tuple[PolicyRule, ...], *, read: bool = False) -> tuple[Action, ...]:
-    """Return the actions of the migration permission that these rules allow."""
+def actions_of(rules: tuple[PolicyRule, ...]) -> tuple[Action, ...]:
+    """Return the actions of the migration permission that these rules allow, but for reading."""
     return tuple(
-        action
-        for action in live_migration().actions
-        if (read or action.tier is not Tier.READ) and rules_allow(action.attributes, rules)
+        action for action in live_migration().granting if rules_allow(action.attributes, rules)
     )
 
 
@@ -64,6 +66,12 @@ def reaches(snapshot: Snapshot, role: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def defaults_reached(snapshot: Snapshot, role: str) -> tuple[str, ...]:
+    """Return which of admin, edit and view take up a role."""
+    reached = reaches(snapshot, role)
+    return tuple(name for name in AGGREGATED_DEFAULTS if name in reached)
+
+
 def temporary_roles(snapshot: Snapshot) -> tuple[TemporaryRole, ...]:
     """Return every role that does what the documented temporary role does, whatever its name."""
     found = []
@@ -72,32 +80,34 @@ def temporary_roles(snapshot: Snapshot) -> tuple[TemporaryRole, ...]:
         if name in _OPERATORS_ROLES or role.aggregation_rule or is_ephemeral_backup(role):
             continue
         actions = actions_of(role.rules)
-        if not actions or _is_wildcard(role):
-            continue
-        defaults = tuple(n for n in AGGREGATED_DEFAULTS if n in reaches(snapshot, name))
+        defaults = defaults_reached(snapshot, name) if actions else ()
         if defaults or name in (UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT):
             found.append(TemporaryRole(role, defaults, actions))
-    for name in (UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT):
-        unseen = snapshot.cluster_roles.get(name)
-        if unseen is not None and all(t.name != name for t in found):
-            found.append(TemporaryRole(unseen, (), ()))
     return tuple(found)
-
-
-def _is_wildcard(role: ClusterRole) -> bool:
-    return all("*" in rule.resources for rule in role.rules if actions_of((rule,)))
 
 
 def restored_default(snapshot: Snapshot) -> tuple[str, ...]:
     """Return which of admin, edit and view take up kubevirt.io:migrate."""
-    if MIGRATE not in snapshot.cluster_roles:
-        return ()
-    return tuple(name for name in AGGREGATED_DEFAULTS if name in reaches(snapshot, MIGRATE))
+    return defaults_reached(snapshot, MIGRATE) if MIGRATE in snapshot.cluster_roles else ()
 
 
-def temporary_role(
-    tier: str, *, expires: str = "", annotations: dict[str, str] | None = None
-) -> ClusterRole:
+def aggregation_labels(tiers: Iterable[str]) -> dict[str, str]:
+    """Return the labels by which admin, edit or view take a role up."""
+    return {f"{AGGREGATE_TO}{tier}": "true" for tier in tiers}
+
+
+def without_temporary(snapshot: Snapshot) -> Snapshot:
+    """Return the cluster as it would be with nothing that hands migration to the default roles."""
+    put = []
+    if restored_default(snapshot):
+        role = snapshot.cluster_roles[MIGRATE]
+        labels = {k: v for k, v in role.metadata.labels.items() if not k.startswith(AGGREGATE_TO)}
+        put.append(replace(role, metadata=replace(role.metadata, labels=labels)))
+    temporary = [ObjectKey("ClusterRole", "", role.name) for role in temporary_roles(snapshot)]
+    return snapshot.replace(put, temporary, aggregate="recompute")
+
+
+def temporary_role(tier: str, *, expires: str = "") -> ClusterRole:
     """Return the temporary role for a tier, `admin` or `edit`.
 
     The one for editors grants what kubevirt.io:edit granted up to 1.4: no `deletecollection`. Since
@@ -115,8 +125,6 @@ def temporary_role(
             )
             for rule in rules
         )
-    marks = dict(annotations or {})
-    if expires:
-        marks[EXPIRES] = expires
-    labels = {f"{AGGREGATE_TO}{tier}": "true"}
-    return ClusterRole(ObjectMeta(name=name, labels=labels, annotations=marks), rules)
+    annotations = {EXPIRES: expires} if expires else {}
+    labels = aggregation_labels([tier])
+    return ClusterRole(ObjectMeta(name=name, labels=labels, annotations=annotations), rules)

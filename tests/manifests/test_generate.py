@@ -46,7 +46,6 @@ def request(**options: Any) -> Request:
         force=False,
         today=TODAY,
         version="0.0.0",
-        names=("dump.yaml",),
     )
     return replace(plain, **options)
 

@@ -185,6 +185,16 @@ def test_a_partial_view_from_before_leaves_it_open() -> None:
     assert found.clean is not True
 
 
+def test_a_dump_from_within_the_temporary_window_is_no_before() -> None:
+    found = verify(state("D"), approvals(), before=state("B"), today=TODAY)
+    assert found.clean is None
+
+
+def test_a_wildcard_aggregated_into_admin_is_a_temporary_role() -> None:
+    made = role("wide", rule("*", "kubevirt.io", "*"), labels={AGGREGATE_ADMIN: "true"})
+    assert "temporary-role-gone" in failed(verified(with_objects("D", made)))
+
+
 def test_no_partial_view_of_an_unclean_cluster_is_clean() -> None:
     for letter in "BCEF":
         kinds = {item["kind"] for item in objects(letter)}
