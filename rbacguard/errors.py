@@ -1,7 +1,8 @@
 """The errors that a caller can expect; each message is one line for a person.
 
 RbacguardError
-├── InputError        what was given cannot be read or contradicts itself
+├── InputError        what was given cannot be read
+│   └── ContradictionError  the same object twice, and different
 ├── VersionError      no such release, or no update from one to the other
 ├── PolicyError       a policy file is broken
 └── OutputError       a file cannot be written, or stands in the way

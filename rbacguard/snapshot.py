@@ -14,22 +14,14 @@ from rbacguard.rbac import (
     Authorizer,
     ClusterRole,
     ClusterRoleBinding,
+    ObjectKey,
     PolicyRule,
     Role,
     RoleBinding,
-    RoleKey,
     aggregate,
 )
 from rbacguard.rbac.objects import AnyBinding, AnyRole
-from rbacguard.sources import (
-    Coverage,
-    Defect,
-    Location,
-    ObjectKey,
-    Reading,
-    from_objects,
-    load,
-)
+from rbacguard.sources import Coverage, Defect, Location, Reading, from_objects, load
 from rbacguard.sources.objects import (
     Group,
     HyperConverged,
@@ -71,7 +63,7 @@ class Snapshot:
         self.defects = tuple(sorted(defects))
         self.aggregate: AggregateMode = aggregate
         # A snapshot never changes, so what was found once stays true.
-        self._paths: dict[tuple[RoleKey, PolicyRule], tuple[RoleKey, ...]] = {}
+        self._paths: dict[tuple[ObjectKey, PolicyRule], tuple[ObjectKey, ...]] = {}
 
     @classmethod
     def load(cls, paths: Iterable[str], *, aggregate: AggregateMode = "as-recorded") -> Snapshot:
@@ -116,7 +108,7 @@ class Snapshot:
             objects.pop(key, None)
         for value in put:
             identity = value.key if isinstance(value, ClusterRole | Role) else value.ref
-            objects[ObjectKey(*identity)] = value
+            objects[identity] = value
         return Snapshot(
             objects,
             coverage=self.coverage,
@@ -141,7 +133,7 @@ class Snapshot:
         return {role.metadata.name: role for role in self._of_kind("ClusterRole")}
 
     @cached_property
-    def roles(self) -> Mapping[RoleKey, Role]:
+    def roles(self) -> Mapping[ObjectKey, Role]:
         """Roles by identity, in order."""
         return {role.key: role for role in self._of_kind("Role")}
 
@@ -194,7 +186,7 @@ class Snapshot:
             found[namespace] = (*found.get(namespace, ()), restriction)
         return found
 
-    def role(self, key: RoleKey) -> AnyRole | None:
+    def role(self, key: ObjectKey) -> AnyRole | None:
         """Return a role, or None when the input has none of that name."""
         if key.kind == "ClusterRole":
             return self.cluster_roles.get(key.name)
@@ -206,12 +198,12 @@ class Snapshot:
         return aggregate(self.cluster_roles.values())
 
     @cached_property
-    def rules(self) -> Mapping[RoleKey, tuple[PolicyRule, ...]]:
+    def rules(self) -> Mapping[ObjectKey, tuple[PolicyRule, ...]]:
         """The rules that each role grants, in this snapshot's way of reading aggregated ones."""
         rules = {role.key: role.rules for role in self.cluster_roles.values()}
         if self.aggregate == "recompute":
             for name, computed in self.aggregation.rules.items():
-                rules[RoleKey("ClusterRole", "", name)] = computed
+                rules[ObjectKey("ClusterRole", "", name)] = computed
         return {**rules, **{key: role.rules for key, role in self.roles.items()}}
 
     @cached_property
@@ -219,7 +211,7 @@ class Snapshot:
         """The authorizer over this snapshot."""
         return Authorizer(self.bindings, self.rules, self.path)
 
-    def path(self, role: RoleKey, rule: PolicyRule) -> tuple[RoleKey, ...]:
+    def path(self, role: ObjectKey, rule: PolicyRule) -> tuple[ObjectKey, ...]:
         """Return the roles through which a role comes by a rule: itself, down to its source."""
         found = self._paths.get((role, rule))
         if found is None:
@@ -227,12 +219,12 @@ class Snapshot:
         return found
 
     def _path(
-        self, role: RoleKey, rule: PolicyRule, seen: frozenset[RoleKey]
-    ) -> tuple[RoleKey, ...]:
-        shortest: tuple[RoleKey, ...] = ()
+        self, role: ObjectKey, rule: PolicyRule, seen: frozenset[ObjectKey]
+    ) -> tuple[ObjectKey, ...]:
+        shortest: tuple[ObjectKey, ...] = ()
         if role.kind == "ClusterRole":
             for source in self.aggregation.sources.get(role.name, ()):
-                key = RoleKey("ClusterRole", "", source)
+                key = ObjectKey("ClusterRole", "", source)
                 if key not in seen and rule in self.rules.get(key, ()):
                     rest = self._path(key, rule, seen | {role})
                     if not shortest or len(rest) < len(shortest):

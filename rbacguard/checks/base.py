@@ -13,9 +13,8 @@ from pydantic import BaseModel, ConfigDict
 
 from rbacguard.kubevirt.installed import Installed, installed
 from rbacguard.kubevirt.releases import HARDENED, Release
-from rbacguard.rbac import Grant, RoleKey, Subject
+from rbacguard.rbac import Grant, ObjectKey, Subject
 from rbacguard.snapshot import Snapshot
-from rbacguard.sources import ObjectKey
 from rbacguard.update.approvals import MigrationAccess
 from rbacguard.update.plan import Plan, make_plan
 
@@ -112,7 +111,7 @@ def subject_fields(subject: Subject) -> dict[str, str]:
     return {"kind": subject.kind, "name": subject.name, "namespace": subject.namespace}
 
 
-def role_fields(role: RoleKey) -> dict[str, str]:
+def role_fields(role: ObjectKey) -> dict[str, str]:
     """Return a role's identity as a map for conditions."""
     return {"kind": role.kind, "name": role.name, "namespace": role.namespace}
 
@@ -147,6 +146,6 @@ def evidence(grants: tuple[Grant, ...]) -> tuple[ObjectKey, ...]:
     """Return the bindings and source roles behind grants, each once."""
     keys: dict[ObjectKey, None] = {}
     for grant in grants:
-        keys[ObjectKey(*grant.binding)] = None
-        keys[ObjectKey(*grant.source_role)] = None
+        keys[grant.binding] = None
+        keys[grant.source_role] = None
     return tuple(keys)

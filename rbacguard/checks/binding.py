@@ -8,7 +8,6 @@ from typing import ClassVar, Literal
 from rbacguard.checks.access_change import fleet_managed
 from rbacguard.checks.base import Check, Context, Fact, FactType, is_broad, place
 from rbacguard.kubevirt.names import ADMIN, EDIT, MIGRATE, UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT
-from rbacguard.sources import ObjectKey
 
 
 class BindingCheck(Check):
@@ -64,5 +63,5 @@ class BindingCheck(Check):
                 },
                 group=str(key),
                 scope=binding.ref.namespace,
-                objects=(ObjectKey(*binding.ref),),
+                objects=(binding.ref,),
             )

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from rbacguard.checks.base import Check, Context, Fact, FactType
 from rbacguard.kubevirt.names import UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT
-from rbacguard.sources import ObjectKey
+from rbacguard.rbac import ObjectKey
 from rbacguard.update.temporary import actions_of
 
 

@@ -7,10 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal
 
 from rbacguard.checks.base import Check, Context, Fact, FactType, role_fields
-from rbacguard.kubevirt.installed import (
-    aggregation_is_manual,
-    is_ephemeral_backup,
-)
+from rbacguard.kubevirt.installed import aggregation_is_manual, is_ephemeral_backup
 from rbacguard.kubevirt.names import (
     ADMIN,
     AGGREGATE_TO,
@@ -25,10 +22,9 @@ from rbacguard.kubevirt.names import (
 )
 from rbacguard.kubevirt.permissions import Tier, live_migration
 from rbacguard.kubevirt.releases import HARDENED, cluster_roles
-from rbacguard.rbac import ClusterRole, PolicyRule, RoleKey
+from rbacguard.rbac import ClusterRole, ObjectKey, PolicyRule
 from rbacguard.rbac.aggregation import selector_matches
 from rbacguard.rbac.objects import AnyRole
-from rbacguard.sources import ObjectKey
 from rbacguard.update.simulate import foreign_migrate
 from rbacguard.update.temporary import (
     AGGREGATED_DEFAULTS,
@@ -75,7 +71,7 @@ class RoleCheck(Check):
     def run(self, context: Context) -> Iterator[Fact]:
         """Yield one fact for each role."""
         snapshot = context.snapshot
-        bound: dict[RoleKey, int] = {}
+        bound: dict[ObjectKey, int] = {}
         for binding in snapshot.bindings:
             key = binding.role_ref.key(binding.ref.namespace)
             bound[key] = bound.get(key, 0) + len(binding.subjects)
@@ -125,7 +121,7 @@ class RoleCheck(Check):
                 group=str(role.key),
                 scope=role.key.namespace,
                 grants=(),
-                objects=(ObjectKey(*role.key),),
+                objects=(role.key,),
             )
 
 

@@ -14,13 +14,7 @@ from rbacguard.kubevirt.names import (
     VIEW,
 )
 from rbacguard.kubevirt.permissions import Tier, live_migration
-from rbacguard.kubevirt.releases import (
-    HARDENED,
-    RELEASES,
-    Release,
-    cluster_roles,
-    release_of,
-)
+from rbacguard.kubevirt.releases import HARDENED, RELEASES, Release, cluster_roles, release_of
 from rbacguard.rbac import ClusterRole, rules_allow
 from rbacguard.snapshot import Snapshot
 

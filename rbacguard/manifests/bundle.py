@@ -15,13 +15,7 @@ from rbacguard.errors import OutputError
 from rbacguard.kubevirt.names import MIGRATE
 from rbacguard.kubevirt.permissions import Tier, is_platform, live_migration
 from rbacguard.kubevirt.releases import HARDENED, Release
-from rbacguard.manifests.render import (
-    Prepared,
-    manifest,
-    render,
-    render_approvals,
-    render_manifest,
-)
+from rbacguard.manifests.render import Prepared, manifest, render, render_approvals, render_manifest
 from rbacguard.manifests.validate import problems
 from rbacguard.rbac import ClusterRole, Grant, ObjectMeta, Subject
 from rbacguard.rbac.objects import AnyBinding

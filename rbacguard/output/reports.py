@@ -11,9 +11,8 @@ from rbacguard.kubevirt.permissions import Action, known_holder, live_migration
 from rbacguard.manifests import Bundle
 from rbacguard.output import wire
 from rbacguard.policy import Finding, Policy, PolicyResult
-from rbacguard.rbac import Attributes, BindingRef, Decision, Grant, PolicyRule, RoleKey, Subject
+from rbacguard.rbac import Attributes, Decision, Grant, ObjectKey, PolicyRule, Subject
 from rbacguard.snapshot import Snapshot
-from rbacguard.sources import ObjectKey
 from rbacguard.update.access import AccessChange, Change, Holdings, holdings
 from rbacguard.update.ask import Explanation
 from rbacguard.update.bindings import Need
@@ -27,7 +26,7 @@ def subject(value: Subject) -> wire.SubjectModel:
     return wire.SubjectModel(kind=value.kind, name=value.name, namespace=value.namespace or None)
 
 
-def _object(value: RoleKey | BindingRef | ObjectKey) -> wire.ObjectModel:
+def _object(value: ObjectKey) -> wire.ObjectModel:
     return wire.ObjectModel(kind=value.kind, name=value.name, namespace=value.namespace or None)
 
 

@@ -11,12 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from rbacguard.rbac.objects import (
-    ClusterRole,
-    LabelSelector,
-    LabelSelectorRequirement,
-    PolicyRule,
-)
+from rbacguard.rbac.objects import ClusterRole, LabelSelector, LabelSelectorRequirement, PolicyRule
 
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from rbacguard.rbac.attributes import Attributes
 from rbacguard.rbac.matching import rule_allows
-from rbacguard.rbac.objects import AnyBinding, BindingRef, PolicyRule, RoleKey, Subject
+from rbacguard.rbac.objects import AnyBinding, ObjectKey, PolicyRule, Subject
 
 SYSTEM_MASTERS = Subject("Group", "system:masters")
 SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
@@ -37,17 +37,17 @@ class Grant(Struct, frozen=True, order=True):
 
     subject: Subject
     namespace: str
-    binding: BindingRef
-    path: tuple[RoleKey, ...]
+    binding: ObjectKey
+    path: tuple[ObjectKey, ...]
     rule: PolicyRule
 
     @property
-    def role(self) -> RoleKey:
+    def role(self) -> ObjectKey:
         """The bound role."""
         return self.path[0]
 
     @property
-    def source_role(self) -> RoleKey:
+    def source_role(self) -> ObjectKey:
         """The role that states the rule."""
         return self.path[-1]
 
@@ -55,8 +55,8 @@ class Grant(Struct, frozen=True, order=True):
 class Reason(NamedTuple):
     """A binding, the bound role and its rule that allow something."""
 
-    binding: BindingRef
-    role: RoleKey
+    binding: ObjectKey
+    role: ObjectKey
     rule: PolicyRule
 
 
@@ -74,7 +74,7 @@ class Decision(Struct, frozen=True):
     allowed: bool
     reason: str
     grants: tuple[Grant, ...] = ()
-    unread: tuple[RoleKey, ...] = ()
+    unread: tuple[ObjectKey, ...] = ()
 
 
 def service_account_user(namespace: str, name: str) -> str:
@@ -120,7 +120,7 @@ def _can_apply(subject: Subject) -> bool:
     return subject.kind in ("User", "Group", "ServiceAccount") and bool(subject.name)
 
 
-PathFinder = Callable[[RoleKey, PolicyRule], tuple[RoleKey, ...]]
+PathFinder = Callable[[ObjectKey, PolicyRule], tuple[ObjectKey, ...]]
 
 
 class Authorizer:
@@ -135,13 +135,13 @@ class Authorizer:
     def __init__(
         self,
         bindings: Iterable[AnyBinding],
-        rules: Mapping[RoleKey, tuple[PolicyRule, ...]],
+        rules: Mapping[ObjectKey, tuple[PolicyRule, ...]],
         path: PathFinder | None = None,
     ) -> None:
         """Index the bindings by namespace and by role."""
         self._rules = rules
         self._path: PathFinder = path or (lambda role, _rule: (role,))
-        self._by_namespace: dict[str, dict[RoleKey, list[AnyBinding]]] = defaultdict(
+        self._by_namespace: dict[str, dict[ObjectKey, list[AnyBinding]]] = defaultdict(
             lambda: defaultdict(list)
         )
         for binding in bindings:
@@ -211,9 +211,9 @@ class Authorizer:
 
     def _allowing(
         self, attributes: Attributes
-    ) -> Iterator[tuple[str, RoleKey, PolicyRule, list[AnyBinding]]]:
+    ) -> Iterator[tuple[str, ObjectKey, PolicyRule, list[AnyBinding]]]:
         """Yield every scope, role and bindings that allow a request; each role is asked once."""
-        rules: dict[RoleKey, PolicyRule | None] = {}
+        rules: dict[ObjectKey, PolicyRule | None] = {}
         for scope, by_role in self._by_namespace.items():
             for role, bindings in by_role.items():
                 if role not in rules:
@@ -231,18 +231,18 @@ class Authorizer:
     def _scopes(self, attributes: Attributes) -> tuple[str, ...]:
         return ("", attributes.namespace) if attributes.namespace else ("",)
 
-    def _allowing_rule(self, role: RoleKey, attributes: Attributes) -> PolicyRule | None:
+    def _allowing_rule(self, role: ObjectKey, attributes: Attributes) -> PolicyRule | None:
         return next((r for r in self._rules.get(role, ()) if rule_allows(attributes, r)), None)
 
     def _grants_of(
-        self, role: RoleKey, bindings: list[AnyBinding], attributes: Attributes, scope: str
+        self, role: ObjectKey, bindings: list[AnyBinding], attributes: Attributes, scope: str
     ) -> Iterator[Grant]:
         rule = self._allowing_rule(role, attributes)
         if rule is not None:
             yield from self._expand(role, rule, bindings, scope)
 
     def _expand(
-        self, role: RoleKey, rule: PolicyRule, bindings: list[AnyBinding], scope: str
+        self, role: ObjectKey, rule: PolicyRule, bindings: list[AnyBinding], scope: str
     ) -> Iterator[Grant]:
         path = self._path(role, rule)
         for binding in bindings:

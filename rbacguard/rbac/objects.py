@@ -148,27 +148,15 @@ class AggregationRule(Struct, frozen=True, rename="camel"):
         _fill_nulls(self, {"cluster_role_selectors": ()})
 
 
-class RoleKey(NamedTuple):
-    """A role's identity: kind `ClusterRole` (namespace empty) or `Role`."""
+class ObjectKey(NamedTuple):
+    """An object's identity in a cluster; the namespace of a cluster-scoped kind is ''."""
 
     kind: str
     namespace: str
     name: str
 
     def __str__(self) -> str:
-        """Return `ClusterRole admin`, or `Role web/mover`."""
-        return f"{self.kind} {self.namespace + '/' if self.namespace else ''}{self.name}"
-
-
-class BindingRef(NamedTuple):
-    """A binding's identity: kind `ClusterRoleBinding` (namespace empty) or `RoleBinding`."""
-
-    kind: str
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        """Return `ClusterRoleBinding root`, or `RoleBinding web/edit`."""
+        """Return `ClusterRole admin`, or `RoleBinding web/edit`."""
         return f"{self.kind} {self.namespace + '/' if self.namespace else ''}{self.name}"
 
 
@@ -183,9 +171,9 @@ class RoleRef(Struct, frozen=True, rename="camel"):
         """Turn a null group into the only one there is."""
         _fill_nulls(self, {"api_group": RBAC_GROUP})
 
-    def key(self, binding_namespace: str) -> RoleKey:
+    def key(self, binding_namespace: str) -> ObjectKey:
         """Return which role this is, seen from a binding in `binding_namespace` ('' = cluster)."""
-        return RoleKey(self.kind, binding_namespace if self.kind == "Role" else "", self.name)
+        return ObjectKey(self.kind, binding_namespace if self.kind == "Role" else "", self.name)
 
 
 class ClusterRole(Struct, frozen=True, rename="camel"):
@@ -200,9 +188,9 @@ class ClusterRole(Struct, frozen=True, rename="camel"):
         _fill_nulls(self, {"rules": ()})
 
     @property
-    def key(self) -> RoleKey:
+    def key(self) -> ObjectKey:
         """Its identity."""
-        return RoleKey("ClusterRole", "", self.metadata.name)
+        return ObjectKey("ClusterRole", "", self.metadata.name)
 
 
 class Role(Struct, frozen=True, rename="camel"):
@@ -216,9 +204,9 @@ class Role(Struct, frozen=True, rename="camel"):
         _fill_nulls(self, {"rules": ()})
 
     @property
-    def key(self) -> RoleKey:
+    def key(self) -> ObjectKey:
         """Its identity."""
-        return RoleKey("Role", self.metadata.namespace, self.metadata.name)
+        return ObjectKey("Role", self.metadata.namespace, self.metadata.name)
 
 
 class ClusterRoleBinding(Struct, frozen=True, rename="camel"):
@@ -233,9 +221,9 @@ class ClusterRoleBinding(Struct, frozen=True, rename="camel"):
         _fill_nulls(self, {"subjects": ()})
 
     @property
-    def ref(self) -> BindingRef:
+    def ref(self) -> ObjectKey:
         """Its identity."""
-        return BindingRef("ClusterRoleBinding", "", self.metadata.name)
+        return ObjectKey("ClusterRoleBinding", "", self.metadata.name)
 
 
 class RoleBinding(Struct, frozen=True, rename="camel"):
@@ -250,9 +238,9 @@ class RoleBinding(Struct, frozen=True, rename="camel"):
         _fill_nulls(self, {"subjects": ()})
 
     @property
-    def ref(self) -> BindingRef:
+    def ref(self) -> ObjectKey:
         """Its identity."""
-        return BindingRef("RoleBinding", self.metadata.namespace, self.metadata.name)
+        return ObjectKey("RoleBinding", self.metadata.namespace, self.metadata.name)
 
 
 AnyRole = ClusterRole | Role

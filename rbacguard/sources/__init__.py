@@ -10,7 +10,6 @@ from rbacguard.sources.reading import (
     Defect,
     KindCoverage,
     Location,
-    ObjectKey,
     Reading,
     State,
 )
@@ -24,7 +23,6 @@ __all__ = [
     "Defect",
     "KindCoverage",
     "Location",
-    "ObjectKey",
     "Reading",
     "State",
     "from_objects",

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from rbacguard.errors import ContradictionError, InputError
-from rbacguard.rbac.objects import RBAC_GROUP
+from rbacguard.rbac.objects import RBAC_GROUP, ObjectKey
 from rbacguard.sources.objects import OBJECT_TYPES, converted
 
 RBAC_KINDS = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
@@ -49,18 +49,6 @@ class Location(Struct, frozen=True, order=True):
         """Return `dump.yaml, document 2, line 17`."""
         document = f", document {self.document}" if self.document > 1 else ""
         return self.file + document + (f", line {self.line}" if self.line else "")
-
-
-class ObjectKey(Struct, frozen=True, order=True):
-    """An object's identity in a cluster; namespace '' for cluster-scoped kinds."""
-
-    kind: str
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        """Return `RoleBinding web/edit`."""
-        return f"{self.kind} {self.namespace + '/' if self.namespace else ''}{self.name}"
 
 
 class Defect(Struct, frozen=True, order=True):

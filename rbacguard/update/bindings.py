@@ -8,14 +8,7 @@ from collections.abc import Set as AbstractSet
 from msgspec import Struct
 
 from rbacguard.kubevirt.names import MIGRATE
-from rbacguard.rbac import (
-    BindingRef,
-    ClusterRoleBinding,
-    ObjectMeta,
-    RoleBinding,
-    RoleRef,
-    Subject,
-)
+from rbacguard.rbac import ClusterRoleBinding, ObjectKey, ObjectMeta, RoleBinding, RoleRef, Subject
 from rbacguard.rbac.objects import AnyBinding
 from rbacguard.snapshot import Snapshot
 
@@ -74,8 +67,8 @@ def bindings_for(needs: Iterable[Need], snapshot: Snapshot) -> tuple[AnyBinding,
     return tuple(made)
 
 
-def _free_name(kind: str, namespace: str, taken: AbstractSet[BindingRef]) -> str:
+def _free_name(kind: str, namespace: str, taken: AbstractSet[ObjectKey]) -> str:
     name, number = BINDING_NAME, 2
-    while BindingRef(kind, namespace, name) in taken:
+    while ObjectKey(kind, namespace, name) in taken:
         name, number = f"{BINDING_NAME}-{number}", number + 1
     return name

@@ -23,22 +23,11 @@ from rbacguard.kubevirt.releases import HARDENED, Release
 from rbacguard.rbac import ClusterRole, Subject
 from rbacguard.rbac.objects import AnyBinding
 from rbacguard.snapshot import Snapshot
-from rbacguard.update.access import (
-    AccessChange,
-    Change,
-    Holdings,
-    differences,
-    holdings,
-    summary,
-)
+from rbacguard.update.access import AccessChange, Change, Holdings, differences, holdings, summary
 from rbacguard.update.bindings import Need, bindings_for, bound_to_migrate, smallest
 from rbacguard.update.delegation import delegations
 from rbacguard.update.simulate import apply_update, foreign_migrate
-from rbacguard.update.temporary import (
-    aggregation_labels,
-    temporary_role,
-    without_temporary,
-)
+from rbacguard.update.temporary import aggregation_labels, temporary_role, without_temporary
 
 
 class Strategy(StrEnum):

@@ -18,9 +18,8 @@ from rbacguard.kubevirt.names import (
     OPERATORS,
 )
 from rbacguard.kubevirt.releases import HARDENED, MANUAL_AGGREGATION, Release, cluster_roles
-from rbacguard.rbac import ClusterRole
+from rbacguard.rbac import ClusterRole, ObjectKey
 from rbacguard.snapshot import Snapshot
-from rbacguard.sources import ObjectKey
 
 
 def foreign_migrate(snapshot: Snapshot, now: Installed) -> ClusterRole | None:

@@ -19,9 +19,8 @@ from rbacguard.kubevirt.names import (
 )
 from rbacguard.kubevirt.permissions import Action, live_migration
 from rbacguard.kubevirt.releases import migrate_rules
-from rbacguard.rbac import ClusterRole, ObjectMeta, PolicyRule, rules_allow
+from rbacguard.rbac import ClusterRole, ObjectKey, ObjectMeta, PolicyRule, rules_allow
 from rbacguard.snapshot import Snapshot
-from rbacguard.sources import ObjectKey
 
 AGGREGATED_DEFAULTS = ("admin", "edit", "view")
 _OPERATORS_ROLES = frozenset({ADMIN, EDIT, MIGRATE})

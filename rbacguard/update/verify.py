@@ -12,7 +12,7 @@ from rbacguard.kubevirt.installed import installed
 from rbacguard.kubevirt.names import MIGRATE, UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT
 from rbacguard.kubevirt.permissions import is_platform, live_migration
 from rbacguard.kubevirt.releases import migrate_rules
-from rbacguard.rbac import BindingRef, Grant, covers
+from rbacguard.rbac import Grant, ObjectKey, covers
 from rbacguard.snapshot import Snapshot
 from rbacguard.update.access import Held, holdings, own_grants
 from rbacguard.update.approvals import MigrationAccess
@@ -331,7 +331,7 @@ class _Verifier:
         ] = None
         evidence += [grant for grant in grants if grant not in evidence]
 
-    def _held_of_old(self) -> frozenset[tuple[Held, str, BindingRef]]:
+    def _held_of_old(self) -> frozenset[tuple[Held, str, ObjectKey]]:
         """Return what was held before, and by which bindings, owing nothing to the old default.
 
         A grant counts as old only if the same binding gave the same before: who made himself
