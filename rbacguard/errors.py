@@ -5,6 +5,7 @@ RbacguardError
 │   └── ContradictionError  the same object twice, and different
 ├── VersionError      no such release, or no update from one to the other
 ├── PolicyError       a policy file is broken
+├── ClusterError      a cluster cannot be reached, or does not answer
 └── OutputError       a file cannot be written, or stands in the way
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 
 class RbacguardError(Exception):
-    """The root of the tree; the command line turns it into one line and exit code 2."""
+    """The root of the tree; the command line turns it into one line and an exit code."""
 
 
 class InputError(RbacguardError):
@@ -29,6 +30,10 @@ class VersionError(RbacguardError):
 
 class PolicyError(RbacguardError):
     """A policy does not load; the message names file, field and what was expected."""
+
+
+class ClusterError(RbacguardError):
+    """A cluster cannot be reached or refuses; the command line exits 3, nothing being known."""
 
 
 class OutputError(RbacguardError):

@@ -21,7 +21,7 @@ from rbacguard.rbac import (
     aggregate,
 )
 from rbacguard.rbac.objects import AnyBinding, AnyRole
-from rbacguard.sources import Coverage, Defect, Location, Reading, from_objects, load
+from rbacguard.sources import Coverage, Defect, Location, Reading, from_objects, load, saved
 from rbacguard.sources.objects import (
     Group,
     HyperConverged,
@@ -29,6 +29,7 @@ from rbacguard.sources.objects import (
     Namespace,
     RoleBindingRestriction,
 )
+from rbacguard.sources.redact import Redactor
 
 AggregateMode: TypeAlias = Literal["as-recorded", "recompute"]
 
@@ -72,7 +73,7 @@ class Snapshot:
         Raises:
             InputError: something named cannot be read, or holds no RBAC object.
         """
-        return cls._of(load([str(path) for path in paths]), aggregate)
+        return cls.of(load([str(path) for path in paths]), aggregate=aggregate)
 
     @classmethod
     def from_objects(
@@ -83,16 +84,37 @@ class Snapshot:
         Raises:
             InputError: one of them is not what its kind says.
         """
-        return cls._of(from_objects(objects), aggregate)
+        return cls.of(from_objects(objects), aggregate=aggregate)
 
     @classmethod
-    def _of(cls, reading: Reading, aggregate: AggregateMode) -> Snapshot:
+    def of(cls, reading: Reading, *, aggregate: AggregateMode = "as-recorded") -> Snapshot:
+        """Take a reading, such as that of a live cluster."""
         return cls(
             reading.objects,
             coverage=reading.coverage(),
             locations=reading.locations,
             defects=reading.defects,
             aggregate=aggregate,
+        )
+
+    def __len__(self) -> int:
+        """Return how many objects it has."""
+        return len(self._objects)
+
+    def encode(self) -> bytes:
+        """Return it as a saved snapshot (`rbacguard.sources.saved`), which `load` reads."""
+        return saved.encode(self._objects, self.coverage, self.defects)
+
+    def redacted(self) -> Snapshot:
+        """Return it with the names of users, groups and namespaces replaced, always alike."""
+        origin = self.coverage.origin
+        redactor = Redactor(origin.cluster_id if origin else "")
+        objects = redactor.objects(self._objects)
+        return Snapshot(
+            objects,
+            coverage=redactor.coverage(self.coverage),
+            defects=redactor.defects(self.defects),
+            aggregate=self.aggregate,
         )
 
     def replace(

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from rbacguard.checks.access_change import AccessChangeCheck
 from rbacguard.checks.approval import RestrictionCheck, UnapprovedCheck
+from rbacguard.checks.authorizer import CrossCheck
 from rbacguard.checks.base import Check, Context, Fact, FactType
 from rbacguard.checks.binding import BindingCheck
 from rbacguard.checks.delegation import DelegationCheck
@@ -17,6 +18,7 @@ from rbacguard.checks.role import RoleCheck
 AnyCheck: TypeAlias = Annotated[
     AccessChangeCheck
     | BindingCheck
+    | CrossCheck
     | DefectCheck
     | DelegationCheck
     | DriftCheck

@@ -21,6 +21,10 @@ class UnapprovedCheck(Check):
         "place": FactType.STRING,
     }
 
+    def not_asked(self, context: Context) -> str:
+        """Return why there is nothing to compare with."""
+        return "" if context.access else "only with --approvals"
+
     def run(self, context: Context) -> Iterator[Fact]:
         """Yield one fact for each holder."""
         if context.access is None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from rbacguard.kubevirt.installed import Installed, installed
 from rbacguard.kubevirt.releases import HARDENED, Release
-from rbacguard.rbac import Grant, ObjectKey, Subject
+from rbacguard.rbac import Grant, ObjectKey, Reviews, Subject
 from rbacguard.snapshot import Snapshot
 from rbacguard.update.approvals import MigrationAccess
 from rbacguard.update.plan import Plan, make_plan
@@ -60,7 +60,8 @@ class Context:
         today: the day that expiry dates are compared with.
         target: the release to update to; None simulates the update to 4.19 where it is ahead.
         access: the approvals, where given.
-        inputs: the files that were read, for commands to paste.
+        inputs: the arguments that say what was read, for commands to paste.
+        reviews: what the API server itself said, where it was asked.
     """
 
     def __init__(
@@ -70,9 +71,11 @@ class Context:
         today: datetime.date,
         target: Release | None = None,
         access: MigrationAccess | None = None,
-        inputs: Sequence[str] = ("cluster.json",),
+        inputs: Sequence[str] = ("-f", "cluster.json"),
+        reviews: Reviews | None = None,
     ) -> None:
         """Evaluate nothing yet."""
+        self.reviews = reviews
         self.inputs = tuple(inputs)
         self.snapshot = snapshot
         self.today = today
@@ -100,6 +103,14 @@ class Check(BaseModel):
 
     FACTS: ClassVar[Mapping[str, FactType]]
     NEEDS: ClassVar[tuple[str, ...]] = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+
+    def not_asked(self, context: Context) -> str:  # noqa: ARG002 - for those that depend on it
+        """Return why this cannot be asked of that context, or ''."""
+        return ""
+
+    def gaps(self, context: Context) -> tuple[str, ...]:
+        """Return why finding nothing does not mean that there is nothing."""
+        return context.snapshot.coverage.gaps(self.NEEDS) if self.NEEDS else ()
 
     def run(self, context: Context) -> Iterator[Fact]:
         """Yield what is found, in a fixed order."""

@@ -8,8 +8,8 @@ import sys
 import click
 
 from rbacguard.cli.commands import cli
-from rbacguard.cli.exits import INTERRUPTED, WRONG_INPUT
-from rbacguard.errors import RbacguardError
+from rbacguard.cli.exits import INCOMPLETE, INTERRUPTED, WRONG_INPUT
+from rbacguard.errors import ClusterError, RbacguardError
 from rbacguard.visible import visible
 
 __all__ = ["main"]
@@ -21,7 +21,7 @@ def main() -> None:
         code = cli.main(standalone_mode=False)
     except RbacguardError as error:
         click.echo(f"rbacguard: error: {visible(str(error))}", err=True)
-        code = WRONG_INPUT
+        code = INCOMPLETE if isinstance(error, ClusterError) else WRONG_INPUT
     except click.UsageError as error:
         error.show()
         code = WRONG_INPUT

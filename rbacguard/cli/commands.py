@@ -9,6 +9,7 @@ import click
 
 from rbacguard import __version__
 from rbacguard.cli import exits, options
+from rbacguard.cli.source import Source, from_source
 
 if TYPE_CHECKING:
     from rbacguard.snapshot import AggregateMode
@@ -22,16 +23,16 @@ CONTEXT = {
 
 HELP = """Audit and plan live-migration access for OpenShift Virtualization and KubeVirt.
 
-Reads dumps of a cluster and never changes one. Make a dump with:
+Reads the cluster that you are logged in to, or with -f a dump of one, and never changes anything:
+only get and list are asked. Start with 'rbacguard audit' and 'rbacguard plan --to 4.20'; 'rbacguard
+permissions' prints what the tool needs to be allowed. A dump is made with 'rbacguard snapshot', or:
 
 \b
 oc get clusterroles,clusterrolebindings,roles,rolebindings,namespaces,groups,\\
 hyperconvergeds,kubevirts -A -o json > cluster.json
 
-Start with 'rbacguard audit -f cluster.json' and 'rbacguard plan -f cluster.json --to 4.20'.
-
 Exit codes: 0 nothing to do, 1 findings or access lost or not clean, 2 wrong usage or bad input,
-3 the input does not suffice for an answer.
+3 what could be read does not suffice for an answer.
 """
 
 
@@ -42,7 +43,7 @@ def cli() -> None:
 
 
 @cli.command()
-@options.filename
+@from_source()
 @options.aggregate
 @options.approvals
 @options.policies
@@ -60,16 +61,25 @@ def cli() -> None:
     show_default=True,
     help="Exit 1 on findings of this severity or above.",
 )
+@click.option(
+    "--cross-check",
+    is_flag=False,
+    flag_value="sample",
+    type=click.Choice(["sample", "all"]),
+    help="Ask the API server itself, by access reviews, which create nothing, and report where it "
+    "disagrees: a sample of the answers, or all.",
+)
 @options.exit_zero
 @options.output
 def audit(
-    filenames: tuple[str, ...],
+    source: Source,
     aggregate: AggregateMode,
     approvals: str | None,
     policy_folders: tuple[str, ...],
     today: datetime.datetime | None,
     target: str | None,
     fail_on: str,
+    cross_check: str | None,
     exit_zero: bool,
     **shown: Any,
 ) -> int:
@@ -82,30 +92,33 @@ def audit(
     from rbacguard.update.journey import status as journey
 
     found_policies = load_policies(policy_folders)
-    snapshot = options.load(filenames, aggregate)
+    if cross_check and source.filenames:
+        raise click.UsageError("--cross-check asks a cluster; -f reads files")
+    snapshot = source.snapshot(aggregate)
     context = Context(
         snapshot,
         today=options.day(today),
         target=find_release(target) if target else None,
         access=load_approvals(approvals) if approvals else None,
-        inputs=filenames,
+        inputs=source.arguments,
+        reviews=source.cross_check(snapshot, cross_check) if cross_check else None,
     )
-    report = reports.audit(snapshot, journey(snapshot), evaluate(found_policies, context))
+    report = reports.audit(context, journey(snapshot), evaluate(found_policies, context))
     options.show(report, **shown)
     return 0 if exit_zero else exits.of_audit(report, fail_on)
 
 
 @cli.command()
-@options.filename
+@from_source()
 @options.target
-@options.source
+@options.from_release
 @options.aggregate
 @options.exit_zero
 @options.output
 def plan(
-    filenames: tuple[str, ...],
+    source: Source,
     target: str,
-    source: str | None,
+    from_release: str | None,
     aggregate: AggregateMode,
     exit_zero: bool,
     **shown: Any,
@@ -119,22 +132,22 @@ def plan(
     from rbacguard.update.plan import make_plan
 
     release = find_release(target)
-    snapshot = options.load(filenames, aggregate)
-    found = make_plan(snapshot, release, find_release(source) if source else None)
+    snapshot = source.snapshot(aggregate)
+    found = make_plan(snapshot, release, find_release(from_release) if from_release else None)
     report = reports.plan(found, snapshot)
     options.show(report, **shown)
     return 0 if exit_zero else exits.of_plan(report)
 
 
 @cli.command()
-@options.filename
+@from_source()
 @click.option(
     "--to",
     "target",
     metavar="VERSION",
     help="Release to update to; by default the installed one, for a cluster at 4.19 or later.",
 )
-@options.source
+@options.from_release
 @click.option("--out", required=True, metavar="DIR", help="Folder to write.")
 @click.option(
     "--strategy",
@@ -171,9 +184,9 @@ def plan(
 )
 @options.output
 def generate(
-    filenames: tuple[str, ...],
+    source: Source,
     target: str | None,
-    source: str | None,
+    from_release: str | None,
     out: str,
     strategy: str,
     temporary_role: str | None,
@@ -198,9 +211,9 @@ def generate(
     from rbacguard.update.plan import make_plan
 
     access = load_approvals(approvals) if approvals else None
-    snapshot = options.load(filenames)
+    snapshot = source.snapshot()
     release = find_release(target) if target else default_target(snapshot)
-    found = make_plan(snapshot, release, find_release(source) if source else None)
+    found = make_plan(snapshot, release, find_release(from_release) if from_release else None)
     request = Request(
         strategy=GenerateStrategy(strategy),
         temporary_role=temporary_role or ("admin" if strategy == "temporary-role" else "none"),
@@ -212,30 +225,24 @@ def generate(
         version=__version__,
     )
     bundle = make_bundle(snapshot, found, request)
-    warnings = (*found.warnings, *(doubts(access, snapshot) if access else ()))
+    more = doubts(access, snapshot) if access else ()
     changed = write_bundle(bundle.files, Path(out), force=force)
-    report = reports.generate(out, bundle, changed=changed, warnings=warnings, gaps=found.gaps)
+    report = reports.generate(out, bundle, found, snapshot, changed=changed, more=more)
     options.show(report, **shown)
     return exits.of_gaps(report.gaps)
 
 
 @cli.command()
-@options.filename
+@from_source()
 @click.option(
     "--approvals", required=True, metavar="FILE", help="The approvals file (kind: MigrationAccess)."
 )
-@click.option(
-    "--before",
-    multiple=True,
-    metavar="PATH",
-    help="Dump from before the update and the temporary role; tells who held migration of old by "
-    "grants of his own. Repeatable.",
-)
+@options.before
 @options.today
 @options.exit_zero
 @options.output
 def verify(
-    filenames: tuple[str, ...],
+    source: Source,
     approvals: str,
     before: tuple[str, ...],
     today: datetime.datetime | None,
@@ -248,27 +255,88 @@ def verify(
     from rbacguard.update.approvals import doubts, load_approvals
 
     access = load_approvals(approvals)
-    snapshot = options.load(filenames)
+    snapshot = source.snapshot()
     found = verification.verify(
         snapshot,
         access,
-        before=options.load(before) if before else None,
+        before=Source(filenames=before).snapshot() if before else None,
         today=options.day(today),
     )
-    report = reports.verify(found, snapshot, doubts(access, snapshot))
+    report = reports.verify(found, doubts(access, snapshot))
     options.show(report, **shown)
     return 0 if exit_zero else exits.of_verify(report)
 
 
 @cli.command()
-@options.filename
+@from_source(files=False)
+@click.option(
+    "--approvals", required=True, metavar="FILE", help="The approvals file (kind: MigrationAccess)."
+)
+@options.before
+@click.option(
+    "--deadline",
+    type=options.DURATION,
+    default="30m",
+    show_default=True,
+    metavar="TIME",
+    help="When to give up, such as 90s, 30m or 2h.",
+)
+@click.option(
+    "--interval",
+    type=options.DURATION,
+    default="10s",
+    show_default=True,
+    metavar="TIME",
+    help="How long to wait between two looks.",
+)
+@options.today
 @options.output
-def status(filenames: tuple[str, ...], **shown: Any) -> int:
+def watch(
+    source: Source,
+    approvals: str,
+    before: tuple[str, ...],
+    deadline: float,
+    interval: float,
+    today: datetime.datetime | None,
+    **shown: Any,
+) -> int:
+    """Verify the cluster until it is clean or time is up; exits as verify does.
+
+    What is still missing goes to standard error whenever it changes, the last report to standard
+    output.
+    """
+    import time
+
+    from rbacguard.output import reports
+    from rbacguard.update import verify as verification
+    from rbacguard.update.approvals import doubts, load_approvals
+    from rbacguard.update.watch import until_clean
+
+    access = load_approvals(approvals)
+    old = Source(filenames=before).snapshot() if before else None
+
+    def look() -> verification.Verification:
+        snapshot = source.snapshot()
+        return verification.verify(snapshot, access, before=old, today=options.day(today))
+
+    looks = until_clean(
+        look, deadline=deadline, interval=interval, clock=time.monotonic, sleep=time.sleep
+    )
+    found = options.last_shown(looks)
+    report = reports.verify(found, doubts(access, found.snapshot))
+    options.show(report, **shown)
+    return exits.of_verify(report)
+
+
+@cli.command()
+@from_source()
+@options.output
+def status(source: Source, **shown: Any) -> int:
     """Tell which step of the update the cluster is at, and the next one."""
     from rbacguard.output import reports
     from rbacguard.update.journey import status as journey
 
-    snapshot = options.load(filenames)
+    snapshot = source.snapshot()
     report = reports.status(journey(snapshot), snapshot)
     options.show(report, **shown)
     return exits.INCOMPLETE if report.step == "unknown" else exits.NOTHING_TO_DO
@@ -281,7 +349,7 @@ def status(filenames: tuple[str, ...], **shown: Any) -> int:
 @options.subresource
 @options.namespace
 @click.option("-A", "--all-namespaces", is_flag=True, help="In every namespace.")
-@options.filename
+@from_source(namespaces=False)
 @options.aggregate
 @options.output
 def who_can(
@@ -291,7 +359,7 @@ def who_can(
     subresource: str,
     namespace: str | None,
     all_namespaces: bool,
-    filenames: tuple[str, ...],
+    source: Source,
     aggregate: AggregateMode,
     **shown: Any,
 ) -> int:
@@ -306,7 +374,7 @@ def who_can(
     if namespace and all_namespaces:
         raise click.UsageError("give -n or -A, not both")
     asked = Attributes(**options.attributes(verb, resource, name, subresource, namespace))
-    snapshot = options.load(filenames, aggregate)
+    snapshot = source.snapshot(aggregate, namespace=namespace)
     report = reports.who_can(snapshot, asked, everywhere=all_namespaces)
     options.show(report, **shown)
     return exits.of_gaps(report.gaps)
@@ -326,7 +394,7 @@ def who_can(
 )
 @options.subresource
 @options.namespace
-@options.filename
+@from_source(namespaces=False, impersonation=False)
 @options.aggregate
 @options.exit_zero
 @options.output
@@ -338,7 +406,7 @@ def can_i(
     groups: tuple[str, ...],
     subresource: str,
     namespace: str | None,
-    filenames: tuple[str, ...],
+    source: Source,
     aggregate: AggregateMode,
     exit_zero: bool,
     **shown: Any,
@@ -350,21 +418,19 @@ def can_i(
 
     fields = options.attributes(verb, resource, name, subresource, namespace)
     asked = Attributes(**fields, user=user, groups=groups)
-    snapshot = options.load(filenames, aggregate)
+    snapshot = source.snapshot(aggregate, namespace=namespace)
     answer = decide(snapshot, asked)
-    report = reports.can_i(answer.attributes, answer.decision, answer.gaps)
+    report = reports.can_i(answer, snapshot)
     options.show(report, **shown)
     return 0 if exit_zero else exits.of_can_i(report)
 
 
 @cli.command()
 @click.argument("subject")
-@options.filename
+@from_source()
 @options.aggregate
 @options.output
-def explain(
-    subject: str, filenames: tuple[str, ...], aggregate: AggregateMode, **shown: Any
-) -> int:
+def explain(subject: str, source: Source, aggregate: AggregateMode, **shown: Any) -> int:
     """Show what a subject holds that leads to a migration, and what to delete to revoke it.
 
     SUBJECT is a name, or user/NAME, group/NAME or sa/NAMESPACE/NAME.
@@ -372,27 +438,96 @@ def explain(
     from rbacguard.output import reports
     from rbacguard.update import ask
 
-    snapshot = options.load(filenames, aggregate)
-    report = reports.explain(subject, ask.explain(snapshot, subject))
+    snapshot = source.snapshot(aggregate)
+    report = reports.explain(subject, ask.explain(snapshot, subject), snapshot)
     options.show(report, **shown)
     return exits.of_gaps(report.gaps)
 
 
 @cli.command()
 @click.argument("before", metavar="BEFORE")
-@click.argument("after", metavar="AFTER")
+@click.argument("after", metavar="[AFTER]", required=False)
+@from_source(files=False)
 @options.aggregate
 @options.exit_zero
 @options.output
-def diff(before: str, after: str, aggregate: AggregateMode, exit_zero: bool, **shown: Any) -> int:
-    """Show what access to migration was gained and lost between two dumps; exits 1 on a change."""
+def diff(
+    before: str,
+    after: str | None,
+    source: Source,
+    aggregate: AggregateMode,
+    exit_zero: bool,
+    **shown: Any,
+) -> int:
+    """Show what access to migration was gained and lost between two dumps; exits 1 on a change.
+
+    Without AFTER, the cluster is what came after.
+    """
     from rbacguard.output import reports
     from rbacguard.update.compare import compare
 
-    found = compare(options.load((before,), aggregate), options.load((after,), aggregate))
-    report = reports.diff(found.before, found.after, found.changes, found.gaps)
+    files = Source(filenames=(after,)) if after else source
+    found = compare(Source(filenames=(before,)).snapshot(aggregate), files.snapshot(aggregate))
+    report = reports.diff(found)
     options.show(report, **shown)
     return 0 if exit_zero else exits.of_diff(report)
+
+
+@cli.command()
+@from_source()
+@click.option(
+    "-o", "--output", "file", required=True, metavar="FILE", help="File to write; '-' is stdout."
+)
+@click.option(
+    "--redact",
+    is_flag=True,
+    help="Replace the names of users, groups and namespaces, always alike, to give it away.",
+)
+@click.option("--force", is_flag=True, help="Replace a file that exists.")
+def snapshot(source: Source, file: str, redact: bool, force: bool) -> int:
+    """Save what an audit needs of a cluster; every command reads it with -f.
+
+    Nothing secret is in it, and for the same state of the cluster its content is the same.
+    """
+    found = source.snapshot()
+    found = found.redacted() if redact else found
+    options.save(found, file, force=force)
+    return exits.of_gaps(list(found.coverage.gaps()))
+
+
+@cli.command()
+@click.argument("command", default="audit", metavar="[COMMAND]")
+@click.option("--cross-check", is_flag=True, help="With what 'audit --cross-check' needs.")
+@click.option(
+    "--subject",
+    default="sa/rbacguard/rbacguard",
+    show_default=True,
+    metavar="SUBJECT",
+    help="Who is to be allowed: user/NAME, group/NAME or sa/NAMESPACE/NAME.",
+)
+@click.option(
+    "-n",
+    "--namespace",
+    "namespaces",
+    multiple=True,
+    metavar="NS",
+    help="Roles and RoleBindings of this namespace only. Repeatable.",
+)
+def permissions(command: str, cross_check: bool, subject: str, namespaces: tuple[str, ...]) -> int:
+    """Print the smallest ClusterRole and binding with which COMMAND (audit) can read a cluster."""
+    from rbacguard.cluster import access_rules
+    from rbacguard.kubevirt.releases import RELEASES
+    from rbacguard.manifests import permission_manifests
+
+    text = permission_manifests(
+        f"rbacguard-{command}",
+        access_rules(command, cross_check=cross_check),
+        options.subject(subject),
+        namespaces=namespaces,
+        kubernetes_version=RELEASES[-1].kubernetes_version,
+    )
+    click.echo(text, nl=False)
+    return exits.NOTHING_TO_DO
 
 
 @cli.command()
@@ -411,11 +546,13 @@ def rules(policy_id: str | None, policy_folders: tuple[str, ...], **shown: Any) 
 @cli.command()
 @click.argument("report", required=False)
 def schema(report: str | None) -> int:
-    """Print the JSON Schema of a command's report, or list the reports."""
+    """Print the JSON Schema of a command's report or of a saved snapshot, or list them."""
+    from rbacguard.output.formats import SNAPSHOT
     from rbacguard.output.formats import schema as of
     from rbacguard.output.wire import REPORTS
 
-    if report is not None and report not in REPORTS:
-        raise click.UsageError(f"no report {report!r}; there are {', '.join(REPORTS)}")
-    click.echo(of(report) if report else "\n".join(REPORTS), nl=report is None)
+    known = sorted((*REPORTS, SNAPSHOT))
+    if report is not None and report not in known:
+        raise click.UsageError(f"no report {report!r}; there are {', '.join(known)}")
+    click.echo(of(report) if report else "\n".join(known), nl=report is None)
     return exits.NOTHING_TO_DO

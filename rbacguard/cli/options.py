@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import datetime
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from rbacguard.visible import visible
+
 if TYPE_CHECKING:
+    from rbacguard.errors import ClusterError
     from rbacguard.output.page import Options
     from rbacguard.output.wire import Report
-    from rbacguard.snapshot import AggregateMode, Snapshot
+    from rbacguard.rbac import Subject
+    from rbacguard.snapshot import Snapshot
+    from rbacguard.update.verify import Verification
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-filename = click.option(
-    "-f",
-    "--filename",
-    "filenames",
-    multiple=True,
-    required=True,
-    metavar="PATH",
-    help="Dump, folder, archive or must-gather to read; '-' is standard input. Repeatable.",
-)
 aggregate = click.option(
     "--aggregate",
     type=click.Choice(["as-recorded", "recompute"]),
@@ -44,8 +41,11 @@ target = click.option(
     metavar="VERSION",
     help="Release to update to: OpenShift Virtualization (4.21) or KubeVirt (1.7).",
 )
-source = click.option(
-    "--from", "source", metavar="VERSION", help="Installed release, where the input does not tell."
+from_release = click.option(
+    "--from",
+    "from_release",
+    metavar="VERSION",
+    help="Installed release, where the input does not tell.",
 )
 policies = click.option(
     "--policies",
@@ -60,8 +60,35 @@ today = click.option(
     metavar="YYYY-MM-DD",
     help="Day that expiry dates are compared with; by default the current one (UTC).",
 )
+before = click.option(
+    "--before",
+    multiple=True,
+    metavar="PATH",
+    help="Dump from before the update and the temporary role; tells who held migration of old by "
+    "grants of his own. Repeatable.",
+)
 subresource = click.option("--subresource", default="", metavar="NAME", help="Subresource.")
 exit_zero = click.option("--exit-zero", is_flag=True, help="Exit 0 whatever was found.")
+
+
+class _Duration(click.ParamType[float]):
+    """A time such as `90s`, `30m` or `2h`, in seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return seconds."""
+        if isinstance(value, float):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", str(value))
+        if match is None:
+            self.fail(f"{value!r} is no time; expected such as 90s, 30m or 2h", param, ctx)
+        return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2] or "s"]
+
+
+DURATION = _Duration()
 
 
 def output(command: Command) -> Command:
@@ -109,17 +136,60 @@ def show(report: Report, *, output_format: str, verbose: bool, color: str) -> No
     sys.stdout.flush()
 
 
-def load(filenames: tuple[str, ...], mode: AggregateMode = "as-recorded") -> Snapshot:
-    """Read a snapshot with the garbage collector at rest."""
-    import gc
+def save(snapshot: Snapshot, file: str, *, force: bool) -> None:
+    """Write a snapshot, and say on standard error what was written.
 
-    from rbacguard.snapshot import Snapshot
+    Raises:
+        OutputError: the file exists, or cannot be written.
+    """
+    from pathlib import Path
 
-    gc.disable()
-    try:
-        return Snapshot.load(filenames, aggregate=mode)
-    finally:
-        gc.enable()
+    from rbacguard.manifests import write_file
+
+    data = snapshot.encode()
+    if file == "-":
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+    else:
+        write_file(Path(file), data, force=force)
+    click.echo(f"rbacguard: {file}: {len(snapshot)} objects, {len(data)} bytes", err=True)
+    for gap in snapshot.coverage.gaps():
+        click.echo(f"rbacguard: warning: not complete: {visible(gap)}", err=True)
+
+
+def last_shown(looks: Iterable[Verification | ClusterError]) -> Verification:
+    """Show on standard error what each look misses, whenever that changes; return the last.
+
+    Raises:
+        ClusterError: the last look did not reach the cluster.
+    """
+    shown, last = "", None
+    for last in looks:
+        text = str(last) if isinstance(last, Exception) else last.missing
+        if text != shown:
+            now = datetime.datetime.now(datetime.UTC).strftime("%H:%M:%S")
+            click.echo(f"{now} {visible(text)}", err=True)
+        shown = text
+    if last is None or isinstance(last, Exception):
+        raise last or AssertionError("there is at least one look")
+    return last
+
+
+def subject(text: str) -> Subject:
+    """Return the subject that `user/NAME`, `group/NAME` or `sa/NAMESPACE/NAME` names.
+
+    Raises:
+        click.UsageError: it is written in another way.
+    """
+    from rbacguard.rbac import Subject
+
+    kind, _, name = text.partition("/")
+    namespace, slash, account = name.partition("/")
+    if kind in ("user", "group") and name:
+        return Subject(kind.title(), name)
+    if kind == "sa" and namespace and slash and account:
+        return Subject("ServiceAccount", account, namespace)
+    raise click.UsageError(f"{text!r}: expected user/NAME, group/NAME or sa/NAMESPACE/NAME")
 
 
 def day(value: datetime.datetime | None) -> datetime.date:

@@ -1,16 +1,19 @@
 """Renders templates, validates what it rendered, and writes it whole or not at all."""
 
 from rbacguard.manifests.bundle import Bundle, GenerateStrategy, Request, make_bundle
+from rbacguard.manifests.permissions import permission_manifests
 from rbacguard.manifests.render import render_approvals
 from rbacguard.manifests.validate import problems
-from rbacguard.manifests.write import write_bundle
+from rbacguard.manifests.write import write_bundle, write_file
 
 __all__ = [
     "Bundle",
     "GenerateStrategy",
     "Request",
     "make_bundle",
+    "permission_manifests",
     "problems",
     "render_approvals",
     "write_bundle",
+    "write_file",
 ]

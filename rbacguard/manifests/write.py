@@ -36,6 +36,33 @@ def write_bundle(files: Mapping[str, str], out: Path, *, force: bool = False) ->
         raise OutputError(f"{out}: {error.strerror or error}") from None
 
 
+def write_file(path: Path, data: bytes, *, force: bool = False) -> None:
+    """Write one file whole or not at all.
+
+    Raises:
+        OutputError: it exists and `force` is not given, or cannot be written. What was there is
+            there still.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder, expected a file")
+    if path.exists() and not force:
+        raise OutputError(f"{path}: exists; choose another name, or --force to replace it")
+    new: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        new = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror or error}") from None
+    finally:
+        if new is not None:
+            new.unlink(missing_ok=True)
+
+
 def _write(files: Mapping[str, str], out: Path, *, force: bool) -> bool:
     if out.is_symlink():
         raise OutputError(f"{out}: is a link; give the folder that it points at")

@@ -7,6 +7,7 @@ import json
 from rbacguard.output import wire
 from rbacguard.output.page import Options
 from rbacguard.output.table import to_table
+from rbacguard.sources import saved
 
 
 def to_text(report: wire.Report, output: str, options: Options) -> str:
@@ -37,11 +38,18 @@ def _without_empty_namespaces(value: object) -> object:
     return value
 
 
+SNAPSHOT = "snapshot"
+"""The schema of saved snapshots, beside those of the reports."""
+
+
 def schema(name: str) -> str:
-    """Return the JSON Schema of a command's report.
+    """Return the JSON Schema of a command's report, or of a saved snapshot.
 
     Raises:
         KeyError: there is no such report.
     """
-    model = wire.REPORTS[name]
-    return json.dumps(model.model_json_schema(by_alias=True, mode="serialization"), indent=2) + "\n"
+    if name == SNAPSHOT:
+        found = saved.json_schema()
+    else:
+        found = wire.REPORTS[name].model_json_schema(by_alias=True, mode="serialization")
+    return json.dumps(found, indent=2) + "\n"

@@ -5,17 +5,21 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 
+from rbacguard.checks import Context
 from rbacguard.errors import InputError
 from rbacguard.kubevirt.installed import Installed
 from rbacguard.kubevirt.permissions import Action, known_holder, live_migration
 from rbacguard.manifests import Bundle
 from rbacguard.output import wire
 from rbacguard.policy import Finding, Policy, PolicyResult
-from rbacguard.rbac import Attributes, Decision, Grant, ObjectKey, PolicyRule, Subject
+from rbacguard.rbac import Attributes, Grant, ObjectKey, PolicyRule, Subject
 from rbacguard.snapshot import Snapshot
+from rbacguard.sources import Origin
 from rbacguard.update.access import AccessChange, Change, Holdings, holdings
-from rbacguard.update.ask import Explanation
+from rbacguard.update.ask import Answer, Explanation
 from rbacguard.update.bindings import Need
+from rbacguard.update.compare import Comparison
+from rbacguard.update.crosscheck import disagreements
 from rbacguard.update.journey import Status
 from rbacguard.update.plan import Plan
 from rbacguard.update.verify import Verification
@@ -55,6 +59,26 @@ def _grants(values: Iterable[Grant]) -> list[wire.GrantModel]:
     return [grant(value) for value in dict.fromkeys(values)]
 
 
+def origin(value: Origin | None) -> wire.OriginModel | None:
+    """Return where a reading came from, if that is known."""
+    if value is None:
+        return None
+    return wire.OriginModel(
+        context=value.context,
+        server=value.server,
+        user=value.user,
+        cluster_id=value.cluster_id,
+        server_version=value.server_version,
+        started=value.started,
+        finished=value.finished,
+        resource_versions=dict(value.resource_versions),
+        passes=value.passes,
+        warnings=list(value.warnings),
+        notes=list(value.notes),
+        redacted=value.redacted,
+    )
+
+
 def coverage(snapshot: Snapshot) -> wire.CoverageModel:
     """Return what was read."""
     found = snapshot.coverage
@@ -68,6 +92,7 @@ def coverage(snapshot: Snapshot) -> wire.CoverageModel:
             for kind, each in found.kinds.items()
         ],
         skipped=dict(found.skipped),
+        origin=origin(found.origin),
     )
 
 
@@ -163,9 +188,10 @@ def policy(value: Policy) -> wire.PolicyModel:
     )
 
 
-def audit(snapshot: Snapshot, where: Status, results: Iterable[PolicyResult]) -> wire.AuditReport:
+def audit(context: Context, where: Status, results: Iterable[PolicyResult]) -> wire.AuditReport:
     """Return the report of `audit`."""
     results = tuple(results)
+    snapshot = context.snapshot
     return wire.AuditReport(
         status=status(where, snapshot),
         holders=holders(holdings(snapshot, live_migration().granting)),
@@ -180,6 +206,19 @@ def audit(snapshot: Snapshot, where: Status, results: Iterable[PolicyResult]) ->
             for result in results
         ],
         coverage=coverage(snapshot),
+        cross_check=_cross_check(context),
+    )
+
+
+def _cross_check(context: Context) -> wire.CrossCheckModel | None:
+    found = context.reviews
+    if found is None:
+        return None
+    return wire.CrossCheckModel(
+        by=found.by,
+        asked=len(found.answers),
+        disagreed=len(disagreements(context.snapshot, found.answers)),
+        note=found.note,
     )
 
 
@@ -245,7 +284,7 @@ def plan(value: Plan, snapshot: Snapshot) -> wire.PlanReport:
     )
 
 
-def verify(value: Verification, snapshot: Snapshot, warnings: Iterable[str]) -> wire.VerifyReport:
+def verify(value: Verification, warnings: Iterable[str]) -> wire.VerifyReport:
     """Return the report of `verify`."""
     return wire.VerifyReport(
         clean=value.clean,
@@ -263,7 +302,7 @@ def verify(value: Verification, snapshot: Snapshot, warnings: Iterable[str]) -> 
         unaccepted=needs(value.unaccepted),
         next=list(value.next_steps),
         warnings=list(warnings),
-        coverage=coverage(snapshot),
+        coverage=coverage(value.snapshot),
     )
 
 
@@ -289,19 +328,21 @@ def who_can(snapshot: Snapshot, attributes: Attributes, *, everywhere: bool) -> 
         else tuple(authorizer.grants(attributes))
     )
     first = authorizer.allowed_subjects(attributes)
+    gaps = snapshot.coverage.gaps(namespace="" if everywhere else attributes.namespace)
     subjects = dict.fromkeys([first[0], *(each.subject for each in found)])
     return wire.WhoCanReport(
         request=request(attributes, everywhere=everywhere),
         subjects=[subject(each) for each in subjects],
         grants=_grants(found),
-        complete=snapshot.coverage.is_complete(),
-        gaps=list(snapshot.coverage.gaps()),
+        complete=not gaps,
+        gaps=list(gaps),
+        origin=origin(snapshot.coverage.origin),
     )
 
 
-def can_i(attributes: Attributes, decision: Decision, gaps: Iterable[str]) -> wire.CanIReport:
+def can_i(answer: Answer, snapshot: Snapshot) -> wire.CanIReport:
     """Return the report of `can-i`; a refusal with gaps is no answer."""
-    found = tuple(gaps)
+    attributes, decision, found = answer.attributes, answer.decision, answer.gaps
     allowed = True if decision.allowed else (None if found else False)
     return wire.CanIReport(
         request=request(attributes),
@@ -311,23 +352,23 @@ def can_i(attributes: Attributes, decision: Decision, gaps: Iterable[str]) -> wi
         reason=decision.reason,
         grants=_grants(decision.grants),
         gaps=[] if decision.allowed else list(found),
+        origin=origin(snapshot.coverage.origin),
     )
 
 
-def diff(
-    before: Installed, after: Installed, changes: Iterable[AccessChange], gaps: Iterable[str]
-) -> wire.DiffReport:
+def diff(value: Comparison) -> wire.DiffReport:
     """Return the report of `diff`."""
     return wire.DiffReport(
-        before=installed(before),
-        after=installed(after),
-        changes=[change(row) for row in changes if row.change is not Change.KEPT],
-        gaps=list(gaps),
+        before=installed(value.before),
+        after=installed(value.after),
+        changes=[change(row) for row in value.changes if row.change is not Change.KEPT],
+        gaps=list(value.gaps),
+        origins=[found for each in value.origins if (found := origin(each))],
     )
 
 
 def generate(
-    out: str, value: Bundle, *, changed: bool, warnings: Iterable[str], gaps: Iterable[str]
+    out: str, value: Bundle, found: Plan, snapshot: Snapshot, *, changed: bool, more: Iterable[str]
 ) -> wire.GenerateReport:
     """Return the report of `generate`."""
     return wire.GenerateReport(
@@ -336,12 +377,13 @@ def generate(
         files=list(value.files),
         approved=not value.unapproved,
         reached=reach(value.reached),
-        warnings=list(warnings),
-        gaps=list(gaps),
+        warnings=[*found.warnings, *more],
+        gaps=list(found.gaps),
+        origin=origin(snapshot.coverage.origin),
     )
 
 
-def explain(text: str, value: Explanation) -> wire.ExplainReport:
+def explain(text: str, value: Explanation, snapshot: Snapshot) -> wire.ExplainReport:
     """Return the report of `explain`."""
     return wire.ExplainReport(
         subject=text,
@@ -350,6 +392,7 @@ def explain(text: str, value: Explanation) -> wire.ExplainReport:
         holds=holders(value.holds),
         complete=not value.gaps,
         gaps=list(value.gaps),
+        origin=origin(snapshot.coverage.origin),
     )
 
 

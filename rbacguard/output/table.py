@@ -66,13 +66,34 @@ def _warnings(page: Page, warnings: Sequence[str]) -> None:
         page.line(f"! {warning}", "yellow")
 
 
+def _origin(page: Page, origin: wire.OriginModel | None) -> None:
+    """Say which cluster was read, when, and at which moment of it."""
+    if origin is None:
+        return
+    version = f", Kubernetes {origin.server_version}" if origin.server_version else ""
+    redacted = ", names replaced" if origin.redacted else ""
+    where = f"{origin.context} ({origin.server})" if origin.server else origin.context
+    page.line(f"Cluster:   {where}{version}{redacted}")
+    versions = sorted(set(origin.resource_versions.values()))
+    at = f" at resource version {', '.join(versions)}" if versions else ""
+    page.line(f"Read:      {origin.finished}{at} as {origin.user}")
+    _warnings(page, origin.notes)
+
+
 def _input(page: Page, coverage: wire.CoverageModel) -> None:
+    _origin(page, coverage.origin)
     read = [f"{k.count} {k.kind}s" for k in coverage.kinds if k.state != "absent"]
-    absent = [f"{k.kind}s" for k in coverage.kinds if k.state == "absent"]
+    absent = [f"{k.kind}s{_why(k)}" for k in coverage.kinds if k.state == "absent"]
     page.line("Input:     " + ", ".join(read) + (f"; no {', '.join(absent)}" if absent else ""))
     if coverage.skipped:
         kinds = ", ".join(f"{count} {kind}" for kind, count in coverage.skipped.items())
         page.line(f"           passed over: {kinds}")
+
+
+def _why(kind: wire.KindModel) -> str:
+    """Return why a cluster gave none of a kind; that a file has none needs no words."""
+    reason = kind.reasons[0].partition(" (")[0].partition(":")[0] if kind.reasons else ""
+    return "" if reason in ("", "not in the input") else f" ({reason})"
 
 
 @_render.register
@@ -89,6 +110,17 @@ def _status(report: wire.StatusReport, page: Page) -> None:
     _gaps(page, report.coverage.gaps, "What was not read may change the step:")
 
 
+def _cross_check(page: Page, found: wire.CrossCheckModel | None) -> None:
+    if found is None:
+        return
+    note = f" ({found.note})" if found.note else ""
+    if not found.asked:
+        page.line(f"Asked:     nothing{note}", "yellow")
+        return
+    agreed = "agrees with all" if not found.disagreed else f"disagrees with {found.disagreed}"
+    page.line(f"Asked:     the API server {agreed} of {found.asked} answers, by {found.by}{note}")
+
+
 @_render.register
 def _audit(report: wire.AuditReport, page: Page) -> None:
     status = report.status
@@ -98,6 +130,7 @@ def _audit(report: wire.AuditReport, page: Page) -> None:
     counts = Counter(finding.severity for finding in report.findings)
     found = ", ".join(f"{counts[s]} {s}" for s in _SEVERITIES if counts[s]) or "none"
     page.line(f"Findings:  {found}")
+    _cross_check(page, report.cross_check)
     page.heading("who can migrate today")
     page.table(
         ["SUBJECT", "WHERE", "MAY", "BY"],
@@ -321,6 +354,7 @@ def _asked(request: wire.RequestModel) -> str:
 @_render.register
 def _who_can(report: wire.WhoCanReport, page: Page) -> None:
     page.line(f"Who can {_asked(report.request)}: {len(report.subjects)} subjects", "bold")
+    _origin(page, report.origin)
     rows: dict[tuple[str, str], list[str | None]] = {}
     for grant in report.grants:
         rows.setdefault((name(grant.subject), chain(grant)), []).append(grant.namespace)
@@ -346,12 +380,14 @@ def _can_i(report: wire.CanIReport, page: Page) -> None:
     page.line(f"{report.user} ({', '.join(report.groups)}) to {_asked(report.request)}")
     for grant in report.grants:
         page.line(f"- {name(grant.subject)}: {chain(grant)}", indent=2)
+    _origin(page, report.origin)
     _gaps(page, report.gaps, "Nothing that was read allows it, but:")
 
 
 @_render.register
 def _explain(report: wire.ExplainReport, page: Page) -> None:
     page.line(f"{report.subject} is: " + ", ".join(name(i) for i in report.identities), "bold")
+    _origin(page, report.origin)
     if report.identities and report.identities[0].kind == "Group":
         members = "not known" if report.members is None else ", ".join(report.members) or "nobody"
         page.line(f"Members: {members}")
@@ -394,6 +430,8 @@ def _explain(report: wire.ExplainReport, page: Page) -> None:
 def _diff(report: wire.DiffReport, page: Page) -> None:
     page.line(f"Before: {report.before.label}")
     page.line(f"After:  {report.after.label}")
+    for origin in report.origins:
+        _origin(page, origin)
     page.line()
     if report.changes:
         _changes(report.changes, page)
@@ -431,6 +469,7 @@ def _generate(report: wire.GenerateReport, page: Page) -> None:
     )
     for file in report.files:
         page.line(f"- {file}", indent=2)
+    _origin(page, report.origin)
     _warnings(page, report.warnings)
     if report.reached:
         page.line(f"The role reaches {len(report.reached)} subjects; README.md lists them.")

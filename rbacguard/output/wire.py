@@ -63,13 +63,31 @@ class KindModel(Wire):
     reasons: list[str]
 
 
+class OriginModel(Wire):
+    """Which cluster was read, when, as whom, and at which resource version of each kind."""
+
+    context: str
+    server: str
+    user: str
+    cluster_id: str = Field(alias="clusterId")
+    server_version: str = Field(alias="serverVersion")
+    started: str
+    finished: str
+    resource_versions: dict[str, str] = Field(alias="resourceVersions")
+    passes: int
+    warnings: list[str]
+    notes: list[str]
+    redacted: bool
+
+
 class CoverageModel(Wire):
-    """What was read. `complete` is about RBAC's four kinds."""
+    """What was read. `complete` is about RBAC's four kinds; `origin` null is: not told."""
 
     complete: bool
     gaps: list[str]
     kinds: list[KindModel]
     skipped: dict[str, int]
+    origin: OriginModel | None = None
 
 
 class InstalledModel(Wire):
@@ -164,6 +182,15 @@ class PolicyResultModel(Wire):
     findings: int
 
 
+class CrossCheckModel(Wire):
+    """What the API server said itself; `by` is the kind of review, '' where none was allowed."""
+
+    by: str
+    asked: int
+    disagreed: int
+    note: str
+
+
 class AuditReport(Wire):
     """`rbacguard audit`."""
 
@@ -175,6 +202,7 @@ class AuditReport(Wire):
     findings: list[FindingModel]
     policies: list[PolicyResultModel]
     coverage: CoverageModel
+    cross_check: CrossCheckModel | None = Field(default=None, alias="crossCheck")
 
 
 class ChangeModel(Wire):
@@ -284,6 +312,7 @@ class WhoCanReport(Wire):
     grants: list[GrantModel]
     complete: bool
     gaps: list[str]
+    origin: OriginModel | None = None
 
 
 class CanIReport(Wire):
@@ -299,6 +328,7 @@ class CanIReport(Wire):
     reason: str
     grants: list[GrantModel]
     gaps: list[str]
+    origin: OriginModel | None = None
 
 
 class ExplainReport(Wire):
@@ -313,6 +343,7 @@ class ExplainReport(Wire):
     holds: list[HolderModel]
     complete: bool
     gaps: list[str]
+    origin: OriginModel | None = None
 
 
 class DiffReport(Wire):
@@ -325,6 +356,7 @@ class DiffReport(Wire):
     after: InstalledModel
     changes: list[ChangeModel]
     gaps: list[str]
+    origins: list[OriginModel] = []
 
 
 class RulesReport(Wire):
@@ -349,6 +381,7 @@ class GenerateReport(Wire):
     reached: list[ReachModel]
     warnings: list[str]
     gaps: list[str]
+    origin: OriginModel | None = None
 
 
 Report = (

@@ -69,27 +69,34 @@ def evaluate(policies: Iterable[Policy], context: Context) -> tuple[PolicyResult
 
 
 def _evaluate(policy: Policy, context: Context, facts: dict[str, tuple[Fact, ...]]) -> PolicyResult:
-    hardened = context.now.hardened
-    if policy.stage is not Stage.ANY or policy.applies_to.since or policy.applies_to.before:
-        if hardened is None:
-            return PolicyResult(
-                policy, Outcome.UNDETERMINED, reason="the installed version is not known"
-            )
-        if policy.stage is (Stage.BEFORE if hardened else Stage.AFTER):
-            return PolicyResult(policy, Outcome.NOT_ASKED, reason=f"asked {policy.stage.value}")
-        release = context.now.release
-        if release is not None and not policy.applies_to.includes(release):
-            return PolicyResult(policy, Outcome.NOT_ASKED, reason="another release")
+    outcome, reason = _asked(policy, context)
+    if outcome is not None:
+        return PolicyResult(policy, outcome, reason=reason)
     key = policy.check.model_dump_json()
     if key not in facts:
         facts[key] = tuple(policy.check.run(context))
     findings = tuple(_finding(policy, fact, context) for fact in facts[key] if policy.matches(fact))
     if findings:
         return PolicyResult(policy, Outcome.FINDINGS, findings)
-    gaps = context.snapshot.coverage.gaps(policy.check.NEEDS) if policy.check.NEEDS else ()
+    gaps = policy.check.gaps(context)
     if gaps:
         return PolicyResult(policy, Outcome.UNDETERMINED, reason="; ".join(gaps))
     return PolicyResult(policy, Outcome.CLEAN)
+
+
+def _asked(policy: Policy, context: Context) -> tuple[Outcome | None, str]:
+    """Return why a policy is not evaluated on a cluster, if it is not."""
+    hardened = context.now.hardened
+    if policy.stage is not Stage.ANY or policy.applies_to.since or policy.applies_to.before:
+        if hardened is None:
+            return Outcome.UNDETERMINED, "the installed version is not known"
+        if policy.stage is (Stage.BEFORE if hardened else Stage.AFTER):
+            return Outcome.NOT_ASKED, f"asked {policy.stage.value}"
+        release = context.now.release
+        if release is not None and not policy.applies_to.includes(release):
+            return Outcome.NOT_ASKED, "another release"
+    reason = policy.check.not_asked(context)
+    return (Outcome.NOT_ASKED, reason) if reason else (None, "")
 
 
 def _finding(policy: Policy, fact: Fact, context: Context) -> Finding:

@@ -160,11 +160,14 @@ class Policy(BaseModel):
 
         Args:
             fact: what the other placeholders stand for.
-            inputs: what `{input}` stands for: the files that were read.
+            inputs: what `{input}` stands for: the arguments that say what was read.
         """
-        read = " ".join(f"-f {shlex.quote(name)}" for name in inputs)
+        read = shlex.join(inputs)
+        fields = {**fact.fields, _INPUT: read}
         return tuple(
-            _fill(command, {**fact.fields, _INPUT: read}, shlex.quote) for command in self.commands
+            # Nothing to say about the input, as for the current context, leaves no gap.
+            _fill(command if read else command.replace(f" {{{_INPUT}}}", ""), fields, shlex.quote)
+            for command in self.commands
         )
 
 

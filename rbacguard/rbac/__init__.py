@@ -5,7 +5,7 @@ here reads a file, knows KubeVirt or prints.
 """
 
 from rbacguard.rbac.aggregation import Aggregation, aggregate
-from rbacguard.rbac.attributes import Attributes
+from rbacguard.rbac.attributes import Attributes, Review, Reviews
 from rbacguard.rbac.authorizer import Authorizer, Decision, Grant
 from rbacguard.rbac.covering import covers
 from rbacguard.rbac.matching import rule_allows, rules_allow
@@ -38,6 +38,8 @@ __all__ = [
     "ObjectKey",
     "ObjectMeta",
     "PolicyRule",
+    "Review",
+    "Reviews",
     "Role",
     "RoleBinding",
     "RoleRef",

@@ -46,3 +46,25 @@ class Attributes(Struct, frozen=True, kw_only=True):
     def combined_resource(self) -> str:
         """Return `resource`, or `resource/subresource`."""
         return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+
+
+class Review(Struct, frozen=True):
+    """A request, and what an API server said to it in an access review."""
+
+    attributes: Attributes
+    allowed: bool
+    reason: str = ""
+
+
+class Reviews(Struct, frozen=True):
+    """What came of asking an API server.
+
+    Attributes:
+        by: the kind of review that was allowed, such as `SubjectAccessReview`; '' for none.
+        answers: what it said.
+        note: why there are no answers, or fewer than questions.
+    """
+
+    by: str
+    answers: tuple[Review, ...] = ()
+    note: str = ""

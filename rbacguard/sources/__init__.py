@@ -10,6 +10,7 @@ from rbacguard.sources.reading import (
     Defect,
     KindCoverage,
     Location,
+    Origin,
     Reading,
     State,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "Defect",
     "KindCoverage",
     "Location",
+    "Origin",
     "Reading",
     "State",
     "from_objects",

@@ -12,7 +12,7 @@ import yaml as pyyaml
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from rbacguard.errors import ContradictionError, InputError
-from rbacguard.sources import yaml
+from rbacguard.sources import saved, yaml
 from rbacguard.sources.files import NamedBytes, open_input
 from rbacguard.sources.reading import (
     COLLECT_COMMAND,
@@ -171,6 +171,9 @@ def _take_json(
     except msgspec.DecodeError as error:
         raise InputError(f"{location}: {error}") from None
     kind, api_version = envelope.kind or "", envelope.api_version or ""
+    if kind == saved.KIND:
+        saved.take(str(location), raw, reading)
+        return
     if envelope.items is UNSET or not _is_list(kind):
         _add(raw, location, api_version, kind, reading)
         return

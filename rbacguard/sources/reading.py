@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, cast
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from rbacguard.errors import ContradictionError, InputError
 from rbacguard.rbac.objects import RBAC_GROUP, ObjectKey
@@ -69,11 +69,47 @@ class State(StrEnum):
 
 
 class KindCoverage(Struct, frozen=True):
-    """How much of one kind was read, how many objects, and what is missing."""
+    """How much of one kind was read, how many objects, and what is missing.
+
+    `namespaces` names those that were read whole where the others were not.
+    """
 
     state: State
     count: int
     reasons: tuple[str, ...] = ()
+    namespaces: tuple[str, ...] = ()
+
+
+class Origin(Struct, frozen=True, rename="camel"):
+    """Which cluster was read, when, and as whom; nothing of it is secret.
+
+    Attributes:
+        context: the kubeconfig's name for it.
+        server: URL of the API server.
+        user: the kubeconfig's name for the user, and whom he impersonated.
+        cluster_id: uid of namespace kube-system, by which clusters are told apart; '' if not read.
+        server_version: such as `v1.33.4`; '' if the server does not tell.
+        started: when reading began, RFC 3339, UTC.
+        finished: when it ended.
+        resource_versions: by kind, the version that all pages of its list came from.
+        passes: how often everything was read; 2 and more when two passes had to agree.
+        warnings: about the connection.
+        notes: what a reader of the answer should know: kinds read at different moments.
+        redacted: whether names were replaced.
+    """
+
+    context: str = ""
+    server: str = ""
+    user: str = ""
+    cluster_id: str = ""
+    server_version: str = ""
+    started: str = ""
+    finished: str = ""
+    resource_versions: Mapping[str, str] = {}
+    passes: int = 1
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    redacted: bool = False
 
 
 class Coverage(Struct, frozen=True):
@@ -86,16 +122,28 @@ class Coverage(Struct, frozen=True):
         kinds: by kind, for RBAC's four and the others that are used.
         problems: parts of the input that could not be read.
         skipped: how many objects of other kinds were passed over, by kind.
+        origin: the cluster that it was read from, where that is known.
     """
 
     kinds: Mapping[str, KindCoverage]
     problems: tuple[str, ...] = ()
     skipped: Mapping[str, int] = {}
+    origin: Origin | None = None
 
-    def gaps(self, kinds: Iterable[str] = RBAC_KINDS) -> tuple[str, ...]:
-        """Return one sentence for each of these kinds that was not read whole."""
+    def gaps(self, kinds: Iterable[str] = RBAC_KINDS, namespace: str = "") -> tuple[str, ...]:
+        """Return one sentence for each of these kinds that was not read whole.
+
+        Args:
+            kinds: those that a statement depends on.
+            namespace: the only one that it is about; '' for the whole cluster.
+        """
         return (
-            tuple(f"{kind}: {reason}" for kind in kinds for reason in self.kinds[kind].reasons)
+            tuple(
+                f"{kind}: {reason}"
+                for kind in kinds
+                if not (namespace and namespace in self.kinds[kind].namespaces)
+                for reason in self.kinds[kind].reasons
+            )
             + self.problems
         )
 
@@ -118,6 +166,8 @@ class Reading:
         self.empty_lists: set[str] = set()
         self.namespace_folders: set[str] = set()
         self.is_inspect = False
+        self.known: dict[str, KindCoverage] = {}
+        self.origin: Origin | None = None
         self._groups: dict[ObjectKey, str] = {}
 
     def add(
@@ -179,9 +229,23 @@ class Reading:
         for key in self.objects:
             present.setdefault(key.kind, []).append(key)
         kinds = {kind: self._kind_coverage(kind, keys) for kind, keys in present.items()}
-        return Coverage(kinds, tuple(self.problems), dict(sorted(self.skipped.items())))
+        skipped = dict(sorted(self.skipped.items()))
+        return Coverage(kinds, tuple(self.problems), skipped, self.origin)
+
+    def merge(self, other: Reading) -> None:
+        """Take up another reading of kinds that this one does not have."""
+        self.objects |= other.objects
+        self.locations |= other.locations
+        self._groups |= other._groups
+        self.known |= other.known
+        self.defects += other.defects
+        self.problems += other.problems
+        self.skipped += other.skipped
 
     def _kind_coverage(self, kind: str, keys: Sequence[ObjectKey]) -> KindCoverage:
+        if kind in self.known:
+            # Who read it from the server, which says where a list ends, knows better than a guess.
+            return structs.replace(self.known[kind], count=len(keys))
         if kind in self.truncated:
             return KindCoverage(State.PARTIAL, len(keys), (self.truncated[kind],))
         if not keys:

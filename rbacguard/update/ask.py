@@ -55,7 +55,7 @@ def decide(snapshot: Snapshot, attributes: Attributes) -> Answer:
     kinds = ["ClusterRole", "ClusterRoleBinding"]
     if attributes.namespace:
         kinds += ["Role", "RoleBinding"]
-    gaps = list(snapshot.coverage.gaps(kinds))
+    gaps = list(snapshot.coverage.gaps(kinds, attributes.namespace))
     is_person = not service_account_groups(attributes.user) and attributes.user != ANONYMOUS
     unknown = snapshot.coverage.kinds["Group"].state is not State.READ
     if is_person and not given and unknown:

@@ -7,6 +7,7 @@ from msgspec import Struct
 from rbacguard.kubevirt.installed import Installed, installed
 from rbacguard.kubevirt.permissions import permissions
 from rbacguard.snapshot import Snapshot
+from rbacguard.sources import Origin
 from rbacguard.update.access import AccessChange, differences, holdings
 
 _COMPARED = ("live-migration", "evacuation-cancel")
@@ -19,6 +20,7 @@ class Comparison(Struct, frozen=True):
     after: Installed
     changes: tuple[AccessChange, ...]
     gaps: tuple[str, ...]
+    origins: tuple[Origin | None, Origin | None]
 
 
 def compare(before: Snapshot, after: Snapshot) -> Comparison:
@@ -31,4 +33,5 @@ def compare(before: Snapshot, after: Snapshot) -> Comparison:
         installed(after),
         differences(holdings(before, actions), holdings(after, actions)),
         tuple(gaps),
+        (before.coverage.origin, after.coverage.origin),
     )

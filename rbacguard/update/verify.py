@@ -55,8 +55,9 @@ class VerifyCheck(Struct, frozen=True):
 
 
 class Verification(Struct, frozen=True):
-    """The verdict: clean only if every check passed; None where something was not known."""
+    """The verdict on a snapshot: clean only if every check passed; None where it is not known."""
 
+    snapshot: Snapshot
     checks: tuple[VerifyCheck, ...]
     unaccepted: tuple[Need, ...]
 
@@ -67,6 +68,18 @@ class Verification(Struct, frozen=True):
         if Result.FAILED in results:
             return False
         return None if Result.UNKNOWN in results else True
+
+    @property
+    def missing(self) -> str:
+        """What is still missing, on one line."""
+        found = {
+            check.result: [c.title for c in self.checks if c.result is check.result]
+            for check in self.checks
+        }
+        failed, unknown = found.get(Result.FAILED, []), found.get(Result.UNKNOWN, [])
+        parts = [f"not yet: {'; '.join(failed)}"] if failed else []
+        parts += [f"not known: {'; '.join(unknown)}"] if unknown else []
+        return ". ".join(parts) or "clean"
 
     @property
     def next_steps(self) -> tuple[str, ...]:
@@ -109,7 +122,7 @@ def verify(
             verifier.nothing_dangling,
         )
     )
-    return Verification(checks, tuple(verifier.unaccepted))
+    return Verification(snapshot, checks, tuple(verifier.unaccepted))
 
 
 class _Verifier:

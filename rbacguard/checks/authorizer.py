@@ -1,0 +1,59 @@
+"""Whether the API server itself answers as this tool does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Literal
+
+from rbacguard.checks.base import Check, Context, Fact, FactType, place
+from rbacguard.update.crosscheck import disagreements
+
+
+class CrossCheck(Check):
+    """Requests on which the server differs; asked only where access reviews were made."""
+
+    type: Literal["cross-check"]
+
+    FACTS: ClassVar[Mapping[str, FactType]] = {
+        "user": FactType.STRING,
+        "groups": FactType.LIST,
+        "action": FactType.STRING,
+        "scope": FactType.STRING,
+        "place": FactType.STRING,
+        "allowed": FactType.BOOL,
+        "server_says": FactType.STRING,
+        "expected": FactType.STRING,
+    }
+    NEEDS: ClassVar[tuple[str, ...]] = ()
+
+    def not_asked(self, context: Context) -> str:
+        """Return why there is nothing to compare with."""
+        return "" if context.reviews else "only with --cross-check"
+
+    def gaps(self, context: Context) -> tuple[str, ...]:
+        """Return why the server gave no answers."""
+        found = context.reviews
+        return (found.note,) if found and not found.answers else ()
+
+    def run(self, context: Context) -> Iterator[Fact]:
+        """Yield one fact for each difference."""
+        answers = context.reviews.answers if context.reviews else ()
+        for found in disagreements(context.snapshot, answers):
+            asked = found.review.attributes
+            group = f".{asked.api_group}" if asked.api_group else ""
+            allowed = found.review.allowed
+            yield Fact(
+                fields={
+                    "user": asked.user,
+                    "groups": list(asked.groups),
+                    "action": f"{asked.verb} {asked.combined_resource}{group}",
+                    "scope": asked.namespace,
+                    "place": place(asked.namespace),
+                    "allowed": allowed,
+                    "server_says": found.review.reason or ("yes" if allowed else "no"),
+                    "expected": found.decision.reason,
+                },
+                group=asked.user,
+                scope=asked.namespace,
+                grants=found.decision.grants,
+            )

@@ -1,0 +1,285 @@
+"""What a command reads: files, or the cluster that the user is logged in to."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from rbacguard import __version__
+from rbacguard.visible import visible
+
+if TYPE_CHECKING:
+    from rbacguard.cluster import Connection
+    from rbacguard.cluster.reading import Progress
+    from rbacguard.rbac import Reviews
+    from rbacguard.snapshot import AggregateMode, Snapshot
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_FILES = (
+    click.option(
+        "-f",
+        "--filename",
+        "filenames",
+        multiple=True,
+        metavar="PATH",
+        help="Read a dump, folder, archive, must-gather or saved snapshot instead of the cluster; "
+        "'-' is standard input. Repeatable.",
+    ),
+)
+_NAMESPACES = (
+    click.option(
+        "-n",
+        "--namespace",
+        "namespaces",
+        multiple=True,
+        metavar="NS",
+        help="Read Roles and RoleBindings of this namespace only, for who may not list them all. "
+        "Repeatable.",
+    ),
+)
+_CONNECTION = (
+    click.option(
+        "--kubeconfig",
+        default="",
+        metavar="FILE",
+        help="Kubeconfig; by default those in KUBECONFIG, or ~/.kube/config.",
+    ),
+    click.option("--context", default="", metavar="NAME", help="Context of the kubeconfig."),
+    click.option("--cluster", default="", metavar="NAME", help="Cluster of the kubeconfig."),
+    click.option("--user", "login", default="", metavar="NAME", help="User of the kubeconfig."),
+    click.option("-s", "--server", default="", metavar="URL", help="API server to read."),
+    click.option("--token", default="", metavar="TOKEN", help="Bearer token to read with."),
+    click.option(
+        "--certificate-authority", default="", metavar="FILE", help="Certificate to trust."
+    ),
+    click.option(
+        "--insecure-skip-tls-verify",
+        is_flag=True,
+        help="Do not check the server's certificate; whoever sits in between can forge answers.",
+    ),
+    click.option(
+        "--request-timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=60.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long to wait for an answer to go on.",
+    ),
+    click.option("--consistent", is_flag=True, help="Read the cluster until two passes agree."),
+)
+_IMPERSONATION = (
+    click.option("--as", "as_user", default="", metavar="USER", help="Read as this user."),
+    click.option(
+        "--as-group",
+        "as_groups",
+        multiple=True,
+        metavar="GROUP",
+        help="Read as a member of this group. Repeatable.",
+    ),
+    click.option("--as-uid", default="", metavar="UID", help="Read as the user with this UID."),
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the options say; without files it is a cluster."""
+
+    filenames: tuple[str, ...] = ()
+    namespaces: tuple[str, ...] = ()
+    kubeconfig: str = ""
+    context: str = ""
+    cluster: str = ""
+    login: str = ""
+    server: str = ""
+    token: str = ""
+    certificate_authority: str = ""
+    insecure_skip_tls_verify: bool = False
+    request_timeout: float = 60.0
+    consistent: bool = False
+    as_user: str = ""
+    as_groups: tuple[str, ...] = ()
+    as_uid: str = ""
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What to write in a command that is to read the same."""
+        if self.filenames:
+            return tuple(part for name in self.filenames for part in ("-f", name))
+        named = {"--kubeconfig": self.kubeconfig, "--context": self.context}
+        return tuple(part for key, value in named.items() if value for part in (key, value))
+
+    def snapshot(
+        self, mode: AggregateMode = "as-recorded", *, namespace: str | None = None
+    ) -> Snapshot:
+        """Read it, with the garbage collector at rest.
+
+        Args:
+            mode: how to take aggregated roles.
+            namespace: the only one that the question is about, so that no other need be read.
+
+        Raises:
+            InputError: files cannot be read, or the kubeconfig does not tell where to read.
+            ClusterError: the cluster cannot be reached, or lets nothing be read.
+            click.UsageError: files were given, and how to connect as well.
+        """
+        import gc
+
+        from rbacguard.snapshot import Snapshot
+
+        gc.disable()
+        try:
+            if self.filenames:
+                self._refuse_both()
+                return Snapshot.load(self.filenames, aggregate=mode)
+            from rbacguard.cluster import NEEDS, read_cluster
+
+            command = click.get_current_context().command.name or ""
+            spaces = (namespace,) if namespace else self.namespaces
+            with self.connection() as connection, _progress() as progress:
+                reading = read_cluster(
+                    connection,
+                    NEEDS[command],
+                    namespaces=spaces,
+                    consistent=self.consistent,
+                    progress=progress,
+                )
+            return Snapshot.of(reading, aggregate=mode)
+        finally:
+            gc.enable()
+
+    def cross_check(self, snapshot: Snapshot, extent: str) -> Reviews:
+        """Ask the cluster itself; says so on standard error before it does.
+
+        Args:
+            snapshot: what was read of it.
+            extent: `sample` or `all`.
+
+        Raises:
+            ClusterError: the cluster does not answer.
+        """
+        from rbacguard.cluster.reviews import ask
+        from rbacguard.update.crosscheck import SAMPLE, questions
+
+        asked = questions(snapshot, limit=None if extent == "all" else SAMPLE)
+        click.echo(f"rbacguard: asking {len(asked)} access reviews, which create nothing", err=True)
+        with self.connection() as connection, _progress() as progress:
+            return ask(connection, asked, progress)
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """Connect to the cluster that is meant; warnings go to standard error."""
+        from rbacguard.cluster import Connection, Impersonation, Overrides, find_access
+
+        overrides = Overrides(
+            kubeconfig=self.kubeconfig,
+            context=self.context,
+            cluster=self.cluster,
+            user=self.login,
+            server=self.server,
+            token=self.token,
+            certificate_authority=self.certificate_authority,
+            insecure_skip_tls_verify=self.insecure_skip_tls_verify,
+            impersonate=Impersonation(self.as_user, self.as_uid, self.as_groups),
+        )
+        access = find_access(overrides, os.environ, Path.home())
+        agent = f"rbacguard/{__version__}"
+        with Connection(access, timeout=self.request_timeout, agent=agent) as connection:
+            try:
+                yield connection
+            finally:
+                for warning in connection.warnings:
+                    click.echo(f"rbacguard: warning: {visible(warning)}", err=True)
+
+    def _refuse_both(self) -> None:
+        default = Source(filenames=self.filenames)
+        for name in (each.name for each in fields(self)):
+            # The timeout has a default of its own, and says nothing about what to read.
+            if name != "request_timeout" and getattr(self, name) != getattr(default, name):
+                raise click.UsageError(
+                    f"give files with -f or a cluster with {_flag(name)}, not both"
+                )
+
+
+def _flag(name: str) -> str:
+    flags = {
+        "as_user": "--as",
+        "as_groups": "--as-group",
+        "login": "--user",
+        "namespaces": "--namespace",
+    }
+    return flags.get(name, "--" + name.replace("_", "-"))
+
+
+def from_source(
+    *, files: bool = True, namespaces: bool = True, impersonation: bool = True
+) -> Callable[[Command], Command]:
+    """Add the options that say what to read; the command gets them as one `Source`.
+
+    Args:
+        files: whether it may be files.
+        namespaces: whether -n limits what is read, rather than being part of a question.
+        impersonation: whether --as says as whom to read, likewise.
+    """
+    groups = [
+        *(_FILES if files else ()),
+        *(_NAMESPACES if namespaces else ()),
+        *_CONNECTION,
+        *(_IMPERSONATION if impersonation else ()),
+    ]
+
+    names = _names(groups)
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def collected(**given: Any) -> Any:
+            return command(source=Source(**{name: given.pop(name) for name in names}), **given)
+
+        return cast("Command", _with(collected, groups))
+
+    return decorate
+
+
+def _with(command: Callable[..., Any], options: Sequence[Callable[..., Any]]) -> Any:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _names(options: Iterable[Callable[..., Any]]) -> frozenset[str]:
+    probe = _with(lambda: None, list(options))
+    return frozenset(parameter.name for parameter in probe.__click_params__)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress | None]:
+    """Show how far reading is, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    import threading
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+        lock = threading.Lock()
+
+        def show(kind: str, done: int, total: int | None) -> None:
+            with lock:
+                if kind not in tasks:
+                    tasks[kind] = bars.add_task(kind, total=None)
+                bars.update(tasks[kind], completed=done, total=total)
+
+        yield show
