@@ -7,8 +7,9 @@ BIN := .venv/bin
 demo: .venv/ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
+# With KUBEBUILDER_ASSETS naming a folder with etcd, kube-apiserver and kubectl, on a real cluster too.
 test: .venv/ready
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 lint: .venv/ready
 	$(BIN)/ruff check .

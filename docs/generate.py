@@ -35,9 +35,10 @@ soon as anything was not read.
 
 ## What can be read
 
-`-f` takes files, folders (recursive), archives (.tar, .tar.gz, .tar.xz, .zip), a must-gather or
-`oc adm inspect` tree, and `-` for standard input; YAML, JSON and JSON lines, plain or packed with
-gzip or zstd, single objects and lists. Nothing is unpacked to disk. A complete dump is one command:
+Without `-f` the cluster is read that kubectl would talk to, see below. `-f` takes saved snapshots,
+files, folders (recursive), archives (.tar, .tar.gz, .tar.xz, .zip), a must-gather or `oc adm
+inspect` tree, and `-` for standard input; YAML, JSON and JSON lines, plain or packed with gzip or
+zstd, single objects and lists. Nothing is unpacked to disk. A complete dump is one command:
 
 ```console
 $ COLLECT
@@ -46,6 +47,44 @@ $ COLLECT
 What was not read is shown under 'incomplete input'. Every cluster has the ClusterRoles
 `cluster-admin`, `admin`, `edit` and `view`, the ClusterRoleBinding `cluster-admin`, and Roles and
 RoleBindings in `kube-system` or `kube-public`: an input without them is not the whole cluster.
+
+## A live cluster
+
+Which cluster, and as whom, follows kubectl: `--kubeconfig`, else the files in `KUBECONFIG` (the
+first to name something wins), else `~/.kube/config`, else a pod's service account. Tokens, exec
+plugins, client certificates, `proxy-url`, `tls-server-name`, `as` and `as-groups` work; the
+kubeconfig is never written. `--as` and its relatives impersonate, but for `can-i`, where `--as` is
+the user asked for. Proxies of the environment do not count for this machine itself. A SOCKS proxy
+needs `pip install 'urllib3[socks]'`.
+
+Only `get` and `list` are asked. `rbacguard permissions COMMAND` prints a ClusterRole and a binding
+that suffice for a command, for `--subject`; with `-n` for one namespace. What may not be listed or
+is not installed is a gap, and what depends on it is 'unknown'. With `-n NAMESPACE` Roles and
+RoleBindings of that namespace are read alone; answers about it are complete, all others are not.
+
+The report says which cluster was read, when, as whom, and at which resource version. RBAC's kinds
+and namespaces are read at one version; where the server did not have it any more, a note says so,
+and `--consistent` reads everything until two passes agree. A failed list is a gap; a server that
+cannot be reached, does not know the user or lets nothing of RBAC be read is one line and exit code
+3.
+
+`audit --cross-check` asks the API server itself what it decides: up to 200 requests, or `all`. It
+uses SubjectAccessReviews, or LocalSubjectAccessReviews where only those are allowed, or else
+SelfSubjectAccessReviews for the user himself. They create nothing, and are asked only then. Each
+disagreement is a finding (`authorizer-disagrees`).
+
+## Snapshots
+
+`rbacguard snapshot -o FILE` saves what was read: zstd over one JSON object, with the objects that
+audits look at, what was not read, the cluster's identity and version, and when. `rbacguard schema
+snapshot` prints its JSON Schema. Both parts have a SHA-256 that is checked when it is read;
+`digests.content` is the same for the same state of the cluster. Secrets are never read, and only
+known annotations and fields are kept. The file is readable by its owner alone.
+
+`--redact` replaces the names of users, groups, service accounts, namespaces, Roles and bindings;
+names that every cluster has, and ClusterRoles, stay. The same name becomes the same word in every
+snapshot of the same cluster, so `verify --before` and `diff` work on redacted ones; approvals do
+not, since they hold names.
 
 ## JSON
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -70,14 +71,21 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """Return this environment without the clusters that its owner may be logged in to."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("KUBE", "RBACGUARD_"))}
+    return {**kept, "HOME": str(home), **more}
+
+
 @pytest.fixture
-def run() -> Run:
-    """Run the tool as a process of its own, in the project's folder."""
+def run(tmp_path: Path) -> Run:
+    """Run the tool as a process of its own, in the project's folder, logged in nowhere."""
 
     def start(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "rbacguard", *arguments],
             cwd=options.pop("cwd", ROOT),
+            env=options.pop("env", environment(tmp_path)),
             capture_output=True,
             encoding="utf-8",
             check=False,

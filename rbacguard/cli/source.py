@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from rbacguard import __version__
+from rbacguard.cli.options import DURATION
 from rbacguard.visible import visible
 
 if TYPE_CHECKING:
@@ -68,11 +69,11 @@ _CONNECTION = (
     ),
     click.option(
         "--request-timeout",
-        type=click.FloatRange(min=0, min_open=True),
-        default=60.0,
+        type=DURATION,
+        default="60s",
         show_default=True,
-        metavar="SECONDS",
-        help="How long to wait for an answer to go on.",
+        metavar="TIME",
+        help="How long to wait for an answer to go on, such as 90s or 2m; 0 is for ever.",
     ),
     click.option("--consistent", is_flag=True, help="Read the cluster until two passes agree."),
 )

@@ -27,6 +27,7 @@ TIMEOUT = 60.0
 MAX_BYTES = 1024**3
 """The most that one answer may hold, in bytes; a page is 500 objects of 1.5 MB at most."""
 
+_CONNECT = 20.0
 _TRIES = 6
 _LONGEST_WAIT = 60.0
 _CHUNK = 1 << 20
@@ -77,7 +78,11 @@ class _Version(Struct, rename="camel"):
 
 
 class _BrokenError(Exception):
-    """A try that failed in a way that another one may mend."""
+    """A try that failed in a way that another one may mend; waiting in vain is tried twice."""
+
+    def __init__(self, message: str, *, slow: bool) -> None:
+        super().__init__(message)
+        self.slow = slow
 
 
 class Connection:
@@ -85,7 +90,7 @@ class Connection:
 
     Args:
         access: which cluster, as whom.
-        timeout: seconds to wait for the next bytes of an answer.
+        timeout: seconds to wait for the next bytes of an answer; 0 is for ever.
         agent: the name in the server's audit log.
 
     Raises:
@@ -100,7 +105,7 @@ class Connection:
         self.access = access
         self.version = ""
         self.warnings = list(access.warnings)
-        self._timeout = timeout
+        self._timeout = timeout or None
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._reached = False
@@ -209,7 +214,7 @@ class Connection:
             try:
                 reply, wait = self._once(method, url, body)
             except _BrokenError as error:
-                if last:
+                if last or (error.slow and attempt):
                     raise ClusterError(f"{self.access.server}: {error}") from None
                 self._wait(0.2 * 2**attempt)
                 continue
@@ -241,13 +246,14 @@ class Connection:
 
         from rbacguard.cluster import failures
 
+        connect = min(self._timeout or _CONNECT, _CONNECT)
         try:
             response = self._pool.request(
                 method,
                 url,
                 body=body,
                 headers=self._headers(body),
-                timeout=urllib3.Timeout(connect=min(self._timeout, 20), read=self._timeout),
+                timeout=urllib3.Timeout(connect=connect, read=self._timeout),
                 retries=False,
                 preload_content=False,
             )
@@ -257,7 +263,7 @@ class Connection:
                 response.release_conn()
         except (exceptions.HTTPError, OSError, ValueError) as error:
             if failures.may_mend(error, reached=self._reached):
-                raise _BrokenError(self._broken(error)) from None
+                raise self._broken(error) from None
             raise ClusterError(failures.words(error, self.access)) from None
         self._reached = True
         reply = Reply(response.status, content, response.headers.get("Date", ""))
@@ -287,18 +293,20 @@ class Connection:
                 headers.add(f"Impersonate-Extra-{_percent_encoded(key)}", value)
         return headers
 
-    def _broken(self, error: Exception) -> str:
+    def _broken(self, error: Exception) -> _BrokenError:
         from rbacguard.cluster import failures
 
         if isinstance(error, TimeoutError) or "timed out" in str(error):
-            return f"no answer within {self._timeout:g} s; see --request-timeout"
-        return f"the connection broke half-way: {failures.reason(error)}"
+            waited = f"no answer within {self._timeout or _CONNECT:g} s; see --request-timeout"
+            return _BrokenError(waited, slow=True)
+        reason = failures.reason(error)
+        return _BrokenError(f"the connection broke half-way: {reason}", slow=False)
 
     def _unauthorized(self) -> str:
         who = f"user {self.access.user_name!r}" if self.access.user_name else "no credentials"
         return (
             f"{self.access.server} does not know {who} of context {self.access.context!r} "
-            "(401): the token has expired or is wrong; log in again ('oc login')"
+            "(401): the credentials have expired or are wrong; log in again ('oc login')"
         )
 
     def _note_clock(self, reply: Reply) -> None:

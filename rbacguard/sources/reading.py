@@ -225,7 +225,9 @@ class Reading:
 
     def coverage(self) -> Coverage:
         """Sum up what was read and what was not."""
-        present: dict[str, list[ObjectKey]] = {k: [] for k in (*RBAC_KINDS, *OTHER_KINDS)}
+        present: dict[str, list[ObjectKey]] = {
+            kind: [] for kind in (*RBAC_KINDS, *OTHER_KINDS, *self.known)
+        }
         for key in self.objects:
             present.setdefault(key.kind, []).append(key)
         kinds = {kind: self._kind_coverage(kind, keys) for kind, keys in present.items()}

@@ -94,13 +94,12 @@ class Redactor:
             return _ACCOUNTS + self.namespace(name.removeprefix(_ACCOUNTS))
         return name if name.startswith("system:") else self._word("group", name)
 
-    def subject(self, subject: Subject) -> Subject:
+    def subject(self, subject: Subject, binding_namespace: str) -> Subject:
         """Return a subject with its names replaced."""
         namespace = self.namespace(subject.namespace)
         if subject.kind == "ServiceAccount":
-            return replace(
-                subject, name=self.account(subject.namespace, subject.name), namespace=namespace
-            )
+            name = self.account(subject.namespace or binding_namespace, subject.name)
+            return replace(subject, name=name, namespace=namespace)
         name = self.group(subject.name) if subject.kind == "Group" else self.user(subject.name)
         return replace(subject, name=name, namespace=namespace)
 
@@ -135,7 +134,9 @@ class Redactor:
         changed: dict[str, Any] = {"metadata": self._metadata(key, value.metadata)}
         match value:
             case ClusterRoleBinding() | RoleBinding():
-                changed["subjects"] = tuple(self.subject(each) for each in value.subjects)
+                changed["subjects"] = tuple(
+                    self.subject(each, key.namespace) for each in value.subjects
+                )
                 changed["role_ref"] = self._role_ref(value.role_ref, key.namespace)
             case Group():
                 changed["users"] = tuple(self.user(each) for each in value.members)
@@ -224,9 +225,7 @@ class Redactor:
         return Coverage(kinds, problems, coverage.skipped, origin)
 
     def _origin(self, origin: Origin) -> Origin:
-        note = "names were replaced"
-        if not self.is_repeatable:
-            note += " with a key of this snapshot's own: other snapshots have other words"
+        own_key = "names were replaced with a key of this snapshot's own; others have other words"
         return Origin(
             context=self._word("cluster", origin.cluster_id or origin.context),
             server_version=origin.server_version,
@@ -235,7 +234,7 @@ class Redactor:
             finished=origin.finished,
             resource_versions=origin.resource_versions,
             passes=origin.passes,
-            notes=(*origin.notes, note),
+            notes=origin.notes if self.is_repeatable else (*origin.notes, own_key),
             redacted=True,
         )
 

@@ -383,7 +383,9 @@ class _Verifier:
                 for binding in self._snapshot.bindings
                 if binding.role_ref.key(binding.ref.namespace) == role.key
             ]
-            old = self._before is not None and self._before.role(role.key) == role
+            before = None if self._before is None else self._before.role(role.key)
+            # What it grants counts, not who labelled or annotated it meanwhile.
+            old = before is not None and before.rules == role.rules
             for binding in binders:
                 holders = [
                     subject

@@ -74,8 +74,8 @@ def test_json_fits_the_published_schema_and_yaml_is_the_same(case: str, run: Run
 
 
 def test_every_report_has_a_schema(run: Run) -> None:
-    assert run("schema").stdout.split() == sorted(REPORTS)
-    for name in REPORTS:
+    assert run("schema").stdout.split() == sorted([*REPORTS, "snapshot"])
+    for name in (*REPORTS, "snapshot"):
         jsonschema.Draft202012Validator.check_schema(json.loads(run("schema", name).stdout))
     assert run("schema", "none").returncode == 2
 
@@ -167,7 +167,17 @@ def test_a_temporary_role_on_an_updated_cluster_needs_force(run: Run, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["audit"], "Missing option '-f'"),
+        (["audit"], "no kubeconfig found: log in ('oc login'), give --kubeconfig, or read a dump"),
+        (["audit", "-f", A, "--context", "x"], "give files with -f or a cluster with --context"),
+        (["audit", "-f", A, "-n", "web"], "give files with -f or a cluster with --namespace"),
+        (["audit", "-f", A, "--cross-check"], "--cross-check asks a cluster; -f reads files"),
+        (["permissions", "rules"], "'rules' reads no cluster; those that do are audit, plan"),
+        (["permissions", "--subject", "alice"], "'alice': expected user/NAME, group/NAME or sa/"),
+        (
+            ["watch", "--approvals", "f", "--deadline", "soon"],
+            "'soon' is no time; expected such as",
+        ),
+        (["snapshot", "-f", A], "Missing option '-o'"),
         (["audit", "-f", "none.yaml"], "none.yaml: No such file or directory"),
         (["plan", "-f", A], "Missing option '--to'"),
         (["plan", "-f", A, "--to", "4.99"], "version 4.99 is unknown; known are 4.14 to 5.0"),
@@ -180,7 +190,7 @@ def test_a_temporary_role_on_an_updated_cluster_needs_force(run: Run, tmp_path: 
         (["audit", "-f", A, "--policies", "none"], "none: no such folder"),
         (["verify", "-f", D, "--approvals", "none.yaml"], "none.yaml: No such file"),
         (["audit", "-f", A, "--fail-on", "never"], "Invalid value for '--fail-on'"),
-        (["diff", A], "Missing argument 'AFTER'"),
+        (["diff", A], "no kubeconfig found"),
         (["audit", "-f", "-"], "-: empty file"),
     ],
 )

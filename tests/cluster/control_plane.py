@@ -100,7 +100,7 @@ class ControlPlane:
         self.programs = folder
         self.work = work
         self.aggregates = (folder / "kube-controller-manager").exists()
-        self._running: list[subprocess.Popen[bytes]] = []
+        self.processes: list[subprocess.Popen[bytes]] = []
         self.server = ""
         self.ca = work / "ca.crt"
         self.kubeconfig = work / "admin.kubeconfig"
@@ -120,14 +120,14 @@ class ControlPlane:
 
     def stop(self) -> None:
         """Stop everything, the last started first."""
-        for process in reversed(self._running):
+        for process in reversed(self.processes):
             process.terminate()
             try:
                 process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        self._running.clear()
+        self.processes.clear()
 
     def _credentials(self) -> None:
         authority = trustme.CA()
@@ -135,7 +135,10 @@ class ControlPlane:
         serving = authority.issue_cert("127.0.0.1", "localhost")
         serving.cert_chain_pems[0].write_to_path(self.work / "server.crt")
         serving.private_key_pem.write_to_path(self.work / "server.key")
-        client = authority.issue_cert(common_name="certified", organization_name="system:masters")
+        # Go refuses an empty list of names.
+        client = authority.issue_cert(
+            "certified.test", common_name="certified", organization_name="system:masters"
+        )
         client.cert_chain_pems[0].write_to_path(self.work / "client.crt")
         client.private_key_pem.write_to_path(self.work / "client.key")
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -203,7 +206,7 @@ class ControlPlane:
 
     def _run(self, program: str, *arguments: str) -> None:
         with (self.work / f"{program}.log").open("ab") as log:
-            self._running.append(
+            self.processes.append(
                 subprocess.Popen(
                     [str(self.programs / program), *arguments],
                     stdin=subprocess.DEVNULL,
@@ -216,9 +219,9 @@ class ControlPlane:
     def _await(self, ready: Any) -> None:
         until = time.monotonic() + START_SECONDS
         while not ready():
-            dead = [p for p in self._running if p.poll() is not None]
+            dead = [p for p in self.processes if p.poll() is not None]
             if dead or time.monotonic() > until:
-                program = Path(str((dead or self._running)[-1].args[0])).name  # type: ignore[index]
+                program = Path(str((dead or self.processes)[-1].args[0])).name  # type: ignore[index]
                 log = (self.work / f"{program}.log").read_text("utf-8", "replace")
                 raise RuntimeError(f"{program} did not start:\n{log[-3000:]}")
             time.sleep(0.3)
@@ -280,8 +283,4 @@ def cleaned(item: dict[str, Any]) -> dict[str, Any]:
         for key, value in item["metadata"].items()
         if key in ("name", "namespace", "labels", "annotations")
     }
-    rest = {key: value for key, value in item.items() if key not in ("metadata",)}
-    if "aggregationRule" in rest:
-        # The controller's to write, where there is one.
-        pass
-    return {**rest, "metadata": metadata}
+    return {**item, "metadata": metadata}

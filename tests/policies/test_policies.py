@@ -22,6 +22,7 @@ from rbacguard.checks import Context
 from rbacguard.errors import PolicyError
 from rbacguard.kubevirt.releases import cluster_roles, find_release
 from rbacguard.policy import Outcome, PolicyResult, Severity, evaluate, load_policies
+from rbacguard.rbac import Attributes, Review, Reviews
 from rbacguard.sources import yaml
 from rbacguard.update.approvals import parse_approvals
 
@@ -58,20 +59,35 @@ def base(name: str) -> list[dict[str, Any]]:
     return found
 
 
+def review(document: dict[str, Any]) -> Review:
+    """Return an access review as a server answered it."""
+    spec, answer = document["spec"], document["status"]
+    fields = dict(spec["resourceAttributes"])
+    fields["api_group"] = fields.pop("group")
+    attributes = Attributes(user=spec["user"], groups=spec.get("groups", ()), **fields)
+    return Review(attributes, answer["allowed"], answer.get("reason", ""))
+
+
 def evaluated(path: Path, policy_id: str) -> PolicyResult:
     data = path.read_bytes()
     first = re.match(rb"# cluster: (\S+)\n", data)
     assert first, f"{path}: the first line has to be '# cluster: before', 'after' or 'after-4.21'"
     documents = [d.value for d in yaml.documents(data) if isinstance(d.value, dict)]
     access = [d for d in documents if d.get("kind") == "MigrationAccess"]
-    mine = [d for d in documents if d.get("kind") != "MigrationAccess"]
+    asked = [d for d in documents if d.get("kind") == "SubjectAccessReview"]
+    mine = [d for d in documents if d not in (*access, *asked)]
     replaced = {(d["kind"], d["metadata"]["name"]) for d in mine}
     objects = [
         o for o in base(first[1].decode()) if (o["kind"], o["metadata"]["name"]) not in replaced
     ]
     mode: Any = "as-recorded" if b"# recorded" in data else "recompute"
     snapshot = Snapshot.from_objects([*objects, *mine], aggregate=mode)
-    context = Context(snapshot, today=TODAY, access=parse_approvals(access[0]) if access else None)
+    context = Context(
+        snapshot,
+        today=TODAY,
+        access=parse_approvals(access[0]) if access else None,
+        reviews=Reviews("SubjectAccessReview", tuple(map(review, asked))) if asked else None,
+    )
     (result,) = evaluate([POLICIES[policy_id]], context)
     return result
 
@@ -221,3 +237,22 @@ def test_fingerprints_do_not_depend_on_order() -> None:
     two = evaluated(case, "namespace-admin-loses-migration")
     assert [f.fingerprint for f in one.findings] == [f.fingerprint for f in two.findings]
     assert len({f.fingerprint for f in one.findings}) == len(one.findings)
+
+
+def test_a_policy_that_needs_more_than_the_cluster_is_not_asked_without() -> None:
+    context = Context(Snapshot.from_objects(base("after")), today=TODAY)
+    results = {r.policy.id: r for r in evaluate(POLICIES.values(), context)}
+    for policy_id, reason in (
+        ("authorizer-disagrees", "only with --cross-check"),
+        ("unapproved-holder", "only with --approvals"),
+    ):
+        assert results[policy_id].outcome is Outcome.NOT_ASKED
+        assert results[policy_id].reason == reason
+
+
+def test_a_server_that_answers_no_review_leaves_the_policy_undetermined() -> None:
+    reviews = Reviews("", note="the server allows no access review")
+    context = Context(Snapshot.from_objects(base("after")), today=TODAY, reviews=reviews)
+    (result,) = evaluate([POLICIES["authorizer-disagrees"]], context)
+    assert result.outcome is Outcome.UNDETERMINED
+    assert result.reason == "the server allows no access review"

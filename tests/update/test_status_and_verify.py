@@ -249,6 +249,13 @@ def test_a_self_made_binding_to_a_role_that_was_there_is_found_too() -> None:
     assert "only-approved" in failed(verified(with_objects("D", wide, made)))
 
 
+def test_a_role_of_old_that_was_only_annotated_meanwhile_is_still_of_old() -> None:
+    items = objects("D")
+    for item in items:
+        item["metadata"].setdefault("annotations", {})["example.com/seen"] = "today"
+    assert verified(Snapshot.from_objects(items)).clean is True
+
+
 def test_an_approved_administrator_needs_no_binding() -> None:
     wide = access(subject={"kind": "User", "name": "root"})
     assert "approved-bound" not in failed(verified(state("E"), access=parse_approvals(wide)))
