@@ -86,6 +86,18 @@ names that every cluster has, and ClusterRoles, stay. The same name becomes the 
 snapshot of the same cluster, so `verify --before` and `diff` work on redacted ones; approvals do
 not, since they hold names.
 
+## Approvals
+
+One reviewed file, `kind: MigrationAccess`, says who may migrate where: a user, a group or a
+service account; `namespaces` by name, a `namespaceSelector` by labels, or `clusterWide: true`;
+with `reason`, `owner`, `ticket` and `expires` (the last day). `rbacguard schema migration-access`
+prints its JSON Schema. `rbacguard approvals init` fills it from a cluster, with nothing approved;
+`approvals check` holds it against the cluster; `approvals merge` adds those who stand in no
+decision yet and leaves every decision, comment and blank as it is. An approval that has expired
+does not count, neither in `generate` nor in `verify`; one that is about to is announced,
+`--warn-before 14d`. A selector stands for the namespaces that it selects when the tool runs:
+generate again when namespaces come or go.
+
 ## JSON
 
 `-o json` is versioned by `schemaVersion`; `rbacguard schema COMMAND` prints the JSON Schema. Fields
@@ -127,11 +139,21 @@ def cli_page() -> str:
     width: dict[str, Any] = {"max_content_width": 100, "terminal_width": 100}
     context = click.Context(cli, info_name="rbacguard", help_option_names=["-h", "--help"], **width)
     parts.append(f"```text\n{cli.get_help(context)}\n```\n")
-    for name in sorted(cli.commands):
-        command = cli.commands[name]
-        inner = click.Context(command, info_name=name, parent=context, **width)
-        parts.append(f"### {name}\n\n```text\n{command.get_help(inner)}\n```\n")
+    parts += commands(cli, context, width)
     return "\n".join(parts)
+
+
+def commands(group: click.Group, context: click.Context, width: dict[str, Any]) -> list[str]:
+    """Return the help of each command of a group, and of those within it."""
+    parts = []
+    for name in sorted(group.commands):
+        command = group.commands[name]
+        inner = click.Context(command, info_name=name, parent=context, **width)
+        title = inner.command_path.partition(" ")[2]
+        parts.append(f"### {title}\n\n```text\n{command.get_help(inner)}\n```\n")
+        if isinstance(command, click.Group):
+            parts += commands(command, inner, width)
+    return parts
 
 
 def pages() -> dict[Path, str]:

@@ -57,7 +57,7 @@ class RestrictionCheck(Check):
         """Yield one fact for each subject and namespace."""
         needs: list[Need] = list(context.plan.needs) if context.plan else []
         if context.access is not None:
-            needs += context.access.approved(context.today)
+            needs += context.access.resolved(context.snapshot).approved(context.today)
         groups = dict(context.snapshot.groups)
         for need in sorted(set(needs)):
             restrictions = context.snapshot.restrictions.get(need.namespace, ())

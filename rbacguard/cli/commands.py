@@ -207,8 +207,9 @@ def generate(
     from rbacguard.kubevirt.releases import find_release
     from rbacguard.manifests import GenerateStrategy, Request, make_bundle, write_bundle
     from rbacguard.output import reports
-    from rbacguard.update.approvals import doubts, load_approvals
+    from rbacguard.update.approvals import load_approvals
     from rbacguard.update.plan import make_plan
+    from rbacguard.update.review import review, warnings
 
     access = load_approvals(approvals) if approvals else None
     snapshot = source.snapshot()
@@ -225,9 +226,9 @@ def generate(
         version=__version__,
     )
     bundle = make_bundle(snapshot, found, request)
-    more = doubts(access, snapshot) if access else ()
+    remarks = review(access, snapshot, today=options.day(today)) if access else ()
     changed = write_bundle(bundle.files, Path(out), force=force)
-    report = reports.generate(out, bundle, found, snapshot, changed=changed, more=more)
+    report = reports.generate(out, bundle, found, snapshot, changed=changed, more=warnings(remarks))
     options.show(report, **shown)
     return exits.of_gaps(report.gaps)
 
@@ -238,6 +239,7 @@ def generate(
     "--approvals", required=True, metavar="FILE", help="The approvals file (kind: MigrationAccess)."
 )
 @options.before
+@options.warn_before
 @options.today
 @options.exit_zero
 @options.output
@@ -245,6 +247,7 @@ def verify(
     source: Source,
     approvals: str,
     before: tuple[str, ...],
+    warn_before: datetime.timedelta,
     today: datetime.datetime | None,
     exit_zero: bool,
     **shown: Any,
@@ -252,7 +255,8 @@ def verify(
     """After the update: is everything as approved, and nothing left over."""
     from rbacguard.output import reports
     from rbacguard.update import verify as verification
-    from rbacguard.update.approvals import doubts, load_approvals
+    from rbacguard.update.approvals import load_approvals
+    from rbacguard.update.review import review, warnings
 
     access = load_approvals(approvals)
     snapshot = source.snapshot()
@@ -262,7 +266,8 @@ def verify(
         before=Source(filenames=before).snapshot() if before else None,
         today=options.day(today),
     )
-    report = reports.verify(found, doubts(access, snapshot))
+    remarks = review(access, snapshot, today=options.day(today), warn_before=warn_before)
+    report = reports.verify(found, warnings(remarks))
     options.show(report, **shown)
     return 0 if exit_zero else exits.of_verify(report)
 
@@ -289,6 +294,7 @@ def verify(
     metavar="TIME",
     help="How long to wait between two looks.",
 )
+@options.warn_before
 @options.today
 @options.output
 def watch(
@@ -297,6 +303,7 @@ def watch(
     before: tuple[str, ...],
     deadline: float,
     interval: float,
+    warn_before: datetime.timedelta,
     today: datetime.datetime | None,
     **shown: Any,
 ) -> int:
@@ -309,7 +316,8 @@ def watch(
 
     from rbacguard.output import reports
     from rbacguard.update import verify as verification
-    from rbacguard.update.approvals import doubts, load_approvals
+    from rbacguard.update.approvals import load_approvals
+    from rbacguard.update.review import review, warnings
     from rbacguard.update.watch import until_clean
 
     access = load_approvals(approvals)
@@ -323,7 +331,8 @@ def watch(
         look, deadline=deadline, interval=interval, clock=time.monotonic, sleep=time.sleep
     )
     found = options.last_shown(looks)
-    report = reports.verify(found, doubts(access, found.snapshot))
+    remarks = review(access, found.snapshot, today=options.day(today), warn_before=warn_before)
+    report = reports.verify(found, warnings(remarks))
     options.show(report, **shown)
     return exits.of_verify(report)
 
@@ -475,9 +484,7 @@ def diff(
 
 @cli.command()
 @from_source()
-@click.option(
-    "-o", "--output", "file", required=True, metavar="FILE", help="File to write; '-' is stdout."
-)
+@options.file
 @click.option(
     "--redact",
     is_flag=True,
@@ -530,6 +537,96 @@ def permissions(command: str, cross_check: bool, subject: str, namespaces: tuple
     return exits.NOTHING_TO_DO
 
 
+@cli.group()
+def approvals() -> None:
+    """Make, check and bring up to date the file that says who may migrate where."""
+
+
+@approvals.command("init")
+@from_source()
+@options.target
+@options.from_release
+@options.file
+@click.option("--force", is_flag=True, help="Replace a file that exists.")
+def approvals_init(
+    source: Source, target: str, from_release: str | None, file: str, force: bool
+) -> int:
+    """Write an approvals file for those who lose migration; nothing in it is approved."""
+    from rbacguard.kubevirt.releases import find_release
+    from rbacguard.manifests import render_approvals
+    from rbacguard.update.plan import make_plan
+    from rbacguard.update.proposal import proposal
+
+    snapshot = source.snapshot()
+    found = make_plan(
+        snapshot, find_release(target), find_release(from_release) if from_release else None
+    )
+    options.write(file, render_approvals(proposal(snapshot, found)).encode(), force=force)
+    return exits.of_gaps(list(found.gaps))
+
+
+@approvals.command("check")
+@click.argument("file", metavar="FILE")
+@from_source()
+@options.warn_before
+@options.today
+@options.exit_zero
+@options.output
+def approvals_check(
+    file: str,
+    source: Source,
+    warn_before: datetime.timedelta,
+    today: datetime.datetime | None,
+    exit_zero: bool,
+    **shown: Any,
+) -> int:
+    """Hold an approvals file against the cluster: unknown names, ends, and what is too broad.
+
+    Exits 1 on errors and warnings.
+    """
+    from rbacguard.output import reports
+    from rbacguard.update.approvals import load_approvals
+    from rbacguard.update.review import review
+
+    access = load_approvals(file)
+    snapshot = source.snapshot()
+    remarks = review(access, snapshot, today=options.day(today), warn_before=warn_before)
+    report = reports.approvals(file, access, remarks, snapshot, options.day(today))
+    options.show(report, **shown)
+    return 0 if exit_zero else exits.of_approvals(report)
+
+
+@approvals.command("merge")
+@click.argument("file", metavar="FILE")
+@from_source()
+@options.target
+@options.from_release
+@click.option("-o", "--output", "out", metavar="FILE", help="Write here; '-' is stdout.")
+def approvals_merge(
+    file: str, source: Source, target: str, from_release: str | None, out: str | None
+) -> int:
+    """Add those who stand in no decision yet, undecided; decisions and comments stay as they are.
+
+    Without -o the file itself is rewritten, whole or not at all.
+    """
+    from rbacguard.kubevirt.releases import find_release
+    from rbacguard.manifests import merged_approvals
+    from rbacguard.update.approvals import load_approvals
+    from rbacguard.update.plan import make_plan
+    from rbacguard.update.proposal import newcomers, proposal
+
+    access = load_approvals(file)
+    snapshot = source.snapshot()
+    found = make_plan(
+        snapshot, find_release(target), find_release(from_release) if from_release else None
+    )
+    added = newcomers(access.resolved(snapshot), proposal(snapshot, found))
+    options.write(out or file, merged_approvals(file, access, added), force=True)
+    count = len(added.approvals) + len(added.holders)
+    click.echo(f"rbacguard: {out or file}: {count} to decide on were added", err=True)
+    return exits.of_gaps(list(found.gaps))
+
+
 @cli.command()
 @click.argument("policy_id", metavar="[ID]", required=False)
 @options.policies
@@ -546,13 +643,11 @@ def rules(policy_id: str | None, policy_folders: tuple[str, ...], **shown: Any) 
 @cli.command()
 @click.argument("report", required=False)
 def schema(report: str | None) -> int:
-    """Print the JSON Schema of a command's report or of a saved snapshot, or list them."""
-    from rbacguard.output.formats import SNAPSHOT
+    """Print the JSON Schema of a report, of saved snapshots or of approvals, or list them."""
+    from rbacguard.output.formats import SCHEMAS
     from rbacguard.output.formats import schema as of
-    from rbacguard.output.wire import REPORTS
 
-    known = sorted((*REPORTS, SNAPSHOT))
-    if report is not None and report not in known:
-        raise click.UsageError(f"no report {report!r}; there are {', '.join(known)}")
-    click.echo(of(report) if report else "\n".join(known), nl=report is None)
+    if report is not None and report not in SCHEMAS:
+        raise click.UsageError(f"no schema {report!r}; there are {', '.join(SCHEMAS)}")
+    click.echo(of(report) if report else "\n".join(SCHEMAS), nl=report is None)
     return exits.NOTHING_TO_DO

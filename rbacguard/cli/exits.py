@@ -50,6 +50,13 @@ def of_diff(report: wire.DiffReport) -> int:
     return FINDINGS if report.changes else NOTHING_TO_DO
 
 
+def of_approvals(report: wire.ApprovalsReport) -> int:
+    """Something odd that weighs, or not all could be looked at."""
+    if any(remark.weight != "info" for remark in report.remarks):
+        return FINDINGS
+    return INCOMPLETE if report.gaps else NOTHING_TO_DO
+
+
 def of_gaps(gaps: list[str]) -> int:
     """Complete or not."""
     return INCOMPLETE if gaps else NOTHING_TO_DO

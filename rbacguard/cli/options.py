@@ -67,6 +67,9 @@ before = click.option(
     help="Dump from before the update and the temporary role; tells who held migration of old by "
     "grants of his own. Repeatable.",
 )
+file = click.option(
+    "-o", "--output", "file", required=True, metavar="FILE", help="File to write; '-' is stdout."
+)
 subresource = click.option("--subresource", default="", metavar="NAME", help="Subresource.")
 exit_zero = click.option("--exit-zero", is_flag=True, help="Exit 0 whatever was found.")
 
@@ -89,6 +92,33 @@ class _Duration(click.ParamType[float]):
 
 
 DURATION = _Duration()
+
+
+class _Days(click.ParamType[datetime.timedelta]):
+    """A time in days, such as `14d`."""
+
+    name = "days"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime.timedelta:
+        """Return the time."""
+        if isinstance(value, datetime.timedelta):
+            return value
+        match = re.fullmatch(r"(\d{1,6})d?", str(value))
+        if match is None:
+            self.fail(f"{value!r} is no number of days; expected such as 14d", param, ctx)
+        return datetime.timedelta(days=int(match[1]))
+
+
+warn_before = click.option(
+    "--warn-before",
+    type=_Days(),
+    default="14d",
+    show_default=True,
+    metavar="DAYS",
+    help="How long before its end an approval is announced.",
+)
 
 
 def output(command: Command) -> Command:
@@ -136,22 +166,31 @@ def show(report: Report, *, output_format: str, verbose: bool, color: str) -> No
     sys.stdout.flush()
 
 
+def write(file: str, data: bytes, *, force: bool) -> None:
+    """Write a file whole or not at all; `-` is standard output.
+
+    Raises:
+        OutputError: the file exists and may not be replaced, or cannot be written.
+    """
+    from pathlib import Path
+
+    from rbacguard.manifests import write_file
+
+    if file == "-":
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+    else:
+        write_file(Path(file), data, force=force)
+
+
 def save(snapshot: Snapshot, file: str, *, force: bool) -> None:
     """Write a snapshot, and say on standard error what was written.
 
     Raises:
         OutputError: the file exists, or cannot be written.
     """
-    from pathlib import Path
-
-    from rbacguard.manifests import write_file
-
     data = snapshot.encode()
-    if file == "-":
-        sys.stdout.buffer.write(data)
-        sys.stdout.flush()
-    else:
-        write_file(Path(file), data, force=force)
+    write(file, data, force=force)
     click.echo(f"rbacguard: {file}: {len(snapshot)} objects, {len(data)} bytes", err=True)
     for gap in snapshot.coverage.gaps():
         click.echo(f"rbacguard: warning: not complete: {visible(gap)}", err=True)

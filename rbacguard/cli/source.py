@@ -143,7 +143,8 @@ class Source:
                 return Snapshot.load(self.filenames, aggregate=mode)
             from rbacguard.cluster import NEEDS, read_cluster
 
-            command = click.get_current_context().command.name or ""
+            words = click.get_current_context().command_path.split()
+            command = next(word for word in words[1:] if word in NEEDS)
             spaces = (namespace,) if namespace else self.namespaces
             with self.connection() as connection, _progress() as progress:
                 reading = read_cluster(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -64,6 +64,7 @@ NEEDS: Mapping[str, tuple[Resource, ...]] = {
     "plan": _ALL,
     "generate": _ALL,
     "snapshot": _ALL,
+    "approvals": _ALL,
     "status": (*RBAC, *_VERSION),
     "verify": (*RBAC, NAMESPACES, GROUPS, *_VERSION),
     "watch": (*RBAC, NAMESPACES, GROUPS, *_VERSION),
@@ -97,8 +98,3 @@ def access_rules(command: str, *, cross_check: bool = False) -> tuple[PolicyRule
         for group, plurals in sorted(by_group.items())
     ]
     return (*rules, *(REVIEWS if cross_check else ()))
-
-
-def kinds(resources: Iterable[Resource]) -> tuple[str, ...]:
-    """Return the kinds of resources."""
-    return tuple(resource.kind for resource in resources)

@@ -2,7 +2,7 @@
 
 from rbacguard.manifests.bundle import Bundle, GenerateStrategy, Request, make_bundle
 from rbacguard.manifests.permissions import permission_manifests
-from rbacguard.manifests.render import render_approvals
+from rbacguard.manifests.render import merged_approvals, render_approvals
 from rbacguard.manifests.validate import problems
 from rbacguard.manifests.write import write_bundle, write_file
 
@@ -11,6 +11,7 @@ __all__ = [
     "GenerateStrategy",
     "Request",
     "make_bundle",
+    "merged_approvals",
     "permission_manifests",
     "problems",
     "render_approvals",

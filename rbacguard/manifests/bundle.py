@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
@@ -13,17 +14,25 @@ from msgspec import Struct
 
 from rbacguard.errors import OutputError
 from rbacguard.kubevirt.names import MIGRATE
-from rbacguard.kubevirt.permissions import Tier, is_platform, live_migration
+from rbacguard.kubevirt.permissions import Tier, live_migration
 from rbacguard.kubevirt.releases import HARDENED, Release
-from rbacguard.manifests.render import Prepared, manifest, render, render_approvals, render_manifest
+from rbacguard.manifests.render import (
+    Prepared,
+    approvals_value,
+    manifest,
+    render,
+    render_approvals,
+    render_manifest,
+)
 from rbacguard.manifests.validate import problems
-from rbacguard.rbac import ClusterRole, Grant, ObjectMeta, Subject
+from rbacguard.rbac import ClusterRole, ClusterRoleBinding, ObjectMeta, RoleBinding, Subject
 from rbacguard.rbac.objects import AnyBinding
 from rbacguard.snapshot import Snapshot
-from rbacguard.update.access import Change, own_grants, summary
-from rbacguard.update.approvals import MigrationAccess, proposal
-from rbacguard.update.bindings import Need, bindings_for, smallest
+from rbacguard.update.access import Change, summary
+from rbacguard.update.approvals import MigrationAccess
+from rbacguard.update.bindings import Need, bindings_for
 from rbacguard.update.plan import Plan
+from rbacguard.update.proposal import proposal
 from rbacguard.update.simulate import apply_update
 from rbacguard.update.temporary import aggregation_labels, reaches, temporary_role
 
@@ -32,6 +41,8 @@ LABELS = {
     "app.kubernetes.io/name": "rbacguard",
     "app.kubernetes.io/part-of": "live-migration-access",
 }
+APPROVALS_DIGEST = "rbacguard.io/approvals-sha256"
+"""Annotation: which decisions an object follows from."""
 _PROBE = "rbacguard-probe"
 
 
@@ -82,6 +93,18 @@ class Bundle(Struct, frozen=True):
     unapproved: bool
 
 
+def approvals_digest(access: MigrationAccess, needs: Iterable[Need]) -> str:
+    """Return the SHA-256 of the decisions behind some needs, in hexadecimal.
+
+    Only of those: a change of one decision changes the objects that follow from it, and no others.
+    """
+    wanted = set(needs)
+    behind = [e for e in access.approvals if e.approved and not wanted.isdisjoint(e.needs)]
+    value = approvals_value(access.model_copy(update={"approvals": behind, "holders": []}))
+    text = json.dumps(value["approvals"], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def make_bundle(snapshot: Snapshot, plan: Plan, request: Request) -> Bundle:
     """Generate everything, validated against the target's Kubernetes version.
 
@@ -90,16 +113,13 @@ def make_bundle(snapshot: Snapshot, plan: Plan, request: Request) -> Bundle:
     """
     _refuse(plan, request, snapshot)
     roles = _temporary_roles(request)
-    access = request.access
+    access = request.access.resolved(snapshot) if request.access else None
     approved = access.approved(request.today) if access else ()
     bindings = bindings_for(approved, snapshot)
     restored = _restored(request)
     reached = _reached(snapshot, plan, roles, request.restore_default)
     prebind = request.strategy is GenerateStrategy.PREBIND and not plan.now.hardened
     annotations = {"rbacguard.io/generated-by": f"rbacguard {request.version}"}
-    if access is not None:
-        digest = hashlib.sha256(render_approvals(access).encode()).hexdigest()
-        annotations["rbacguard.io/approvals-sha256"] = digest
     # On the operator's own role nothing but the aggregation labels is ours.
     steps: list[tuple[str, ClusterRole | AnyBinding, bool]] = [
         *((BEFORE, role, True) for role in roles),
@@ -109,7 +129,11 @@ def make_bundle(snapshot: Snapshot, plan: Plan, request: Request) -> Bundle:
     objects: list[dict[str, Any]] = []
     files: dict[str, str] = {}
     for step, value, ours in steps:
-        found = manifest(value, LABELS if ours else {}, annotations if ours else {})
+        noted = dict(annotations) if ours else {}
+        if access is not None and isinstance(value, RoleBinding | ClusterRoleBinding):
+            behind = (Need(value.ref.namespace, subject) for subject in value.subjects)
+            noted[APPROVALS_DIGEST] = approvals_digest(access, behind)
+        found = manifest(value, LABELS if ours else {}, noted)
         _check(found, plan.target)
         objects.append(found)
         files[f"{step}/{_file_name(found)}"] = render_manifest(
@@ -118,7 +142,7 @@ def make_bundle(snapshot: Snapshot, plan: Plan, request: Request) -> Bundle:
     if approved:
         files[f"{TRY}/subject-access-reviews.yaml"] = _reviews(approved, request, plan.target)
     if access is None:
-        files["approvals.yaml"] = render_approvals(_proposal(snapshot, plan))
+        files["approvals.yaml"] = render_approvals(proposal(snapshot, plan))
     files["README.md"] = _summary(plan, request, files, objects, approved, reached)
     return Bundle(dict(sorted(files.items())), tuple(objects), reached, access is None)
 
@@ -220,27 +244,6 @@ def _identity(subject: Subject) -> dict[str, Any]:
             return {"user": _PROBE, "groups": [subject.name]}
         case _:
             return {"user": f"system:serviceaccount:{subject.namespace}:{subject.name}"}
-
-
-def _proposal(snapshot: Snapshot, plan: Plan) -> MigrationAccess:
-    """Return approvals for those who lose migration, and those who hold their own to accept."""
-    reasons = {
-        Need(row.namespace, row.subject): _reason(row.before[0])
-        for row in reversed(plan.changes)
-        if row.change is Change.LOST
-    }
-    holders = []
-    for held, grants in own_grants(snapshot).items():
-        for grant in grants:
-            need = Need(grant.namespace, held.subject)
-            if not is_platform(held.subject) and need not in plan.needs:
-                reasons.setdefault(need, _reason(grant))
-                holders.append(need)
-    return proposal(plan.needs, smallest(holders), reasons)
-
-
-def _reason(grant: Grant) -> str:
-    return f"held by {grant.binding} to {grant.role.name}"
 
 
 def _summary(

@@ -6,15 +6,19 @@ import re
 import shlex
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from rbacguard.bundled import bundled
+from rbacguard.errors import InputError
+from rbacguard.manifests.edit import append_items
 from rbacguard.manifests.emit import scalar, to_yaml
 from rbacguard.rbac import ClusterRole, Role, Subject
 from rbacguard.rbac.objects import RBAC_GROUP, AnyBinding, PolicyRule
-from rbacguard.update.approvals import MigrationAccess
+from rbacguard.sources import yaml
+from rbacguard.update.approvals import MigrationAccess, parse_approvals
 from rbacguard.visible import visible
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~@&])")
@@ -147,17 +151,48 @@ def render_manifest(header: str, found: Mapping[str, Any]) -> str:
     return render("manifest.yaml.j2", header=Prepared(header), manifest=found)
 
 
-def render_approvals(access: MigrationAccess) -> str:
-    """Return an approvals file; reading it gives the same approvals."""
+def approvals_value(access: MigrationAccess) -> dict[str, Any]:
+    """Return approvals as plain values, without what is left at its default."""
     value = access.model_dump(mode="json", by_alias=True)
     for entry in (*value["approvals"], *value["holders"]):
-        for name in ("reason", "owner", "ticket", "expires"):
+        for name in ("reason", "owner", "ticket", "expires", "clusterWide"):
             if not entry.get(name):
                 entry.pop(name, None)
+        if entry.get("namespaceSelector") is None:
+            entry.pop("namespaceSelector", None)
+        else:
+            selector = entry["namespaceSelector"]
+            entry["namespaceSelector"] = {k: v for k, v in selector.items() if v}
+        if not entry["namespaces"] or "namespaceSelector" in entry:
+            del entry["namespaces"]
         if not entry["subject"]["namespace"]:
             del entry["subject"]["namespace"]
-        if entry["clusterWide"]:
-            del entry["namespaces"]
-        else:
-            del entry["clusterWide"]
-    return render("approvals.yaml.j2", access=value)
+    found: dict[str, Any] = value
+    return found
+
+
+def merged_approvals(path: str, access: MigrationAccess, added: MigrationAccess) -> bytes:
+    """Return an approvals file with further entries, all else as it stands in the file.
+
+    Raises:
+        InputError: the file is written in a way that cannot be added to.
+    """
+    text = Path(path).read_bytes().decode("utf-8-sig")
+    value = approvals_value(added)
+    for key in ("approvals", "holders"):
+        text = append_items(text, key, value[key])
+    expected = access.model_copy(
+        update={
+            "approvals": [*access.approvals, *added.approvals],
+            "holders": [*access.holders, *added.holders],
+        }
+    )
+    documents = list(yaml.documents(text.encode()))
+    if len(documents) != 1 or parse_approvals(documents[0].value, path) != expected:
+        raise InputError(f"{path}: cannot be added to as it is written; write lists as blocks")
+    return text.encode()
+
+
+def render_approvals(access: MigrationAccess) -> str:
+    """Return an approvals file; reading it gives the same approvals."""
+    return render("approvals.yaml.j2", access=approvals_value(access))

@@ -8,6 +8,7 @@ from rbacguard.output import wire
 from rbacguard.output.page import Options
 from rbacguard.output.table import to_table
 from rbacguard.sources import saved
+from rbacguard.update.approvals import MigrationAccess
 
 
 def to_text(report: wire.Report, output: str, options: Options) -> str:
@@ -40,6 +41,10 @@ def _without_empty_namespaces(value: object) -> object:
 
 SNAPSHOT = "snapshot"
 """The schema of saved snapshots, beside those of the reports."""
+ACCESS = "migration-access"
+"""The schema of approvals files."""
+SCHEMAS = tuple(sorted((*wire.REPORTS, SNAPSHOT, ACCESS)))
+"""Everything that there is a schema of."""
 
 
 def schema(name: str) -> str:
@@ -50,6 +55,8 @@ def schema(name: str) -> str:
     """
     if name == SNAPSHOT:
         found = saved.json_schema()
+    elif name == ACCESS:
+        found = MigrationAccess.model_json_schema(by_alias=True)
     else:
         found = wire.REPORTS[name].model_json_schema(by_alias=True, mode="serialization")
     return json.dumps(found, indent=2) + "\n"

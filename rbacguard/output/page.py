@@ -20,6 +20,8 @@ COLOURS = {
     "lost": "red",
     "gained": "green",
     "kept": "",
+    "error": "red",
+    "warning": "yellow",
     "failed": "red",
     "passed": "green",
     "unknown": "yellow",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
 from collections.abc import Iterable, Mapping
 
@@ -16,12 +17,14 @@ from rbacguard.rbac import Attributes, Grant, ObjectKey, PolicyRule, Subject
 from rbacguard.snapshot import Snapshot
 from rbacguard.sources import Origin
 from rbacguard.update.access import AccessChange, Change, Holdings, holdings
+from rbacguard.update.approvals import MigrationAccess
 from rbacguard.update.ask import Answer, Explanation
 from rbacguard.update.bindings import Need
 from rbacguard.update.compare import Comparison
 from rbacguard.update.crosscheck import disagreements
 from rbacguard.update.journey import Status
 from rbacguard.update.plan import Plan
+from rbacguard.update.review import Remark
 from rbacguard.update.verify import Verification
 
 
@@ -379,6 +382,33 @@ def generate(
         reached=reach(value.reached),
         warnings=[*found.warnings, *more],
         gaps=list(found.gaps),
+        origin=origin(snapshot.coverage.origin),
+    )
+
+
+def approvals(
+    file: str,
+    access: MigrationAccess,
+    remarks: Iterable[Remark],
+    snapshot: Snapshot,
+    today: datetime.date,
+) -> wire.ApprovalsReport:
+    """Return the report of `approvals check`."""
+    return wire.ApprovalsReport(
+        file=file,
+        approved=needs(access.resolved(snapshot).approved(today)),
+        undecided=sum(not entry.approved for entry in access.approvals),
+        remarks=[
+            wire.RemarkModel(
+                id=each.id,
+                weight=each.weight.value,
+                place=each.place,
+                subject=subject(each.subject),
+                message=each.message,
+            )
+            for each in remarks
+        ],
+        gaps=list(snapshot.coverage.gaps()),
         origin=origin(snapshot.coverage.origin),
     )
 

@@ -479,3 +479,19 @@ def _generate(report: wire.GenerateReport, page: Page) -> None:
         page.line("Nothing is approved yet. Next: review approvals.yaml, set approved: true where")
         page.line("it is right, and run generate again with --approvals")
     _gaps(page, report.gaps, "Somebody may be missing from these files:")
+
+
+@_render.register
+def _approvals(report: wire.ApprovalsReport, page: Page) -> None:
+    counts = Counter(remark.weight for remark in report.remarks)
+    found = ", ".join(f"{counts[w]} {w}" for w in ("error", "warning", "info") if counts[w])
+    page.line(f"{report.file}: {found or 'nothing odd'}", "bold")
+    _origin(page, report.origin)
+    page.line(
+        f"{len(report.approved)} subjects are approved; {report.undecided} entries are not approved"
+    )
+    rows = [(r.weight, r.place, r.message, r.id) for r in report.remarks]
+    if rows:
+        page.line()
+        page.table(["", "ENTRY", "WHAT", "ID"], rows)
+    _gaps(page, report.gaps, "What is listed holds; whether it is all is not known:")

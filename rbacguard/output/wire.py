@@ -384,6 +384,30 @@ class GenerateReport(Wire):
     origin: OriginModel | None = None
 
 
+class RemarkModel(Wire):
+    """One thing that is odd about an entry of the approvals file."""
+
+    id: str
+    weight: Literal["error", "warning", "info"]
+    place: str
+    subject: SubjectModel
+    message: str
+
+
+class ApprovalsReport(Wire):
+    """`rbacguard approvals check`."""
+
+    schema_version: Literal["rbacguard.io/approvals/v1"] = Field(
+        default="rbacguard.io/approvals/v1", alias="schemaVersion"
+    )
+    file: str
+    approved: list[ReachModel]
+    undecided: int
+    remarks: list[RemarkModel]
+    gaps: list[str]
+    origin: OriginModel | None = None
+
+
 Report = (
     StatusReport
     | AuditReport
@@ -395,9 +419,11 @@ Report = (
     | DiffReport
     | RulesReport
     | GenerateReport
+    | ApprovalsReport
 )
 
 REPORTS: dict[str, type[Wire]] = {
+    "approvals": ApprovalsReport,
     "audit": AuditReport,
     "can-i": CanIReport,
     "diff": DiffReport,

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Self
 
 import yaml as pyyaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rbacguard.errors import InputError
-from rbacguard.kubevirt.permissions import Tier, live_migration
-from rbacguard.rbac import Subject
+from rbacguard.rbac import LabelSelector, LabelSelectorRequirement, Subject
+from rbacguard.rbac.aggregation import selector_error, selector_matches
 from rbacguard.snapshot import Snapshot
-from rbacguard.sources import State, yaml
-from rbacguard.update.access import holdings
+from rbacguard.sources import yaml
 from rbacguard.update.bindings import Need, smallest
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -49,23 +48,64 @@ class ApprovedSubject(_Model):
         return Subject(self.kind, self.name, self.namespace)
 
 
+class Requirement(_Model):
+    """One expression of a label selector."""
+
+    key: Name
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
+    values: list[str] = Field(default_factory=list)
+
+
+class NamespaceSelector(_Model):
+    """Which namespaces, by their labels; an empty one selects all."""
+
+    match_labels: dict[str, str] = Field(default_factory=dict, alias="matchLabels")
+    match_expressions: list[Requirement] = Field(default_factory=list, alias="matchExpressions")
+
+    @model_validator(mode="after")
+    def _can_be_evaluated(self) -> NamespaceSelector:
+        wrong = selector_error(self.selector)
+        if wrong:
+            raise ValueError(wrong)
+        return self
+
+    @property
+    def selector(self) -> LabelSelector:
+        """The selector as RBAC's aggregation knows it."""
+        expressions = (
+            LabelSelectorRequirement(each.key, each.operator, tuple(each.values))
+            for each in self.match_expressions
+        )
+        return LabelSelector(dict(self.match_labels), tuple(expressions))
+
+
 class _Scoped(_Model):
     subject: ApprovedSubject
     namespaces: list[Name] = Field(default_factory=list)
+    namespace_selector: NamespaceSelector | None = Field(default=None, alias="namespaceSelector")
     cluster_wide: bool = Field(default=False, alias="clusterWide")
     reason: str = ""
 
     @model_validator(mode="after")
     def _one_scope(self) -> _Scoped:
-        if bool(self.namespaces) == self.cluster_wide:
-            raise ValueError("give either namespaces or clusterWide: true")
+        given = (bool(self.namespaces), self.namespace_selector is not None, self.cluster_wide)
+        if sum(given) != 1:
+            raise ValueError("give one of namespaces, namespaceSelector or clusterWide: true")
         return self
 
     @property
     def needs(self) -> tuple[Need, ...]:
-        """One need for each scope."""
-        scopes = self.namespaces or [""]
+        """One need for each scope; none for a selector before it is resolved."""
+        scopes = [""] if self.cluster_wide else self.namespaces
         return tuple(Need(scope, self.subject.subject) for scope in scopes)
+
+    def resolved(self, namespaces: Mapping[str, Mapping[str, str]]) -> Self:
+        """Return it with the namespaces that its selector selects."""
+        if self.namespace_selector is None:
+            return self
+        selector = self.namespace_selector.selector
+        found = [name for name, labels in namespaces.items() if selector_matches(selector, labels)]
+        return self.model_copy(update={"namespaces": found})
 
 
 class Approval(_Scoped):
@@ -90,6 +130,39 @@ class MigrationAccess(_Model):
     kind: Literal["MigrationAccess"]
     approvals: list[Approval] = Field(default_factory=list)
     holders: list[OwnHolder] = Field(default_factory=list)
+
+    @property
+    def has_selectors(self) -> bool:
+        """Whether who may where depends on the labels of namespaces."""
+        return any(e.namespace_selector for e in (*self.approvals, *self.holders))
+
+    def resolved(self, snapshot: Snapshot) -> MigrationAccess:
+        """Return it with selectors turned into the namespaces of a cluster.
+
+        Raises:
+            InputError: a decision by selector contradicts another one.
+        """
+        if not self.has_selectors:
+            return self
+        spaces = snapshot.namespaces
+        access = self.model_copy(
+            update={
+                "approvals": [each.resolved(spaces) for each in self.approvals],
+                "holders": [each.resolved(spaces) for each in self.holders],
+            }
+        )
+        _refuse_contradictions(access, "approvals")
+        return access
+
+    def ending(self, today: datetime.date, within: datetime.timedelta) -> tuple[Approval, ...]:
+        """Return approvals that count today and end within a time."""
+        return tuple(
+            approval
+            for approval in self.approvals
+            if approval.approved
+            and approval.expires is not None
+            and today <= approval.expires <= today + within
+        )
 
     def approved(self, today: datetime.date) -> tuple[Need, ...]:
         """Return what is approved and has not expired; a day that is over does not count."""
@@ -155,6 +228,11 @@ def parse_approvals(value: object, path: str = "approvals") -> MigrationAccess:
         access = MigrationAccess.model_validate(value)
     except ValidationError as error:
         raise InputError(f"{path}: {_first(error)}") from None
+    _refuse_contradictions(access, path)
+    return access
+
+
+def _refuse_contradictions(access: MigrationAccess, path: str) -> None:
     decisions: dict[Need, bool] = {}
     for index, approval in enumerate(access.approvals):
         for need in approval.needs:
@@ -164,7 +242,6 @@ def parse_approvals(value: object, path: str = "approvals") -> MigrationAccess:
                     f"{path}: approvals[{index}]: {need.subject} in {where} is approved in one "
                     "entry and not in another; keep one of them"
                 )
-    return access
 
 
 def _first(error: ValidationError) -> str:
@@ -179,76 +256,3 @@ def _first(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"{place}: unknown field"
     return f"{place or 'document'}: {message[0].lower() + message[1:]}{shown}{advice}"
-
-
-def doubts(access: MigrationAccess, snapshot: Snapshot) -> tuple[str, ...]:
-    """Return a warning for each name that the snapshot does not know, and each wider scope."""
-    known = {subject for binding in snapshot.bindings for subject in binding.subjects}
-    names = {(s.kind, s.name) for s in known}
-    users = {user for members in snapshot.groups.values() for user in members}
-    warnings: dict[str, None] = {}
-    held_now = holdings(snapshot, live_migration().of(Tier.DIRECT))
-    for entry in (*access.approvals, *access.holders):
-        for namespace in entry.namespaces:
-            if namespace not in snapshot.namespaces:
-                warnings[f"namespace {namespace} is not in the input"] = None
-        subject = entry.subject.subject
-        if isinstance(entry, Approval) and entry.approved and entry.cluster_wide:
-            scopes = {s for held, each in held_now.items() if held.subject == subject for s in each}
-            if scopes and "" not in scopes:
-                warnings[
-                    f"{subject} is approved in the whole cluster, but holds migration in "
-                    f"{len(scopes)} namespaces only"
-                ] = None
-        if subject.kind == "ServiceAccount":
-            if snapshot.coverage.kinds["ServiceAccount"].state is State.READ:
-                seen = (subject.namespace, subject.name) in snapshot.service_accounts
-            else:
-                seen = subject.namespace in snapshot.namespaces
-        else:
-            seen = (
-                (subject.kind, subject.name) in names
-                or (subject.kind == "User" and subject.name in users)
-                or (subject.kind == "Group" and subject.name in snapshot.groups)
-                or subject.name.startswith("system:")
-            )
-        if not seen:
-            warnings[f"{subject} is named nowhere in the input; is it spelt right?"] = None
-    return tuple(warnings)
-
-
-def proposal(
-    needs: Iterable[Need], holders: Iterable[Need], reasons: Mapping[Need, str]
-) -> MigrationAccess:
-    """Return an approvals file to review: nothing in it is approved or accepted."""
-
-    def grouped(items: Iterable[Need]) -> dict[Subject, list[str]]:
-        found: dict[Subject, list[str]] = {}
-        for need in sorted(items, key=lambda n: (n.subject, n.namespace)):
-            found.setdefault(need.subject, []).append(need.namespace)
-        return found
-
-    def entry(subject: Subject, scopes: list[str]) -> dict[str, Any]:
-        named = ApprovedSubject(
-            kind=cast("Literal['User', 'Group', 'ServiceAccount']", subject.kind),
-            name=subject.name,
-            namespace=subject.namespace,
-        )
-        if "" in scopes:
-            return {"subject": named, "cluster_wide": True}
-        return {"subject": named, "namespaces": scopes}
-
-    return MigrationAccess(
-        api_version="rbacguard.io/v1alpha1",
-        kind="MigrationAccess",
-        approvals=[
-            Approval(approved=False, reason=reasons.get(Need(scopes[0], s), ""), **entry(s, scopes))
-            for s, scopes in grouped(needs).items()
-        ],
-        holders=[
-            OwnHolder(
-                accepted=False, reason=reasons.get(Need(scopes[0], s), ""), **entry(s, scopes)
-            )
-            for s, scopes in grouped(holders).items()
-        ],
-    )

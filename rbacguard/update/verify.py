@@ -105,7 +105,7 @@ def verify(
             grants of his own.
         today: the day on which approvals count.
     """
-    verifier = _Verifier(snapshot, access, before, today)
+    verifier = _Verifier(snapshot, access.resolved(snapshot), before, today)
     checks = tuple(
         check()
         for check in (
@@ -165,6 +165,9 @@ class _Verifier:
     def input_complete(self) -> VerifyCheck:
         title = "the input holds every role and binding of the cluster"
         gaps = list(self._gaps)
+        if self._access.has_selectors:
+            # Whom a selector approves where depends on every namespace's labels.
+            gaps += self._snapshot.coverage.gaps(["Namespace"])
         if self._before is not None:
             gaps += [f"before: {gap}" for gap in self._before.coverage.gaps()]
         following = "take a complete dump"

@@ -189,6 +189,7 @@ def test_the_permissions_printed_are_taken_and_suffice(
         "who-can": (["who-can", "create", VMIM, "-A"], 0),
         "can-i": (["can-i", "create", VMIM, "--as", "alice", "-n", "payments"], 0),
         "explain": (["explain", "alice"], 0),
+        "approvals": (["approvals", "init", "--to", "4.20", "-o", out], 0),
     }
     given, code = arguments[command]
     try:

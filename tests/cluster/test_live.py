@@ -56,6 +56,7 @@ COMMANDS: dict[str, tuple[str, list[str], int]] = {
     "can-i": ("A", ["can-i", "create", VMIM, "-n", "payments", "--as", "alice"], 0),
     "explain": ("A", ["explain", "alice"], 0),
     "snapshot": ("A", ["snapshot", "-o", "OUT"], 0),
+    "approvals": ("A", ["approvals", "check", APPROVALS, "--today", "2026-11-23"], 0),
 }
 
 

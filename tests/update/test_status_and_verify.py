@@ -20,8 +20,9 @@ from conftest import (
 
 from rbacguard import Snapshot
 from rbacguard.errors import InputError
-from rbacguard.update.approvals import MigrationAccess, doubts, load_approvals, parse_approvals
+from rbacguard.update.approvals import MigrationAccess, load_approvals, parse_approvals
 from rbacguard.update.journey import Step, status
+from rbacguard.update.review import review, warnings
 from rbacguard.update.verify import Result, Verification, verify
 
 TODAY = datetime.date(2026, 11, 23)
@@ -40,6 +41,10 @@ def verified(snapshot: Snapshot, before: str | None = "A", **options: Any) -> Ve
         before=state(before) if before else None,
         today=options.get("today", TODAY),
     )
+
+
+def doubts(found: MigrationAccess, snapshot: Snapshot) -> tuple[str, ...]:
+    return warnings(review(found, snapshot, today=TODAY))
 
 
 def failed(found: Verification) -> set[str]:
@@ -342,8 +347,8 @@ def test_an_approval_ends_with_its_day() -> None:
             access(subject={"kind": "User", "name": "a", "namespace": "b"}),
             "a User has no namespace",
         ),
-        (access(namespaces=[]), "give either namespaces or clusterWide"),
-        (access(clusterWide=True), "give either namespaces or clusterWide"),
+        (access(namespaces=[]), "give one of namespaces, namespaceSelector or clusterWide"),
+        (access(clusterWide=True), "give one of namespaces, namespaceSelector or clusterWide"),
         (access(approved="yes"), "approved: input should be a valid boolean"),
         (access(wanted=1), "approvals[0].wanted: unknown field"),
         (access(expires="soon"), "expires: "),
@@ -369,10 +374,9 @@ def test_decisions_that_contradict_each_other_are_refused() -> None:
 
 def test_names_that_nobody_knows_are_warned_of() -> None:
     wrong = access(subject={"kind": "User", "name": "alcie"}, namespaces=["paymnets"])
-    warnings = doubts(parse_approvals(wrong), state("D"))
-    assert warnings == (
-        "namespace paymnets is not in the input",
+    assert doubts(parse_approvals(wrong), state("D")) == (
         "User alcie is named nowhere in the input; is it spelt right?",
+        "namespace paymnets is not in the input",
     )
     assert doubts(approvals(), state("D")) == ()
 

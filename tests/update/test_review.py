@@ -1,0 +1,255 @@
+"""Approvals are held against a cluster, resolved by its labels, and brought up to date."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, STATES, Run, group, objects, state, user
+
+from rbacguard import Snapshot
+from rbacguard.errors import InputError
+from rbacguard.kubevirt.releases import find_release
+from rbacguard.rbac import Subject
+from rbacguard.update.approvals import MigrationAccess, load_approvals, parse_approvals
+from rbacguard.update.bindings import Need
+from rbacguard.update.plan import make_plan
+from rbacguard.update.proposal import newcomers, proposal
+from rbacguard.update.review import review
+from rbacguard.update.verify import verify
+
+TODAY = datetime.date(2026, 11, 23)
+APPROVALS = str(ROOT / "examples" / "approvals.yaml")
+A = str(STATES["A"].relative_to(ROOT))
+
+
+def access(*entries: dict[str, Any], **more: Any) -> MigrationAccess:
+    value = {"apiVersion": "rbacguard.io/v1alpha1", "kind": "MigrationAccess"}
+    return parse_approvals({**value, "approvals": list(entries), **more})
+
+
+def entry(who: dict[str, str], **more: Any) -> dict[str, Any]:
+    subject = {key: value for key, value in who.items() if key != "apiGroup"}
+    scope = {} if {"clusterWide", "namespaceSelector"} & more.keys() else {"namespaces": ["web"]}
+    return {"subject": subject, "approved": True, **scope, **more}
+
+
+def remarks(found: MigrationAccess, letter: str = "A") -> dict[str, str]:
+    return {r.id: r.message for r in review(found, state(letter), today=TODAY)}
+
+
+def test_the_example_has_nothing_odd() -> None:
+    assert review(load_approvals(APPROVALS), state("A"), today=TODAY) == ()
+
+
+ODD: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown-name": (
+        entry(user("allice")),
+        "User allice is named nowhere in the input; is it spelt right?",
+    ),
+    "unknown-namespace": (
+        entry(user("carol"), namespaces=["wep"]),
+        "namespace wep is not in the input",
+    ),
+    "expired": (
+        entry(user("carol"), expires="2026-11-22"),
+        "the approval of User carol has expired on 2026-11-22",
+    ),
+    "ends-soon": (
+        entry(user("carol"), expires="2026-12-07"),
+        "the approval of User carol ends on 2026-12-07, in 14 days",
+    ),
+    "broader-than-held": (
+        entry(user("carol"), clusterWide=True),
+        "User carol is approved in the whole cluster, but holds migration in 1 namespaces only",
+    ),
+    "granted-anew": (
+        entry(user("carol"), namespaces=["data"]),
+        "User carol holds no migration in data now: this grants it anew",
+    ),
+    "group-of-everybody": (
+        entry(group("system:authenticated"), clusterWide=True),
+        "Group system:authenticated is everybody",
+    ),
+    "group-of-accounts": (
+        entry(group("system:serviceaccounts:batch"), namespaces=["batch"]),
+        "Group system:serviceaccounts:batch is every service account, of today and to come",
+    ),
+    "held-otherwise": (
+        entry(user("root")),
+        "User root holds it in web already, by ClusterRoleBinding cluster-admins to cluster-admin",
+    ),
+    "selects-nothing": (
+        entry(user("carol"), namespaceSelector={"matchLabels": {"no": "such"}}),
+        "the selector of User carol selects no namespace",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_what_is_odd_is_said(kind: str) -> None:
+    found, message = ODD[kind]
+    assert remarks(access(found))[kind] == message
+
+
+def test_a_day_that_is_not_over_counts_and_a_later_end_is_no_news() -> None:
+    today = access(entry(user("carol"), expires="2026-11-23"))
+    assert remarks(today)["ends-soon"].endswith("ends on 2026-11-23, today")
+    later = access(entry(user("carol"), expires="2026-12-08"))
+    assert remarks(later) == {}
+
+
+def test_what_is_not_approved_raises_no_doubt_but_of_its_spelling() -> None:
+    refused = entry(group("system:authenticated"), clusterWide=True, approved=False)
+    assert remarks(access(refused)) == {}
+
+
+def test_a_member_of_an_approved_group_has_it_already() -> None:
+    member = objects("D")
+    found = [
+        o for o in member if o["kind"] == "Group" and o["metadata"]["name"] == "payments-admins"
+    ]
+    bound = access(entry(user(found[0]["users"][0]), namespaces=["payments"]))
+    assert "as a member of Group payments-admins" in remarks(bound, "D")["held-otherwise"]
+
+
+def test_given_twice_is_said() -> None:
+    twice = access(entry(user("carol")), entry(user("carol"), namespaces=["data", "web"]))
+    assert remarks(twice)["given-twice"] == "User carol in web stands in approvals[0] too"
+
+
+def labelled(*names: str) -> Snapshot:
+    items = objects("D")
+    for item in items:
+        if item["kind"] == "Namespace" and item["metadata"]["name"] in names:
+            item["metadata"]["labels"] = {"team": "vm"}
+    return Snapshot.from_objects(items)
+
+
+SELECTED = entry(user("carol"), namespaceSelector={"matchLabels": {"team": "vm"}})
+
+
+def test_a_selector_approves_in_the_namespaces_that_it_selects() -> None:
+    found = access(SELECTED).resolved(labelled("web", "data"))
+    carol = Subject("User", "carol")
+    assert found.approved(TODAY) == (Need("data", carol), Need("web", carol))
+    assert access(SELECTED).resolved(labelled()).approved(TODAY) == ()
+    expression = {"matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["x"]}]}
+    everywhere = access(entry(user("carol"), namespaceSelector=expression)).resolved(
+        labelled("web")
+    )
+    assert {need.namespace for need in everywhere.approved(TODAY)} >= {"web", "data", "payments"}
+
+
+def test_verify_goes_by_the_namespaces_of_today() -> None:
+    file = load_approvals(APPROVALS)
+    others = [each.model_dump(mode="json", by_alias=True) for each in file.approvals[:2]]
+    for other in others:
+        other.pop("namespaceSelector")
+    found = access(*others, SELECTED)
+    clean = verify(labelled("web"), found, before=state("A"), today=TODAY)
+    assert clean.clean is True
+    missing = verify(labelled("web", "data"), found, before=state("A"), today=TODAY)
+    assert "User carol is approved in data but not bound" in str(missing.checks)
+
+
+def test_a_selection_among_namespaces_that_were_not_read_is_not_known() -> None:
+    partial = Snapshot.from_objects([o for o in objects("D") if o["kind"] != "Namespace"])
+    assert verify(partial, access(SELECTED), today=TODAY).clean is not True
+    (check,) = [
+        c for c in verify(partial, access(SELECTED), today=TODAY).checks if c.id == "input-complete"
+    ]
+    assert "Namespace: not in the input" in check.details
+    assert "selection-unknown" in {r.id for r in review(access(SELECTED), partial, today=TODAY)}
+
+
+def test_a_selector_that_contradicts_a_decision_is_refused() -> None:
+    both = access(SELECTED, entry(user("carol"), approved=False))
+    with pytest.raises(InputError, match="approved in one entry and not in another"):
+        both.resolved(labelled("web"))
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        ({"namespaceSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}, "values"),
+        ({"namespaceSelector": {"matchExpressions": [{"key": "a", "operator": "Is"}]}}, "operator"),
+        ({"namespaceSelector": {"matchLabels": {"a": 1}}}, "valid string"),
+        ({"namespaceSelector": {}, "clusterWide": True}, "give one of"),
+        ({"namespaceSelector": {}, "namespaces": ["a"]}, "give one of"),
+    ],
+)
+def test_a_selector_that_cannot_be_is_refused(scope: dict[str, Any], expected: str) -> None:
+    value = {"subject": {"kind": "User", "name": "a"}, "approved": True, **scope}
+    with pytest.raises(InputError, match=expected):
+        access(value)
+
+
+def proposed() -> MigrationAccess:
+    return proposal(state("A"), make_plan(state("A"), find_release("4.20")))
+
+
+def test_newcomers_are_those_in_no_decision() -> None:
+    decided = load_approvals(APPROVALS)
+    added = newcomers(decided, proposed())
+    known = {need for each in decided.approvals for need in each.needs}
+    wanted = {need for each in proposed().approvals for need in each.needs}
+    assert {need for each in added.approvals for need in each.needs} == wanted - known
+    assert not any(each.approved for each in added.approvals)
+    everywhere = access(entry(user("alice"), clusterWide=True, approved=False))
+    again = newcomers(everywhere, proposed())
+    assert not any(each.subject.name == "alice" for each in again.approvals)
+
+
+def test_merge_keeps_every_line_and_adds_only_once(run: Run, tmp_path: Path) -> None:
+    before = Path(APPROVALS).read_text("utf-8")
+    path = tmp_path / "approvals.yaml"
+    path.write_text(before, "utf-8")
+    first = run("approvals", "merge", str(path), "-f", A, "--to", "4.20")
+    assert first.returncode == 0, first.stderr
+    after = path.read_text("utf-8")
+    assert after.startswith(before)
+    merged = load_approvals(str(path))
+    assert merged.approvals[: len(load_approvals(APPROVALS).approvals)] == (
+        load_approvals(APPROVALS).approvals
+    )
+    assert newcomers(merged, proposed()) == access()
+    second = run("approvals", "merge", str(path), "-f", A, "--to", "4.20")
+    assert "0 to decide on were added" in second.stderr
+    assert path.read_text("utf-8") == after
+
+
+def test_init_writes_what_generate_would_and_check_finds_nothing_to_object(
+    run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "approvals.yaml"
+    made = run("approvals", "init", "-f", A, "--to", "4.20", "-o", str(path))
+    assert made.returncode == 0, made.stderr
+    assert load_approvals(str(path)) == proposed()
+    assert run("approvals", "init", "-f", A, "--to", "4.20", "-o", str(path)).returncode == 2
+    checked = run("approvals", "check", str(path), "-f", A, "--today", "2026-11-23")
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_check_exits_1_on_what_weighs_and_3_on_gaps(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    text = Path(APPROVALS).read_text("utf-8")
+    path.write_text(text.replace("name: alice", "name: allice"), "utf-8")
+    odd = run("approvals", "check", str(path), "-f", A)
+    assert odd.returncode == 1
+    assert "unknown-name" in odd.stdout
+    assert run("approvals", "check", str(path), "-f", A, "--exit-zero").returncode == 0
+    path.write_text(
+        text.replace("approved: true", 'approved: true\n  expires: "2026-12-01"'), "utf-8"
+    )
+    soon = ["approvals", "check", str(path), "-f", A, "--today", "2026-11-23"]
+    assert run(*soon).returncode == 1
+    assert run(*soon, "--warn-before", "5d").returncode == 0
+    announced = run(
+        *("verify", "-f", str(STATES["D"]), "--before", A, "--approvals", str(path)),
+        *("--today", "2026-11-23"),
+    )
+    assert announced.returncode == 0
+    assert "the approval of User alice ends on 2026-12-01, in 8 days" in announced.stdout
