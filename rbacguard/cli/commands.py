@@ -182,6 +182,37 @@ def plan(
     help="Write beside files of others, and write a temporary role on 4.19 or later, where it "
     "grants instead of preserving.",
 )
+@click.option(
+    "--as-applier",
+    "applier",
+    default="",
+    metavar="USER",
+    help="Tell what this user, or system:serviceaccount:NS:NAME, lacks to apply it; exits 1 then.",
+)
+@click.option(
+    "--guard",
+    is_flag=True,
+    help="Write admission policies that keep the cluster clean after the clean-up.",
+)
+@click.option(
+    "--manager",
+    "managers",
+    multiple=True,
+    metavar="USER",
+    help="User name that alone may hand migration out, under the guard. Repeatable.",
+)
+@click.option(
+    "--guard-namespace",
+    default="openshift-cnv",
+    show_default=True,
+    metavar="NS",
+    help="Where the guard keeps the approvals that it looks at.",
+)
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Write nothing; exit 1 if the folder is not what would be generated.",
+)
 @options.output
 def generate(
     source: Source,
@@ -195,6 +226,11 @@ def generate(
     approvals: str | None,
     today: datetime.datetime | None,
     force: bool,
+    applier: str,
+    guard: bool,
+    managers: tuple[str, ...],
+    guard_namespace: str,
+    check: bool,
     **shown: Any,
 ) -> int:
     """Write manifests and a summary for a GitOps review.
@@ -205,7 +241,13 @@ def generate(
 
     from rbacguard.kubevirt.installed import default_target
     from rbacguard.kubevirt.releases import find_release
-    from rbacguard.manifests import GenerateStrategy, Request, make_bundle, write_bundle
+    from rbacguard.manifests import (
+        GenerateStrategy,
+        Request,
+        differences,
+        make_bundle,
+        write_bundle,
+    )
     from rbacguard.output import reports
     from rbacguard.update.approvals import load_approvals
     from rbacguard.update.plan import make_plan
@@ -224,13 +266,26 @@ def generate(
         force=force,
         today=options.day(today),
         version=__version__,
+        applier=applier,
+        guard=guard,
+        managers=managers,
+        guard_namespace=guard_namespace,
     )
     bundle = make_bundle(snapshot, found, request)
     remarks = review(access, snapshot, today=options.day(today)) if access else ()
-    changed = write_bundle(bundle.files, Path(out), force=force)
-    report = reports.generate(out, bundle, found, snapshot, changed=changed, more=warnings(remarks))
+    different = differences(bundle.files, Path(out)) if check else None
+    changed = False if check else write_bundle(bundle.files, Path(out), force=force)
+    report = reports.generate(
+        out,
+        bundle,
+        found,
+        snapshot,
+        changed=changed,
+        more=warnings(remarks),
+        different=different,
+    )
     options.show(report, **shown)
-    return exits.of_gaps(report.gaps)
+    return exits.of_generate(report)
 
 
 @cli.command()

@@ -50,6 +50,13 @@ def of_diff(report: wire.DiffReport) -> int:
     return FINDINGS if report.changes else NOTHING_TO_DO
 
 
+def of_generate(report: wire.GenerateReport) -> int:
+    """The folder differs, or the applier would be refused; or not all could be looked at."""
+    if report.differences or (report.applier and report.applier.obstacles):
+        return FINDINGS
+    return of_gaps(report.gaps)
+
+
 def of_approvals(report: wire.ApprovalsReport) -> int:
     """Something odd that weighs, or not all could be looked at."""
     if any(remark.weight != "info" for remark in report.remarks):

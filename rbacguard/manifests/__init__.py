@@ -4,12 +4,13 @@ from rbacguard.manifests.bundle import Bundle, GenerateStrategy, Request, make_b
 from rbacguard.manifests.permissions import permission_manifests
 from rbacguard.manifests.render import merged_approvals, render_approvals
 from rbacguard.manifests.validate import problems
-from rbacguard.manifests.write import write_bundle, write_file
+from rbacguard.manifests.write import differences, write_bundle, write_file
 
 __all__ = [
     "Bundle",
     "GenerateStrategy",
     "Request",
+    "differences",
     "make_bundle",
     "merged_approvals",
     "permission_manifests",

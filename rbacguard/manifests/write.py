@@ -36,6 +36,30 @@ def write_bundle(files: Mapping[str, str], out: Path, *, force: bool = False) ->
         raise OutputError(f"{out}: {error.strerror or error}") from None
 
 
+def differences(files: Mapping[str, str], out: Path) -> tuple[str, ...]:
+    """Return how a folder differs from what would be generated; files of others do not count.
+
+    Raises:
+        OutputError: the folder holds links, or cannot be read.
+    """
+    try:
+        present = _present(out)
+    except OSError as error:
+        raise OutputError(f"{out}: {error.strerror or error}") from None
+    found = {}
+    for name, text in files.items():
+        if name == APPROVALS:
+            continue
+        if name not in present:
+            found[name] = "missing"
+        elif present[name] != text.encode():
+            found[name] = "differs"
+    for name, data in present.items():
+        if name not in files and _is_ours(data):
+            found[name] = "not generated any more"
+    return tuple(f"{name}: {what}" for name, what in sorted(found.items()))
+
+
 def write_file(path: Path, data: bytes, *, force: bool = False) -> None:
     """Write one file whole or not at all.
 

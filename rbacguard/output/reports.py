@@ -371,7 +371,14 @@ def diff(value: Comparison) -> wire.DiffReport:
 
 
 def generate(
-    out: str, value: Bundle, found: Plan, snapshot: Snapshot, *, changed: bool, more: Iterable[str]
+    out: str,
+    value: Bundle,
+    found: Plan,
+    snapshot: Snapshot,
+    *,
+    changed: bool,
+    more: Iterable[str],
+    different: Iterable[str] | None = None,
 ) -> wire.GenerateReport:
     """Return the report of `generate`."""
     return wire.GenerateReport(
@@ -382,7 +389,27 @@ def generate(
         reached=reach(value.reached),
         warnings=[*found.warnings, *more],
         gaps=list(found.gaps),
+        differences=None if different is None else list(different),
+        applier=_applier(value),
         origin=origin(snapshot.coverage.origin),
+    )
+
+
+def _applier(value: Bundle) -> wire.ApplierModel | None:
+    if value.applier is None:
+        return None
+    return wire.ApplierModel(
+        user=value.applier.user,
+        groups=list(value.applier.groups),
+        obstacles=[
+            wire.ObstacleModel(
+                object=_object(each.object),
+                message=each.message,
+                rule=_rule(each.rule) if each.rule else None,
+                namespace=each.namespace or None,
+            )
+            for each in value.obstacles
+        ],
     )
 
 

@@ -460,13 +460,30 @@ def _rules(report: wire.RulesReport, page: Page) -> None:
         page.line(f"$ {command}", "bold", indent=6)
 
 
+def _applier(page: Page, applier: wire.ApplierModel) -> None:
+    if not applier.obstacles:
+        page.line(f"{applier.user} may make everything that was generated")
+        return
+    page.heading(f"{applier.user} would be refused")
+    for obstacle in applier.obstacles:
+        page.line(f"- {name(obstacle.object)}: {obstacle.message}", indent=2)
+        if obstacle.rule:
+            rule = obstacle.rule
+            names = f" named {', '.join(rule.resource_names)}" if rule.resource_names else ""
+            where = f"namespace {obstacle.namespace}" if obstacle.namespace else "the whole cluster"
+            granted = f"{', '.join(rule.verbs)} on {', '.join(rule.resources or [])}{names}"
+            page.line(f"grant {granted}, in {where}", indent=4)
+
+
 @_render.register
 def _generate(report: wire.GenerateReport, page: Page) -> None:
-    page.line(
-        f"{report.out}: {len(report.files)} files "
-        + ("written" if report.changed else "as they were, nothing changed"),
-        "bold",
-    )
+    done = "written" if report.changed else "as they were, nothing changed"
+    if report.differences is not None:
+        count = len(report.differences)
+        done = f"checked, {count} differ" if count else "are as they would be generated"
+    page.line(f"{report.out}: {len(report.files)} files {done}", "bold")
+    for difference in report.differences or ():
+        page.line(f"! {difference}", "yellow", indent=2)
     for file in report.files:
         page.line(f"- {file}", indent=2)
     _origin(page, report.origin)
@@ -478,6 +495,8 @@ def _generate(report: wire.GenerateReport, page: Page) -> None:
     else:
         page.line("Nothing is approved yet. Next: review approvals.yaml, set approved: true where")
         page.line("it is right, and run generate again with --approvals")
+    if report.applier is not None:
+        _applier(page, report.applier)
     _gaps(page, report.gaps, "Somebody may be missing from these files:")
 
 

@@ -368,6 +368,23 @@ class RulesReport(Wire):
     policies: list[PolicyModel]
 
 
+class ObstacleModel(Wire):
+    """Why an object would be refused to the applier; `rule` is what to grant, where one helps."""
+
+    object: ObjectModel
+    message: str
+    rule: RuleModel | None
+    namespace: str | None
+
+
+class ApplierModel(Wire):
+    """Who is to apply what was generated, and what hinders him."""
+
+    user: str
+    groups: list[str]
+    obstacles: list[ObstacleModel]
+
+
 class GenerateReport(Wire):
     """`rbacguard generate`."""
 
@@ -381,6 +398,8 @@ class GenerateReport(Wire):
     reached: list[ReachModel]
     warnings: list[str]
     gaps: list[str]
+    differences: list[str] | None = None
+    applier: ApplierModel | None = None
     origin: OriginModel | None = None
 
 

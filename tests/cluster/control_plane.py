@@ -86,6 +86,7 @@ CUSTOM_RESOURCES = [
 
 TOKENS = {
     "admin-token": ("admin", "admin-uid", "system:masters"),
+    "other-admin-token": ("other-admin", "other-admin-uid", "system:masters"),
     "nobody-token": ("nobody", "nobody-uid", ""),
     "auditor-token": ("auditor", "auditor-uid", ""),
     "tenant-token": ("tenant", "tenant-uid", ""),

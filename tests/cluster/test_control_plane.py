@@ -7,6 +7,7 @@ with what the server itself answers.
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import subprocess
@@ -18,14 +19,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, STATES, binding, environment, flat_verdicts, objects, user
+from conftest import (
+    AGGREGATE_ADMIN,
+    ROOT,
+    STATES,
+    account,
+    binding,
+    environment,
+    flat_verdicts,
+    objects,
+    role,
+    rule,
+    user,
+)
 from control_plane import CUSTOM_RESOURCES, ControlPlane, assets, cleaned, write_kubeconfig
 
 from rbacguard import Snapshot
-from rbacguard.cluster import NEEDS, Connection, Overrides, find_access
+from rbacguard.cluster import NEEDS, Connection, Overrides, find_access, read_cluster
 from rbacguard.cluster.reviews import ask
+from rbacguard.manifests.render import manifest
+from rbacguard.rbac import ClusterRoleBinding, ObjectMeta, RoleBinding, RoleRef, Subject
+from rbacguard.rbac.objects import RBAC_GROUP
 from rbacguard.sources import yaml
 from rbacguard.update.crosscheck import disagreements, questions
+from rbacguard.update.preflight import find_applier, obstacles
+from rbacguard.update.temporary import temporary_role
 
 PROGRAMS, MISSING = assets()
 pytestmark = [
@@ -414,6 +432,203 @@ def approved_entries() -> list[dict[str, Any]]:
     (document,) = yaml.documents(Path(APPROVALS).read_bytes())
     value: Any = document.value
     return [entry for entry in value["approvals"] if entry.get("approved")]
+
+
+def tried(plane: ControlPlane, item: dict[str, Any], *who: str, verb: str = "create") -> str:
+    """Return why the server refuses an object in a dry run, or '' where it takes it."""
+    done = plane.kubectl(
+        *(verb, "--dry-run=server", "--validate=strict", "-f", "-", *who), stdin=json.dumps(item)
+    )
+    return done.stderr if done.returncode else ""
+
+
+OTHER = ("--token", "other-admin-token")
+
+
+@pytest.fixture
+def guarded(plane: ControlPlane, tool: Tool, tmp_path: Path) -> Iterator[ControlPlane]:
+    """State D with the guard in place, `admin` being the only manager."""
+    to_state(plane, "D")
+    out = tmp_path / "bundle"
+    made = tool(
+        *("generate", "--to", "4.21", "--out", str(out), "--approvals", APPROVALS),
+        *("--guard", "--guard-namespace", "default", "--manager", "admin"),
+    )
+    assert made.returncode == 0, made.stderr
+    applied = plane.kubectl("apply", "-f", str(out / "30-clean-up"))
+    assert applied.returncode == 0, applied.stderr
+    try:
+        until = time.monotonic() + 60
+        temporary = role("kubevirt.io:upgrademigrate", rule("get", "core", "pods"))
+        unapproved = binding("x", "kubevirt.io:migrate", user("mallory"), namespace="web")
+        sneaky = role("s", rule("create", "kubevirt.io", VMIM.partition(".")[0]))
+        while not all(tried(plane, item, *OTHER) for item in (temporary, unapproved, sneaky)):
+            assert time.monotonic() < until, "the guard does not take effect"
+            time.sleep(0.5)
+        yield plane
+    finally:
+        plane.kubectl("delete", "-f", str(out / "30-clean-up"))
+
+
+def test_the_guard_refuses_what_would_hand_migration_out(guarded: ControlPlane) -> None:
+    vmim = VMIM.partition(".")[0]
+    aggregate = "rbac.authorization.k8s.io/aggregate-to-admin"
+    migrate = next(o for o in objects("D") if o["metadata"]["name"] == "kubevirt.io:migrate")
+    labelled = cleaned(migrate)
+    labelled["metadata"]["labels"] = {**labelled["metadata"]["labels"], aggregate: "true"}
+    known = next(o for o in objects("D") if o["metadata"]["name"] == "mig-runner")
+    annotated = cleaned(known)
+    annotated["metadata"]["annotations"] = {"example.com/seen": "today"}
+    harmless = next(o for o in objects("D") if o["metadata"]["name"] == "kubevirt.io:view")
+    grown = cleaned(harmless)
+    grown["rules"] = [*grown["rules"], rule("*", "kubevirt.io", "*")]
+    roles = "only managers make roles that grant live migration"
+    others = "may be bound to those only whom the approvals name for here"
+    managers = "only managers bind kubevirt.io:migrate"
+    to = "kubevirt.io:migrate"
+    alice, carol, mallory = user("alice"), user("carol"), user("mallory")
+    cases: list[tuple[dict[str, Any], tuple[str, ...], str, str]] = [
+        (role("kubevirt.io:upgrademigrate"), (), "create", "may not be made any more"),
+        (role("kubevirt.io:upgrademigrate-edit"), OTHER, "create", "may not be made any more"),
+        (role("s", rule("create", "kubevirt.io", vmim)), OTHER, "create", roles),
+        (role("s", rule("*", "*", vmim)), OTHER, "create", roles),
+        (role("s", rule("create", "kubevirt.io", "*")), OTHER, "create", roles),
+        (
+            role(
+                "s",
+                rule("update", "subresources.kubevirt.io", "*/migrate"),
+                kind="Role",
+                namespace="web",
+            ),
+            OTHER,
+            "create",
+            roles,
+        ),
+        (role("s", rule("create", "kubevirt.io", vmim)), (), "create", ""),
+        (role("s", rule("get", "kubevirt.io", vmim)), OTHER, "create", ""),
+        (role("s", rule("*", "*", "*")), OTHER, "create", ""),
+        (role("s", rule("create", "core", "pods")), OTHER, "create", ""),
+        (role("s"), OTHER, "create", ""),
+        (labelled, OTHER, "apply", roles),
+        (annotated, OTHER, "apply", ""),
+        (grown, OTHER, "apply", roles),
+        (binding("b", to, alice, namespace="payments"), (), "create", ""),
+        (binding("b", to, alice, namespace="payments"), OTHER, "create", managers),
+        (binding("b", to, alice, mallory, namespace="payments"), (), "create", others),
+        (binding("b", to, alice, namespace="web"), (), "create", others),
+        (binding("b", to, carol, namespace="web"), (), "create", ""),
+        (binding("b", to, carol), (), "create", others),
+        (binding("b", to, account("carol"), namespace="web"), (), "create", others),
+        (binding("b", to, namespace="web"), (), "create", ""),
+        (binding("b", "view", mallory, namespace="web"), OTHER, "create", ""),
+        (binding("b", "view", mallory), OTHER, "create", ""),
+    ]
+    for item, who, verb, expected in cases:
+        refusal = tried(guarded, item, *who, verb=verb)
+        assert (expected in refusal) if expected else not refusal, f"{item}: {refusal}"
+
+
+def test_the_guard_leaves_the_cluster_as_it_works(guarded: ControlPlane, tool: Tool) -> None:
+    """The aggregation controller and the operator's own writes go on, and verify stays clean."""
+    guarded.apply([role("extra", rule("get", "core", "pods"), labels={AGGREGATE_ADMIN: "true"})])
+    guarded.await_aggregation()
+    guarded.kubectl("delete", "clusterrole", "extra")
+    guarded.await_aggregation()
+    clean = tool("verify", "--approvals", APPROVALS, "--before", BEFORE)
+    assert clean.returncode == 0, clean.stdout
+
+
+def test_a_dated_guard_lets_the_temporary_role_be_made_until_then(
+    plane: ControlPlane, tool: Tool, tmp_path: Path
+) -> None:
+    to_state(plane, "D")
+    temporary = role("kubevirt.io:upgrademigrate", rule("get", "core", "pods"))
+    today = datetime.datetime.now(datetime.UTC).date()
+    for days, expected in ((0, ""), (-1, "may not be made any more after")):
+        out = tmp_path / f"bundle{days}"
+        last = (today + datetime.timedelta(days=days)).isoformat()
+        made = tool(
+            *("generate", "--to", "4.21", "--out", str(out), "--approvals", APPROVALS),
+            *("--guard", "--guard-namespace", "default", "--expires", last),
+        )
+        assert made.returncode == 0, made.stderr
+        assert plane.kubectl("apply", "-f", str(out / "30-clean-up")).returncode == 0
+        try:
+            until = time.monotonic() + 30
+            sneaky = role("s", rule("create", "kubevirt.io", VMIM.partition(".")[0]))
+            while not tried(plane, sneaky) or (expected and not tried(plane, temporary)):
+                assert time.monotonic() < until, "the guard does not take effect"
+                time.sleep(0.5)
+            assert (
+                (expected in tried(plane, temporary)) if expected else not tried(plane, temporary)
+            )
+        finally:
+            plane.kubectl("delete", "-f", str(out / "30-clean-up"))
+
+
+GITOPS: dict[str, list[dict[str, Any]]] = {
+    "nothing": [],
+    "write": [rule("create get patch", RBAC_GROUP, "*")],
+    "bind": [
+        rule("create get patch", RBAC_GROUP, "*"),
+        rule("bind", RBAC_GROUP, "clusterroles", resourceNames=["kubevirt.io:migrate"]),
+    ],
+    "escalate": [
+        rule("create get patch", RBAC_GROUP, "*"),
+        rule("escalate", RBAC_GROUP, "clusterroles"),
+    ],
+    "holds": [
+        rule("create get patch", RBAC_GROUP, "*"),
+        rule("*", "kubevirt.io subresources.kubevirt.io", "*"),
+    ],
+}
+
+
+@pytest.mark.parametrize("letter", ["A", "D"])
+def test_what_hinders_the_applier_is_what_the_server_refuses(
+    letter: str, plane: ControlPlane, tmp_path: Path
+) -> None:
+    to_state(plane, letter)
+    migrate = RoleRef("ClusterRole", "kubevirt.io:migrate")
+    alice = (Subject("User", "alice"),)
+    values: list[Any] = [
+        RoleBinding(ObjectMeta(name="try", namespace="payments"), migrate, alice),
+        RoleBinding(ObjectMeta(name="try", namespace="web"), migrate, alice),
+        ClusterRoleBinding(ObjectMeta(name="try"), migrate, alice),
+        temporary_role("admin"),
+        temporary_role("edit"),
+    ]
+    people = ["root", "alice", "carol", "frank", "nobody"]
+    accounts = ["openshift-gitops:argocd-application-controller", "web:deployer", "batch:runner"]
+    asked = [*people, *(f"system:serviceaccount:{name}" for name in accounts)]
+    for name, rules in GITOPS.items():
+        if rules:
+            plane.apply(
+                [role(f"gitops-{name}", *rules), binding(name, f"gitops-{name}", user(name))]
+            )
+        asked.append(name)
+    access = find_access(Overrides(kubeconfig=str(plane.kubeconfig)), {}, tmp_path)
+    compared = 0
+    try:
+        with Connection(access) as connection:
+            snapshot = Snapshot.of(read_cluster(connection, NEEDS["generate"]))
+        for who in asked:
+            applier = find_applier(who, snapshot)
+            impersonated = ["--as", who, *(f"--as-group={g}" for g in applier.groups)]
+            for value in values:
+                found = obstacles(snapshot, [value], applier)
+                # `create` is tried; `get` and `patch` are for those who apply again later.
+                predicted = [
+                    o for o in found if not o.message.startswith(("may not get", "may not p"))
+                ]
+                refusal = tried(plane, manifest(value, {}, {}), *impersonated)
+                assert bool(predicted) == bool(refusal), (who, value, predicted, refusal)
+                compared += 1
+    finally:
+        for name in GITOPS:
+            plane.kubectl("delete", "clusterrole", f"gitops-{name}", "--ignore-not-found")
+            plane.kubectl("delete", "clusterrolebinding", name, "--ignore-not-found")
+    assert compared == len(asked) * len(values)
 
 
 def test_everything_is_stopped_in_the_end(tmp_path: Path) -> None:
