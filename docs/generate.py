@@ -86,6 +86,43 @@ names that every cluster has, and ClusterRoles, stay. The same name becomes the 
 snapshot of the same cluster, so `verify --before` and `diff` work on redacted ones; approvals do
 not, since they hold names.
 
+## The bundle
+
+`rbacguard generate --out DIR` writes whole folders or nothing, the same bytes for the same input;
+generating again changes nothing, and what is no longer approved is removed only where the tool
+wrote it. `--check` writes nothing and exits 1 where the folder is not what would be generated.
+Bindings that people made by hand are recognized and not made twice; its own, which carry the
+annotation `rbacguard.io/generated-by`, are made again. `rbacguard.io/approvals-sha256` is a digest
+of the decisions behind a binding: a change of one decision changes the objects that follow from it
+only.
+
+Layouts (`--layout`):
+
+- `plain`: a folder for each step, `10-before-update`, `20-after-update`, `30-clean-up`.
+- `kustomize`: a folder for each part (`temporary-role`, `bindings`, `guard`), and for each step a
+  kustomization of the parts that are to be there then; the kustomization at the top names the
+  step, so that a step is a merge of one line.
+- `argocd`: the same with sync waves and, given `--repo-url`, an Application; the temporary role is
+  pruned, a binding once that is confirmed.
+- `flux`: a Flux Kustomization for each part, each waiting for those before it.
+- `acm`: Open Cluster Management policies for a hub, with Placement and PlacementBinding;
+  `--remediation inform` by default, and what could delete `kubevirt.io:migrate` never enforces.
+
+The step at the top is the one that the cluster is at, or `--step`. Names with `{{` are refused in
+the `acm` layout, where the hub would read them as templates. kustomize takes minutes for thousands
+of objects.
+
+`--as-applier USER` (or `system:serviceaccount:NS:NAME`) tells what the identity that GitOps runs
+as would be refused, and the rule to grant: Kubernetes' escalation and bind checks, and OpenShift's
+RoleBindingRestrictions. It exits 1 then.
+
+`--guard` adds admission policies for after the clean-up (ValidatingAdmissionPolicy, Kubernetes
+1.30): the temporary role is refused (after `--expires`, if given), roles that newly grant
+migration are refused to anybody but KubeVirt's operator and each `--manager`, and
+`kubevirt.io:migrate` is bound to nobody whom the approvals do not name for that place, and by
+managers alone where there are any. A role with full wildcards is a cluster administrator's and is
+let through. The approvals stand in a ConfigMap in `--guard-namespace`; keep its writers few.
+
 ## Approvals
 
 One reviewed file, `kind: MigrationAccess`, says who may migrate where: a user, a group or a

@@ -209,6 +209,54 @@ def plan(
     help="Where the guard keeps the approvals that it looks at.",
 )
 @click.option(
+    "--layout",
+    type=click.Choice(["plain", "kustomize", "argocd", "flux", "acm"]),
+    default="plain",
+    show_default=True,
+    help="For whom the files are laid out.",
+)
+@click.option(
+    "--step",
+    type=click.Choice(["10-before-update", "20-after-update", "30-clean-up"]),
+    help="Step that the kustomization at the top names; by default the one the cluster is at.",
+)
+@click.option("--repo-url", default="", metavar="URL", help="Git repository, for Argo CD.")
+@click.option(
+    "--repo-path",
+    default=".",
+    show_default=True,
+    metavar="PATH",
+    help="Path of the folder in the Git repository, for Argo CD and Flux.",
+)
+@click.option(
+    "--repo-revision",
+    default="HEAD",
+    show_default=True,
+    metavar="REF",
+    help="Branch or tag that Argo CD follows.",
+)
+@click.option(
+    "--flux-source",
+    default="flux-system",
+    show_default=True,
+    metavar="NAME",
+    help="Flux's GitRepository.",
+)
+@click.option(
+    "--policy-namespace",
+    default="rbacguard-policies",
+    show_default=True,
+    metavar="NS",
+    help="Namespace of ACM's policies on the hub.",
+)
+@click.option(
+    "--remediation",
+    type=click.Choice(["inform", "enforce"]),
+    default="inform",
+    show_default=True,
+    help="What ACM's policies do; what could delete KubeVirt's own role always informs only.",
+)
+@click.option(
     "--check",
     is_flag=True,
     help="Write nothing; exit 1 if the folder is not what would be generated.",
@@ -230,6 +278,14 @@ def generate(
     guard: bool,
     managers: tuple[str, ...],
     guard_namespace: str,
+    layout: str,
+    step: str | None,
+    repo_url: str,
+    repo_path: str,
+    repo_revision: str,
+    flux_source: str,
+    policy_namespace: str,
+    remediation: str,
     check: bool,
     **shown: Any,
 ) -> int:
@@ -242,10 +298,14 @@ def generate(
     from rbacguard.kubevirt.installed import default_target
     from rbacguard.kubevirt.releases import find_release
     from rbacguard.manifests import (
+        Delivery,
         GenerateStrategy,
+        Layout,
         Request,
         differences,
         make_bundle,
+        pruning_warnings,
+        step_of,
         write_bundle,
     )
     from rbacguard.output import reports
@@ -270,6 +330,16 @@ def generate(
         guard=guard,
         managers=managers,
         guard_namespace=guard_namespace,
+        delivery=Delivery(
+            layout=Layout(layout),
+            step=step or step_of(snapshot, found),
+            repository=repo_url,
+            path=repo_path,
+            revision=repo_revision,
+            source=flux_source,
+            policy_namespace=policy_namespace,
+            remediation=remediation,
+        ),
     )
     bundle = make_bundle(snapshot, found, request)
     remarks = review(access, snapshot, today=options.day(today)) if access else ()
@@ -281,7 +351,7 @@ def generate(
         found,
         snapshot,
         changed=changed,
-        more=warnings(remarks),
+        more=(*warnings(remarks), *pruning_warnings(snapshot)),
         different=different,
     )
     options.show(report, **shown)

@@ -1,6 +1,14 @@
 """Renders templates, validates what it rendered, and writes it whole or not at all."""
 
-from rbacguard.manifests.bundle import Bundle, GenerateStrategy, Request, make_bundle
+from rbacguard.manifests.bundle import (
+    Bundle,
+    GenerateStrategy,
+    Request,
+    make_bundle,
+    pruning_warnings,
+    step_of,
+)
+from rbacguard.manifests.layout import Delivery, Layout
 from rbacguard.manifests.permissions import permission_manifests
 from rbacguard.manifests.render import merged_approvals, render_approvals
 from rbacguard.manifests.validate import problems
@@ -8,14 +16,18 @@ from rbacguard.manifests.write import differences, write_bundle, write_file
 
 __all__ = [
     "Bundle",
+    "Delivery",
     "GenerateStrategy",
+    "Layout",
     "Request",
     "differences",
     "make_bundle",
     "merged_approvals",
     "permission_manifests",
     "problems",
+    "pruning_warnings",
     "render_approvals",
+    "step_of",
     "write_bundle",
     "write_file",
 ]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
-from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -18,6 +17,15 @@ from rbacguard.kubevirt.permissions import Tier, live_migration
 from rbacguard.kubevirt.releases import HARDENED, Release
 from rbacguard.manifests.guard import NAMESPACE as GUARD_NAMESPACE
 from rbacguard.manifests.guard import guard
+from rbacguard.manifests.layout import (
+    AFTER,
+    BEFORE,
+    CLEAN_UP,
+    Contents,
+    Delivery,
+    Part,
+    lay_out,
+)
 from rbacguard.manifests.render import (
     Prepared,
     approvals_value,
@@ -27,19 +35,23 @@ from rbacguard.manifests.render import (
     render_manifest,
 )
 from rbacguard.manifests.validate import problems
-from rbacguard.rbac import ClusterRole, ClusterRoleBinding, ObjectMeta, RoleBinding, Subject
+from rbacguard.rbac import ClusterRole, ObjectMeta, Subject
 from rbacguard.rbac.objects import AnyBinding
 from rbacguard.snapshot import Snapshot
 from rbacguard.update.access import Change, summary
 from rbacguard.update.approvals import MigrationAccess
-from rbacguard.update.bindings import Need, bindings_for
+from rbacguard.update.bindings import GENERATED_BY, Need, bindings_for
 from rbacguard.update.plan import Plan
 from rbacguard.update.preflight import Applier, Obstacle, find_applier, obstacles
 from rbacguard.update.proposal import proposal
 from rbacguard.update.simulate import apply_update
-from rbacguard.update.temporary import aggregation_labels, reaches, temporary_role
+from rbacguard.update.temporary import (
+    aggregation_labels,
+    reaches,
+    temporary_role,
+    temporary_roles,
+)
 
-BEFORE, AFTER, CLEAN_UP = "10-before-update", "20-after-update", "30-clean-up"
 TRY = "try"
 LABELS = {
     "app.kubernetes.io/name": "rbacguard",
@@ -48,6 +60,12 @@ LABELS = {
 APPROVALS_DIGEST = "rbacguard.io/approvals-sha256"
 """Annotation: which decisions an object follows from."""
 _PROBE = "rbacguard-probe"
+_SCOPES = frozenset({"namespaces", "namespaceSelector", "clusterWide"})
+_TRACKED = {
+    "Argo CD": ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance"),
+    "Flux": ("kustomize.toolkit.fluxcd.io/name",),
+}
+"""Labels and annotations by which controllers know what is theirs."""
 
 
 class GenerateStrategy(StrEnum):
@@ -73,6 +91,7 @@ class Request(Struct, frozen=True):
         guard: write admission policies for after the clean-up.
         managers: user names that alone may hand migration out, under the guard.
         guard_namespace: where the approvals stand that the guard looks at.
+        delivery: how the files are laid out.
     """
 
     strategy: GenerateStrategy
@@ -87,6 +106,7 @@ class Request(Struct, frozen=True):
     guard: bool = False
     managers: tuple[str, ...] = ()
     guard_namespace: str = GUARD_NAMESPACE
+    delivery: Delivery = Delivery()
 
 
 class Bundle(Struct, frozen=True):
@@ -109,16 +129,52 @@ class Bundle(Struct, frozen=True):
     obstacles: tuple[Obstacle, ...] = ()
 
 
-def approvals_digest(access: MigrationAccess, needs: Iterable[Need]) -> str:
-    """Return the SHA-256 of the decisions behind some needs, in hexadecimal.
+class _Digests:
+    """The SHA-256 of the decisions behind a binding, in hexadecimal.
 
-    Only of those: a change of one decision changes the objects that follow from it, and no others.
+    Only of those, and without their other namespaces: a change of one decision changes the objects
+    that follow from it, and no others.
     """
-    wanted = set(needs)
-    behind = [e for e in access.approvals if e.approved and not wanted.isdisjoint(e.needs)]
-    value = approvals_value(access.model_copy(update={"approvals": behind, "holders": []}))
-    text = json.dumps(value["approvals"], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+
+    def __init__(self, access: MigrationAccess) -> None:
+        self._behind: dict[Need, list[str]] = {}
+        values = approvals_value(access)["approvals"]
+        for entry, value in zip(access.approvals, values, strict=True):
+            if not entry.approved:
+                continue
+            kept = {key: item for key, item in value.items() if key not in _SCOPES}
+            text = json.dumps(kept, sort_keys=True, separators=(",", ":"))
+            for need in entry.needs:
+                self._behind.setdefault(need, []).append(text)
+
+    def of(self, binding: AnyBinding) -> str:
+        behind = [
+            text
+            for subject in binding.subjects
+            for text in self._behind.get(Need(binding.ref.namespace, subject), ())
+        ]
+        return hashlib.sha256("\n".join(behind).encode()).hexdigest()
+
+
+def step_of(snapshot: Snapshot, plan: Plan) -> str:
+    """Return the step that a cluster is at, for the kustomization that names it."""
+    if not plan.now.hardened:
+        return BEFORE
+    return AFTER if temporary_roles(snapshot) else CLEAN_UP
+
+
+def pruning_warnings(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return a warning for each temporary role that a controller would bring back."""
+    found = []
+    for temporary in temporary_roles(snapshot):
+        role = snapshot.cluster_roles[temporary.name]
+        for tool, keys in _TRACKED.items():
+            if any(key in {**role.metadata.labels, **role.metadata.annotations} for key in keys):
+                found.append(
+                    f"ClusterRole {temporary.name} is managed by {tool}: deleted by hand it comes "
+                    "back; delete it in Git, with pruning on"
+                )
+    return tuple(found)
 
 
 def make_bundle(snapshot: Snapshot, plan: Plan, request: Request) -> Bundle:
@@ -135,32 +191,26 @@ def make_bundle(snapshot: Snapshot, plan: Plan, request: Request) -> Bundle:
     restored = _restored(request)
     reached = _reached(snapshot, plan, roles, request.restore_default)
     prebind = request.strategy is GenerateStrategy.PREBIND and not plan.now.hardened
-    annotations = {"rbacguard.io/generated-by": f"rbacguard {request.version}"}
-    # On the operator's own role nothing but the aggregation labels is ours.
+    annotations = {GENERATED_BY: f"rbacguard {request.version}"}
+    header = f"# Generated by rbacguard {request.version}; see README.md."
+    digests = _Digests(access) if access else None
+    parts = {
+        Part.TEMPORARY_ROLE: [manifest(role, LABELS, annotations) for role in roles],
+        Part.BINDINGS: [_binding(each, digests, annotations) for each in bindings],
+        # On the operator's own role nothing but the aggregation labels is ours.
+        Part.DEFAULT: [manifest(role, {}, {}) for role in restored],
+        Part.GUARD: _guard(request, approved),
+    }
+    objects = [found for part in parts.values() for found in part]
+    for found in objects:
+        _check(found, plan.target)
+    contents = Contents({part: tuple(found) for part, found in parts.items()}, prebind, header)
+    files = lay_out(contents, request.delivery)
     steps: list[_Step] = [
-        *((BEFORE, role, True) for role in roles),
-        *((BEFORE if prebind else AFTER, binding, True) for binding in bindings),
-        *((AFTER, role, False) for role in restored),
+        *((BEFORE, role) for role in roles),
+        *((BEFORE if prebind else AFTER, binding) for binding in bindings),
+        *((AFTER, role) for role in restored),
     ]
-    objects: list[dict[str, Any]] = []
-    files: dict[str, str] = {}
-    for step, value, ours in steps:
-        noted = dict(annotations) if ours else {}
-        if access is not None and isinstance(value, RoleBinding | ClusterRoleBinding):
-            behind = (Need(value.ref.namespace, subject) for subject in value.subjects)
-            noted[APPROVALS_DIGEST] = approvals_digest(access, behind)
-        found = manifest(value, LABELS if ours else {}, noted)
-        _check(found, plan.target)
-        objects.append(found)
-        files[f"{step}/{_file_name(found)}"] = render_manifest(
-            f"# Generated by rbacguard {request.version}; see README.md.", found
-        )
-    for found in _guard(request, approved):
-        _check(found, plan.target)
-        objects.append(found)
-        files[f"{CLEAN_UP}/{_file_name(found)}"] = render_manifest(
-            f"# Generated by rbacguard {request.version}; see README.md.", found
-        )
     applier = find_applier(request.applier, snapshot) if request.applier else None
     hindered = _obstacles(snapshot, plan, steps, applier) if applier else ()
     if approved:
@@ -168,22 +218,29 @@ def make_bundle(snapshot: Snapshot, plan: Plan, request: Request) -> Bundle:
     if access is None:
         files["approvals.yaml"] = render_approvals(proposal(snapshot, plan))
     files["README.md"] = _summary(
-        plan, request, files, objects, approved, reached, applier, hindered
+        plan, request, steps, objects, approved, reached, applier, hindered
     )
     return Bundle(
         dict(sorted(files.items())), tuple(objects), reached, access is None, applier, hindered
     )
 
 
-_Step = tuple[str, ClusterRole | AnyBinding, bool]
+_Step = tuple[str, ClusterRole | AnyBinding]
+
+
+def _binding(
+    value: AnyBinding, digests: _Digests | None, annotations: Mapping[str, str]
+) -> dict[str, Any]:
+    noted = {APPROVALS_DIGEST: digests.of(value)} if digests else {}
+    return manifest(value, LABELS, {**annotations, **noted})
 
 
 def _obstacles(
     snapshot: Snapshot, plan: Plan, steps: Iterable[_Step], applier: Applier
 ) -> tuple[Obstacle, ...]:
     """Return what hinders each step: those after the update are looked at as of then."""
-    before = [value for step, value, _ in steps if step == BEFORE]
-    later = [value for step, value, _ in steps if step != BEFORE]
+    before = [value for step, value in steps if step == BEFORE]
+    later = [value for step, value in steps if step != BEFORE]
     updated = apply_update(snapshot.replace(before), plan.now, plan.target)
     return (*obstacles(snapshot, before, applier), *obstacles(updated, later, applier))
 
@@ -197,7 +254,7 @@ def _guard(request: Request, approved: Iterable[Need]) -> list[dict[str, Any]]:
         until=request.expires,
         namespace=request.guard_namespace,
     )
-    annotations = {"rbacguard.io/generated-by": f"rbacguard {request.version}"}
+    annotations = {GENERATED_BY: f"rbacguard {request.version}"}
     for found in made:
         found["metadata"] |= {"labels": dict(LABELS), "annotations": dict(annotations)}
     return made
@@ -256,16 +313,6 @@ def _check(found: Mapping[str, Any], target: Release) -> None:
         raise OutputError(f"{found['kind']} {place} would be refused: {wrong[0]}")
 
 
-def _file_name(found: Mapping[str, Any]) -> str:
-    """Return a file name; what is no plain character in it is percent-encoded."""
-    metadata = found["metadata"]
-    parts = [found["kind"].lower(), metadata.get("namespace"), metadata["name"]]
-    stem = "-".join(quote(part, safe="") for part in parts if part)
-    if len(stem) > 180:  # noqa: PLR2004 - well below the 255 bytes of a file name
-        stem = f"{stem[:140]}-{hashlib.sha256(stem.encode()).hexdigest()[:16]}"
-    return f"{stem}.yaml"
-
-
 def _reviews(approved: Iterable[Need], request: Request, target: Release) -> str:
     """Return SubjectAccessReviews: `can-i` mis-answers resources of subresources.kubevirt.io."""
     parts = []
@@ -305,8 +352,8 @@ def _identity(subject: Subject) -> dict[str, Any]:
 def _summary(
     plan: Plan,
     request: Request,
-    files: Mapping[str, str],
-    objects: Iterable[Mapping[str, Any]],
+    steps: Sequence[_Step],
+    objects: Sequence[Mapping[str, Any]],
     approved: tuple[Need, ...],
     reached: Mapping[Subject, tuple[str, ...]],
     applier: Applier | None,
@@ -329,8 +376,10 @@ def _summary(
         approved=[(str(need.subject), need.namespace) for need in approved],
         lost=[(str(s), list(scopes)) for s, scopes in still_lost.items() if scopes],
         reached=[(str(subject), list(scopes)) for subject, scopes in reached.items()],
-        before=sorted(name for name in files if name.startswith(BEFORE)),
-        after=sorted(name for name in files if name.startswith(AFTER)),
+        layout=request.delivery.layout.value,
+        step=request.delivery.step,
+        before=[each for step, each in steps if step == BEFORE],
+        after=[each for step, each in steps if step == AFTER],
         temporary=[o["metadata"]["name"] for o in objects if _is_temporary(o)],
         expires=request.expires.isoformat() if request.expires else "",
         restore=list(aggregation_labels(request.restore_default)),
@@ -339,7 +388,7 @@ def _summary(
         warnings=list(plan.warnings),
         applier=str(applier) if applier else "",
         hindered=[(str(each.object), each.message) for each in hindered],
-        guard=sorted(name for name in files if name.startswith(CLEAN_UP)),
+        guard=[o for o in objects if o["apiVersion"].startswith("admission")],
         managers=list(request.managers),
     )
 

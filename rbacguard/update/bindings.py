@@ -13,6 +13,8 @@ from rbacguard.rbac.objects import AnyBinding
 from rbacguard.snapshot import Snapshot
 
 BINDING_NAME = "rbacguard-live-migration"
+GENERATED_BY = "rbacguard.io/generated-by"
+"""Annotation by which the tool knows its own objects."""
 
 
 class Need(Struct, frozen=True, order=True):
@@ -51,13 +53,14 @@ def bindings_for(needs: Iterable[Need], snapshot: Snapshot) -> tuple[AnyBinding,
     The scope is that of the need, never wider; the name is free in its namespace, since a roleRef
     cannot be changed later.
     """
-    bound = bound_to_migrate(snapshot)
+    # What the tool made before is made again: to leave it out would have it pruned.
+    taken = {b.ref for b in snapshot.bindings if GENERATED_BY not in b.metadata.annotations}
+    bound = {need for need, b in bound_to_migrate(snapshot).items() if b.ref in taken}
     by_scope: dict[str, list[Subject]] = {}
     for need in smallest(needs):
         if need not in bound and Need("", need.subject) not in bound:
             by_scope.setdefault(need.namespace, []).append(need.subject)
     role_ref = RoleRef("ClusterRole", MIGRATE)
-    taken = {binding.ref for binding in snapshot.bindings}
     made: list[AnyBinding] = []
     for namespace, subjects in sorted(by_scope.items()):
         kind = "RoleBinding" if namespace else "ClusterRoleBinding"
