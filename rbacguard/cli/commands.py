@@ -302,9 +302,9 @@ def generate(
         GenerateStrategy,
         Layout,
         Request,
+        delivery_warnings,
         differences,
         make_bundle,
-        pruning_warnings,
         step_of,
         write_bundle,
     )
@@ -351,7 +351,7 @@ def generate(
         found,
         snapshot,
         changed=changed,
-        more=(*warnings(remarks), *pruning_warnings(snapshot)),
+        more=(*warnings(remarks), *delivery_warnings(snapshot, applier)),
         different=different,
     )
     options.show(report, **shown)

@@ -4,8 +4,8 @@ from rbacguard.manifests.bundle import (
     Bundle,
     GenerateStrategy,
     Request,
+    delivery_warnings,
     make_bundle,
-    pruning_warnings,
     step_of,
 )
 from rbacguard.manifests.layout import Delivery, Layout
@@ -20,12 +20,12 @@ __all__ = [
     "GenerateStrategy",
     "Layout",
     "Request",
+    "delivery_warnings",
     "differences",
     "make_bundle",
     "merged_approvals",
     "permission_manifests",
     "problems",
-    "pruning_warnings",
     "render_approvals",
     "step_of",
     "write_bundle",

@@ -36,13 +36,19 @@ from rbacguard.manifests.render import (
 )
 from rbacguard.manifests.validate import problems
 from rbacguard.rbac import ClusterRole, ObjectMeta, Subject
-from rbacguard.rbac.objects import AnyBinding
+from rbacguard.rbac.objects import RBAC_GROUP, AnyBinding
 from rbacguard.snapshot import Snapshot
 from rbacguard.update.access import Change, summary
 from rbacguard.update.approvals import MigrationAccess
 from rbacguard.update.bindings import GENERATED_BY, Need, bindings_for
 from rbacguard.update.plan import Plan
-from rbacguard.update.preflight import Applier, Obstacle, find_applier, obstacles
+from rbacguard.update.preflight import (
+    Applier,
+    Obstacle,
+    find_applier,
+    is_service_account,
+    obstacles,
+)
 from rbacguard.update.proposal import proposal
 from rbacguard.update.simulate import apply_update
 from rbacguard.update.temporary import (
@@ -163,17 +169,28 @@ def step_of(snapshot: Snapshot, plan: Plan) -> str:
     return AFTER if temporary_roles(snapshot) else CLEAN_UP
 
 
-def pruning_warnings(snapshot: Snapshot) -> tuple[str, ...]:
-    """Return a warning for each temporary role that a controller would bring back."""
+def delivery_warnings(snapshot: Snapshot, applier: str) -> tuple[str, ...]:
+    """Return what may go otherwise than the files say.
+
+    Args:
+        snapshot: the cluster.
+        applier: the user name that applies, or ''.
+    """
     found = []
     for temporary in temporary_roles(snapshot):
-        role = snapshot.cluster_roles[temporary.name]
-        for tool, keys in _TRACKED.items():
-            if any(key in {**role.metadata.labels, **role.metadata.annotations} for key in keys):
-                found.append(
-                    f"ClusterRole {temporary.name} is managed by {tool}: deleted by hand it comes "
-                    "back; delete it in Git, with pruning on"
-                )
+        metadata = snapshot.cluster_roles[temporary.name].metadata
+        known = {**metadata.labels, **metadata.annotations}
+        found += [
+            f"ClusterRole {temporary.name} is managed by {tool}: deleted by hand it comes back; "
+            "delete it in Git, with pruning on"
+            for tool, keys in _TRACKED.items()
+            if not known.keys().isdisjoint(keys)
+        ]
+    if applier and not is_service_account(applier):
+        found.append(
+            f"{applier}: groups of an identity provider are not in the cluster, so what they allow "
+            "is not counted"
+        )
     return tuple(found)
 
 
@@ -388,7 +405,7 @@ def _summary(
         warnings=list(plan.warnings),
         applier=str(applier) if applier else "",
         hindered=[(str(each.object), each.message) for each in hindered],
-        guard=[o for o in objects if o["apiVersion"].startswith("admission")],
+        guard=[o for o in objects if not o["apiVersion"].startswith(RBAC_GROUP)],
         managers=list(request.managers),
     )
 

@@ -31,6 +31,7 @@ NAMESPACE = "openshift-cnv"
 _API = "admissionregistration.k8s.io/v1"
 _NAME = "rbacguard-live-migration"
 _CLUSTER = "_cluster"
+_LARGEST = 1024 * 1024
 _SPACE = "request.?namespace.orValue('')"
 
 
@@ -51,7 +52,8 @@ def guard(
         namespace: where the approvals stand.
 
     Raises:
-        OutputError: a name cannot be told apart from others in a list of lines.
+        OutputError: a name cannot be told apart from others in a list of lines, or the approvals
+            are more than a ConfigMap holds.
     """
     params = _params(approved, namespace)
     return [
@@ -66,11 +68,18 @@ def _params(approved: Iterable[Need], namespace: str) -> dict[str, Any]:
     lines: dict[str, list[str]] = {}
     for need in sorted(approved):
         lines.setdefault(need.namespace or _CLUSTER, []).append(_line(need.subject))
+    data = {space: "\n".join(each) for space, each in sorted(lines.items())}
+    size = sum(len(key.encode()) + len(value.encode()) for key, value in data.items())
+    if size > _LARGEST:
+        raise OutputError(
+            f"the approvals have {size} bytes, more than a ConfigMap holds ({_LARGEST}); approve "
+            "groups or the whole cluster, or leave the guard out"
+        )
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": f"{_NAME}-approvals", "namespace": namespace},
-        "data": {space: "\n".join(each) for space, each in sorted(lines.items())},
+        "data": data,
     }
 
 

@@ -78,6 +78,11 @@ def test_a_name_with_a_line_break_cannot_pass_for_two() -> None:
         made(Need("web", Subject("User", "a\nUser//root")))
 
 
+def test_more_approvals_than_a_config_map_holds_are_refused() -> None:
+    with pytest.raises(OutputError, match="more than a ConfigMap holds"):
+        made(*(Need("web", Subject("User", f"{number:07}-{'x' * 200}")) for number in range(6000)))
+
+
 def test_the_command_writes_them_and_check_knows_them(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "pr"
     arguments = [
@@ -115,6 +120,7 @@ def test_the_applier_is_told_what_he_lacks(run: Run, tmp_path: Path) -> None:
     obstacles = json.loads(refused.stdout)["applier"]["obstacles"]
     assert {o["object"]["namespace"] for o in obstacles} == {"payments", "web"}
     assert any(o["rule"] and "bind" in o["rule"]["verbs"] for o in obstacles)
+    assert "identity provider" in str(json.loads(refused.stdout)["warnings"])
     assert "Not as things are: `carol` would be refused." in (
         tmp_path / "pr" / "README.md"
     ).read_text("utf-8")
@@ -122,3 +128,4 @@ def test_the_applier_is_told_what_he_lacks(run: Run, tmp_path: Path) -> None:
     allowed = run(*arguments, argo)
     assert allowed.returncode == 0, allowed.stdout
     assert json.loads(allowed.stdout)["applier"]["obstacles"] == []
+    assert "identity provider" not in allowed.stdout
