@@ -238,14 +238,27 @@ def from_source(
         *(_IMPERSONATION if impersonation else ()),
     ]
 
-    names = _names(groups)
+    return collected(groups, "source", Source)
+
+
+def collected(
+    options: Sequence[Callable[..., Any]], into: str, make: Callable[..., Any] = dict
+) -> Callable[[Command], Command]:
+    """Add options to a command, which gets all of them as one value.
+
+    Args:
+        options: click's own decorators.
+        into: the name of the parameter.
+        make: makes the value from what was given, by name.
+    """
+    names = _names(options)
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
-        def collected(**given: Any) -> Any:
-            return command(source=Source(**{name: given.pop(name) for name in names}), **given)
+        def wrapped(**given: Any) -> Any:
+            return command(**{into: make(**{name: given.pop(name) for name in names})}, **given)
 
-        return cast("Command", _with(collected, groups))
+        return cast("Command", _with(wrapped, options))
 
     return decorate
 

@@ -1,0 +1,319 @@
+"""The commands that write what people review: approvals, and the bundle that follows from them."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import click
+
+from rbacguard import __version__
+from rbacguard.cli import exits, options
+from rbacguard.cli.source import Source, collected, from_source
+
+_GUARD = (
+    click.option(
+        "--guard",
+        is_flag=True,
+        help="Write admission policies that keep the cluster clean after the clean-up.",
+    ),
+    click.option(
+        "--manager",
+        "managers",
+        multiple=True,
+        metavar="USER",
+        help="User name that alone may hand migration out, under the guard. Repeatable.",
+    ),
+    click.option(
+        "--guard-namespace",
+        default="openshift-cnv",
+        show_default=True,
+        metavar="NS",
+        help="Where the guard keeps the approvals that it looks at.",
+    ),
+)
+_DELIVERY = (
+    click.option(
+        "--layout",
+        type=click.Choice(["plain", "kustomize", "argocd", "flux", "acm"]),
+        default="plain",
+        show_default=True,
+        help="For whom the files are laid out.",
+    ),
+    click.option(
+        "--step",
+        type=click.Choice(["10-before-update", "20-after-update", "30-clean-up"]),
+        help="Step that the kustomization at the top names; by default the one the cluster is at.",
+    ),
+    click.option(
+        "--repo-url", "repository", default="", metavar="URL", help="Git repository, for Argo CD."
+    ),
+    click.option(
+        "--repo-path",
+        "path",
+        default=".",
+        show_default=True,
+        metavar="PATH",
+        help="Path of the folder in the Git repository, for Argo CD and Flux.",
+    ),
+    click.option(
+        "--repo-revision",
+        "revision",
+        default="HEAD",
+        show_default=True,
+        metavar="REF",
+        help="Branch or tag that Argo CD follows.",
+    ),
+    click.option(
+        "--flux-source",
+        "source",
+        default="flux-system",
+        show_default=True,
+        metavar="NAME",
+        help="Flux's GitRepository.",
+    ),
+    click.option(
+        "--policy-namespace",
+        default="rbacguard-policies",
+        show_default=True,
+        metavar="NS",
+        help="Namespace of ACM's policies on the hub.",
+    ),
+    click.option(
+        "--remediation",
+        type=click.Choice(["inform", "enforce"]),
+        default="inform",
+        show_default=True,
+        help="What ACM's policies do; what could delete KubeVirt's own role always informs only.",
+    ),
+)
+
+
+@click.command()
+@from_source()
+@click.option(
+    "--to",
+    "target",
+    metavar="VERSION",
+    help="Release to update to; by default the installed one, for a cluster at 4.19 or later.",
+)
+@options.from_release
+@click.option("--out", required=True, metavar="DIR", help="Folder to write.")
+@click.option(
+    "--strategy",
+    type=click.Choice(["prebind", "temporary-role"]),
+    default="prebind",
+    show_default=True,
+    help="Bindings made before the update, or a temporary role and bindings after it.",
+)
+@click.option(
+    "--temporary-role",
+    type=click.Choice(["admin", "edit", "none"]),
+    help="Widest tier that keeps migration for a while; edit writes both roles. "
+    "By default admin with --strategy temporary-role, none otherwise.",
+)
+@click.option(
+    "--restore-default",
+    type=click.Choice(["admin", "edit"]),
+    help="Give the old default back after the update: label kubevirt.io:migrate for "
+    "administrators, or for editors too.",
+)
+@click.option(
+    "--expires",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="YYYY-MM-DD",
+    help="Last day of a temporary role, written as an annotation that audit looks at.",
+)
+@options.approvals
+@options.today
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Write beside files of others, and write a temporary role on 4.19 or later, where it "
+    "grants instead of preserving.",
+)
+@click.option(
+    "--as-applier",
+    "applier",
+    default="",
+    metavar="USER",
+    help="Tell what this user, or system:serviceaccount:NS:NAME, lacks to apply it; exits 1 then.",
+)
+@collected(_GUARD, "rails")
+@collected(_DELIVERY, "delivery")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Write nothing; exit 1 if the folder is not what would be generated.",
+)
+@options.output
+def generate(
+    source: Source,
+    target: str | None,
+    from_release: str | None,
+    out: str,
+    strategy: str,
+    temporary_role: str | None,
+    restore_default: str | None,
+    expires: datetime.datetime | None,
+    approvals: str | None,
+    today: datetime.datetime | None,
+    force: bool,
+    applier: str,
+    rails: dict[str, Any],
+    delivery: dict[str, Any],
+    check: bool,
+    **shown: Any,
+) -> int:
+    """Write manifests and a summary for a GitOps review.
+
+    Without --approvals it writes an approvals file to review, with nothing approved.
+    """
+    from pathlib import Path
+
+    from rbacguard.kubevirt.installed import default_target
+    from rbacguard.kubevirt.releases import find_release
+    from rbacguard.manifests import (
+        Delivery,
+        GenerateStrategy,
+        Layout,
+        Request,
+        delivery_warnings,
+        differences,
+        make_bundle,
+        step_of,
+        write_bundle,
+    )
+    from rbacguard.output import reports
+    from rbacguard.update.approvals import load_approvals
+    from rbacguard.update.plan import make_plan
+    from rbacguard.update.review import review, warnings
+
+    access = load_approvals(approvals) if approvals else None
+    snapshot = source.snapshot()
+    release = find_release(target) if target else default_target(snapshot)
+    found = make_plan(snapshot, release, find_release(from_release) if from_release else None)
+    request = Request(
+        strategy=GenerateStrategy(strategy),
+        temporary_role=temporary_role or ("admin" if strategy == "temporary-role" else "none"),
+        restore_default={None: (), "admin": ("admin",), "edit": ("admin", "edit")}[restore_default],
+        access=access,
+        expires=expires.date() if expires else None,
+        force=force,
+        today=options.day(today),
+        version=__version__,
+        applier=applier,
+        delivery=Delivery(
+            **{
+                **delivery,
+                "layout": Layout(delivery["layout"]),
+                "step": delivery["step"] or step_of(snapshot, found),
+            }
+        ),
+        **rails,
+    )
+    bundle = make_bundle(snapshot, found, request)
+    remarks = review(access, snapshot, today=options.day(today)) if access else ()
+    different = differences(bundle.files, Path(out)) if check else None
+    changed = False if check else write_bundle(bundle.files, Path(out), force=force)
+    report = reports.generate(
+        out,
+        bundle,
+        found,
+        snapshot,
+        changed=changed,
+        more=(*warnings(remarks), *delivery_warnings(snapshot, applier)),
+        different=different,
+    )
+    options.show(report, **shown)
+    return exits.of_generate(report)
+
+
+@click.group()
+def approvals() -> None:
+    """Make, check and bring up to date the file that says who may migrate where."""
+
+
+@approvals.command("init")
+@from_source()
+@options.target
+@options.from_release
+@options.file
+@click.option("--force", is_flag=True, help="Replace a file that exists.")
+def approvals_init(
+    source: Source, target: str, from_release: str | None, file: str, force: bool
+) -> int:
+    """Write an approvals file for those who lose migration; nothing in it is approved."""
+    from rbacguard.kubevirt.releases import find_release
+    from rbacguard.manifests import render_approvals
+    from rbacguard.update.plan import make_plan
+    from rbacguard.update.proposal import proposal
+
+    snapshot = source.snapshot()
+    found = make_plan(
+        snapshot, find_release(target), find_release(from_release) if from_release else None
+    )
+    options.write(file, render_approvals(proposal(snapshot, found)).encode(), force=force)
+    return exits.of_gaps(list(found.gaps))
+
+
+@approvals.command("check")
+@click.argument("file", metavar="FILE")
+@from_source()
+@options.warn_before
+@options.today
+@options.exit_zero
+@options.output
+def approvals_check(
+    file: str,
+    source: Source,
+    warn_before: datetime.timedelta,
+    today: datetime.datetime | None,
+    exit_zero: bool,
+    **shown: Any,
+) -> int:
+    """Hold an approvals file against the cluster: unknown names, ends, and what is too broad.
+
+    Exits 1 on errors and warnings.
+    """
+    from rbacguard.output import reports
+    from rbacguard.update.approvals import load_approvals
+    from rbacguard.update.review import review
+
+    access = load_approvals(file)
+    snapshot = source.snapshot()
+    remarks = review(access, snapshot, today=options.day(today), warn_before=warn_before)
+    report = reports.approvals(file, access, remarks, snapshot, options.day(today))
+    options.show(report, **shown)
+    return 0 if exit_zero else exits.of_approvals(report)
+
+
+@approvals.command("merge")
+@click.argument("file", metavar="FILE")
+@from_source()
+@options.target
+@options.from_release
+@click.option("-o", "--output", "out", metavar="FILE", help="Write here; '-' is stdout.")
+def approvals_merge(
+    file: str, source: Source, target: str, from_release: str | None, out: str | None
+) -> int:
+    """Add those who stand in no decision yet, undecided; decisions and comments stay as they are.
+
+    Without -o the file itself is rewritten, whole or not at all.
+    """
+    from rbacguard.kubevirt.releases import find_release
+    from rbacguard.manifests import merged_approvals
+    from rbacguard.update.approvals import load_approvals
+    from rbacguard.update.plan import make_plan
+    from rbacguard.update.proposal import newcomers, proposal
+
+    access = load_approvals(file)
+    snapshot = source.snapshot()
+    found = make_plan(
+        snapshot, find_release(target), find_release(from_release) if from_release else None
+    )
+    added = newcomers(access.resolved(snapshot), proposal(snapshot, found))
+    options.write(out or file, merged_approvals(file, access, added), force=True)
+    count = len(added.approvals) + len(added.holders)
+    click.echo(f"rbacguard: {out or file}: {count} to decide on were added", err=True)
+    return exits.of_gaps(list(found.gaps))
