@@ -66,7 +66,6 @@ _DELIVERY = (
     ),
     click.option(
         "--flux-source",
-        "source",
         default="flux-system",
         show_default=True,
         metavar="NAME",

@@ -53,7 +53,7 @@ class Delivery(Struct, frozen=True):
         repository: URL of the Git repository, for Argo CD's Application; '' writes none.
         path: path of this folder in the repository.
         revision: branch or tag that Argo CD follows.
-        source: name of Flux's GitRepository.
+        flux_source: name of Flux's GitRepository.
         policy_namespace: namespace of Open Cluster Management's policies on the hub.
         remediation: `inform`, or `enforce` where nothing that belongs to KubeVirt could be deleted.
     """
@@ -63,7 +63,7 @@ class Delivery(Struct, frozen=True):
     repository: str = ""
     path: str = "."
     revision: str = "HEAD"
-    source: str = "flux-system"
+    flux_source: str = "flux-system"
     policy_namespace: str = "rbacguard-policies"
     remediation: str = "inform"
 
@@ -252,7 +252,7 @@ def _flux_kustomization(part: Part, earlier: Iterable[Part], delivery: Delivery)
         "path": f"./{delivery.path}/{part}".replace("/./", "/"),
         "prune": True,
         "wait": True,
-        "sourceRef": {"kind": "GitRepository", "name": delivery.source},
+        "sourceRef": {"kind": "GitRepository", "name": delivery.flux_source},
     }
     depends = [{"name": f"live-migration-{each}"} for each in earlier]
     if depends:
