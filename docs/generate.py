@@ -1,4 +1,4 @@
-"""Writes docs/policies.md and docs/cli.md from the policies and from --help."""
+"""Writes docs/policies.md, docs/lint.md and docs/cli.md from policies, rules and --help."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from rbacguard.cli.commands import cli
+from rbacguard.lint import RULES
 from rbacguard.policy import Policy, load_policies
 from rbacguard.sources import COLLECT_COMMAND
 
@@ -135,6 +136,34 @@ does not count, neither in `generate` nor in `verify`; one that is about to is a
 `--warn-before 14d`. A selector stands for the namespaces that it selects when the tool runs:
 generate again when namespaces come or go.
 
+## Lint
+
+`rbacguard lint PATH...` checks the RBAC manifests of a repository: each against the strict schema
+of its Kubernetes version, and for what the update makes wrong, with file, line and column; the
+rules are in [lint.md](lint.md). `--diff` prints what `--fix` would change, as a patch; `--fix`
+shows it, asks on a terminal, and writes each file whole or not at all. Nothing but what is mended
+changes: comments, quotes and line endings stay. A file that changed meanwhile or is a link is not
+written.
+
+Helm templates, other files with `{{` that are no YAML, and the patches that a kustomization names
+are passed over with a note, since they are no whole objects. Lint what they render to:
+
+```console
+$ kustomize build overlays/prod | rbacguard lint -
+$ helm template chart/ | rbacguard lint - --release 4.20
+```
+
+`--release` tells what the cluster runs: from 4.19 on a temporary role in Git is a finding. As a
+hook of pre-commit:
+
+```yaml
+repos:
+- repo: https://github.com/example/rbacguard   # your mirror
+  rev: v0.1.0
+  hooks:
+  - id: rbacguard-lint
+```
+
 ## JSON
 
 `-o json` is versioned by `schemaVersion`; `rbacguard schema COMMAND` prints the JSON Schema. Fields
@@ -147,6 +176,25 @@ POLICIES_INTRODUCTION = """\
 Written by `make docs` from `policies/`; a test fails when it is out of date. `rbacguard rules ID`
 shows the same. Each policy has firing and silent cases in `tests/policies/ID/`.
 """
+
+
+LINT_INTRODUCTION = """\
+# Rules of lint
+
+Written by `make docs`; a test fails when it is out of date. `rbacguard rules ID` shows the same.
+Each rule has firing and silent cases in `tests/lint/cases/ID/`.
+"""
+
+
+def lint_page() -> str:
+    """Return docs/lint.md."""
+    lines = [LINT_INTRODUCTION, "| id | severity |", "|---|---|"]
+    lines += [f"| [{rule.id}](#{rule.id}) | {rule.severity} |" for rule in RULES]
+    for rule in RULES:
+        lines += ["", f"## {rule.id}", "", f"**{rule.title}**", ""]
+        lines += [f"Severity {rule.severity}.", "", rule.rationale]
+        lines += ["", f"*What to do:* {rule.remediation}"]
+    return "\n".join(lines) + "\n"
 
 
 def shown(policy: Policy) -> list[str]:
@@ -198,6 +246,7 @@ def pages() -> dict[Path, str]:
     return {
         HERE / "policies.md": policies_page(load_policies()),
         HERE / "cli.md": cli_page(),
+        HERE / "lint.md": lint_page(),
     }
 
 

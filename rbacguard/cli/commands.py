@@ -9,7 +9,7 @@ import click
 
 from rbacguard import __version__
 from rbacguard.cli import exits, options
-from rbacguard.cli.delivery import approvals, generate
+from rbacguard.cli.delivery import approvals, generate, lint
 from rbacguard.cli.source import Source, from_source
 
 if TYPE_CHECKING:
@@ -55,13 +55,7 @@ def cli() -> None:
     metavar="VERSION",
     help="Release whose update is simulated; by default 4.19 where that is ahead.",
 )
-@click.option(
-    "--fail-on",
-    type=click.Choice(exits.SEVERITIES),
-    default="medium",
-    show_default=True,
-    help="Exit 1 on findings of this severity or above.",
-)
+@options.fail_on
 @click.option(
     "--cross-check",
     is_flag=False,
@@ -449,11 +443,12 @@ def permissions(command: str, cross_check: bool, subject: str, namespaces: tuple
 @options.policies
 @options.output
 def rules(policy_id: str | None, policy_folders: tuple[str, ...], **shown: Any) -> int:
-    """List the policies, or explain one."""
+    """List the policies and the rules of lint, or explain one."""
+    from rbacguard.lint import RULES
     from rbacguard.output import reports
     from rbacguard.policy import load_policies
 
-    options.show(reports.rules(load_policies(policy_folders), policy_id), **shown)
+    options.show(reports.rules(load_policies(policy_folders), RULES, policy_id), **shown)
     return exits.NOTHING_TO_DO
 
 
@@ -470,5 +465,5 @@ def schema(report: str | None) -> int:
     return exits.NOTHING_TO_DO
 
 
-for delivered in (generate, approvals):
+for delivered in (generate, approvals, lint):
     cli.add_command(delivered)

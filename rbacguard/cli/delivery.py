@@ -1,4 +1,4 @@
-"""The commands that write what people review: approvals, and the bundle that follows from them."""
+"""The commands around what people review: approvals, the bundle that follows, and lint."""
 
 from __future__ import annotations
 
@@ -316,3 +316,73 @@ def approvals_merge(
     count = len(added.approvals) + len(added.holders)
     click.echo(f"rbacguard: {out or file}: {count} to decide on were added", err=True)
     return exits.of_gaps(list(found.gaps))
+
+
+@click.command()
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.option(
+    "--release",
+    metavar="VERSION",
+    help="Release that the cluster runs: OpenShift Virtualization (4.21) or KubeVirt (1.7).",
+)
+@click.option(
+    "--kubernetes",
+    default="",
+    metavar="VERSION",
+    help="Kubernetes version to validate for; by default the one below --release.",
+)
+@click.option(
+    "--known-role",
+    "known_roles",
+    multiple=True,
+    metavar="PATTERN",
+    help="ClusterRole that something else installs, such as 'acme:*'. Repeatable.",
+)
+@click.option(
+    "--diff", "only_diff", is_flag=True, help="Print what --fix would change, and nothing else."
+)
+@click.option("--fix", is_flag=True, help="Mend what is safe; shows the change first.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before --fix writes.")
+@options.today
+@options.fail_on
+@options.exit_zero
+@options.output
+def lint(
+    paths: tuple[str, ...],
+    release: str | None,
+    kubernetes: str,
+    known_roles: tuple[str, ...],
+    only_diff: bool,
+    fix: bool,
+    yes: bool,
+    today: datetime.datetime | None,
+    fail_on: str,
+    exit_zero: bool,
+    **shown: Any,
+) -> int:
+    """Check RBAC manifests in files and folders of a repository, or on standard input ('-').
+
+    Templates are passed over: pipe what they render to, as in 'kustomize build | rbacguard lint -'.
+    """
+    from rbacguard.kubevirt.releases import find_release
+    from rbacguard.lint import LintRequest, fixed, write_fixed
+    from rbacguard.lint import lint as run
+    from rbacguard.output import reports
+
+    if only_diff and fix:
+        raise click.UsageError("--diff only shows what --fix would write; give one of them")
+    request = LintRequest(
+        options.day(today), find_release(release) if release else None, kubernetes, known_roles
+    )
+    found = run(paths, request)
+    changes = fixed(found, request) if fix or only_diff else ()
+    options.show_diffs((each.diff for each in changes), err=not only_diff)
+    done = 0
+    if fix and changes and options.confirmed(f"Write {len(changes)} files?", yes=yes):
+        write_fixed(changes)
+        done = sum(each.fixes for each in changes)
+        found = run(paths, request)
+    report = reports.lint(found, fixed=done)
+    if not only_diff:
+        options.show(report, **shown)
+    return 0 if exit_zero else exits.of_lint(report, fail_on)

@@ -64,6 +64,13 @@ def of_approvals(report: wire.ApprovalsReport) -> int:
     return INCOMPLETE if report.gaps else NOTHING_TO_DO
 
 
+def of_lint(report: wire.LintReport, fail_on: str) -> int:
+    """Findings at or above the threshold."""
+    threshold = SEVERITIES.index(fail_on)
+    worst = max((SEVERITIES.index(each.severity) for each in report.findings), default=-1)
+    return FINDINGS if worst >= threshold else NOTHING_TO_DO
+
+
 def of_gaps(gaps: list[str]) -> int:
     """Complete or not."""
     return INCOMPLETE if gaps else NOTHING_TO_DO

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from rbacguard.cli.exits import SEVERITIES
 from rbacguard.visible import visible
 
 if TYPE_CHECKING:
@@ -71,6 +72,13 @@ file = click.option(
     "-o", "--output", "file", required=True, metavar="FILE", help="File to write; '-' is stdout."
 )
 subresource = click.option("--subresource", default="", metavar="NAME", help="Subresource.")
+fail_on = click.option(
+    "--fail-on",
+    type=click.Choice(SEVERITIES),
+    default="medium",
+    show_default=True,
+    help="Exit 1 on findings of this severity or above.",
+)
 exit_zero = click.option("--exit-zero", is_flag=True, help="Exit 0 whatever was found.")
 
 
@@ -164,6 +172,20 @@ def show(report: Report, *, output_format: str, verbose: bool, color: str) -> No
     text = to_text(report, output_format, table_options(verbose=verbose, color=color))
     sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
     sys.stdout.flush()
+
+
+def show_diffs(diffs: Iterable[str], *, err: bool) -> None:
+    """Show unified diffs; in a pipe they can be applied, on a terminal they are harmless."""
+    stream = sys.stderr if err else sys.stdout
+    for diff in diffs:
+        text = "".join(f"{visible(line)}\n" for line in diff.split("\n")[:-1])
+        stream.buffer.write((text if stream.isatty() else diff).encode())
+    stream.flush()
+
+
+def confirmed(question: str, *, yes: bool) -> bool:
+    """Ask on a terminal; where nobody can answer, what was asked for is done."""
+    return yes or not sys.stdin.isatty() or click.confirm(question, err=True)
 
 
 def write(file: str, data: bytes, *, force: bool) -> None:

@@ -11,7 +11,7 @@ from rbacguard.manifests.bundle import (
 from rbacguard.manifests.layout import Delivery, Layout
 from rbacguard.manifests.permissions import permission_manifests
 from rbacguard.manifests.render import merged_approvals, render_approvals
-from rbacguard.manifests.validate import problems
+from rbacguard.manifests.validate import problems, schemas_of
 from rbacguard.manifests.write import differences, write_bundle, write_file
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "permission_manifests",
     "problems",
     "render_approvals",
+    "schemas_of",
     "step_of",
     "write_bundle",
     "write_file",

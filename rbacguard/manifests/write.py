@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -61,7 +62,7 @@ def differences(files: Mapping[str, str], out: Path) -> tuple[str, ...]:
 
 
 def write_file(path: Path, data: bytes, *, force: bool = False) -> None:
-    """Write one file whole or not at all.
+    """Write one file whole or not at all; a new one is readable by its owner alone.
 
     Raises:
         OutputError: it exists and `force` is not given, or cannot be written. What was there is
@@ -79,6 +80,8 @@ def write_file(path: Path, data: bytes, *, force: bool = False) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        if path.exists():
+            new.chmod(stat.S_IMODE(path.stat().st_mode))
         new.replace(path)
     except OSError as error:
         raise OutputError(f"{path}: {error.strerror or error}") from None

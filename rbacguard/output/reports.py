@@ -10,6 +10,7 @@ from rbacguard.checks import Context
 from rbacguard.errors import InputError
 from rbacguard.kubevirt.installed import Installed
 from rbacguard.kubevirt.permissions import Action, known_holder, live_migration
+from rbacguard.lint import Linting, LintRule
 from rbacguard.manifests import Bundle
 from rbacguard.output import wire
 from rbacguard.policy import Finding, Policy, PolicyResult
@@ -453,16 +454,62 @@ def explain(text: str, value: Explanation, snapshot: Snapshot) -> wire.ExplainRe
     )
 
 
-def rules(policies: Iterable[Policy], policy_id: str | None) -> wire.RulesReport:
+def lint(value: Linting, *, fixed: int = 0) -> wire.LintReport:
+    """Return the report of `lint`."""
+    return wire.LintReport(
+        kubernetes=value.kubernetes_version,
+        files=value.files,
+        objects=value.objects,
+        findings=[
+            wire.LintFindingModel(
+                rule=each.rule.id,
+                severity=each.rule.severity.value,
+                message=each.message,
+                object=_object(each.object) if each.object else None,
+                file=each.file.name,
+                document=each.document,
+                line=each.line,
+                column=each.column,
+                fixable=bool(each.edits),
+                fingerprint=each.fingerprint,
+            )
+            for each in value.findings
+        ],
+        fixed=fixed,
+        passed_over=[wire.PassedModel(file=each.file, reason=each.reason) for each in value.passed],
+        others=value.others,
+        not_asked=list(value.not_asked),
+    )
+
+
+def lint_rule(value: LintRule) -> wire.PolicyModel:
+    """Return a rule of `lint`, in the form of a policy."""
+    return wire.PolicyModel(
+        id=value.id,
+        title=value.title,
+        severity=value.severity.value,
+        stage="in-git",
+        rationale=value.rationale,
+        remediation=value.remediation,
+        commands=[],
+        check="lint",
+        where="",
+    )
+
+
+def rules(
+    policies: Iterable[Policy], lint_rules: Iterable[LintRule], policy_id: str | None
+) -> wire.RulesReport:
     """Return the report of `rules`.
 
     Raises:
-        InputError: there is no policy of that id; the message names those that are close.
+        InputError: there is none of that id; the message names those that are close.
     """
-    known = {each.id: each for each in policies}
+    known = {each.id: policy(each) for each in policies}
+    known |= {each.id: lint_rule(each) for each in lint_rules}
     if policy_id is not None and policy_id not in known:
         close = difflib.get_close_matches(policy_id, known, n=3)
         hint = f"; did you mean {' or '.join(close)}" if close else "; 'rbacguard rules' lists them"
-        raise InputError(f"no policy {policy_id!r}{hint}")
-    chosen = known.values() if policy_id is None else [known[policy_id]]
-    return wire.RulesReport(policies=[policy(each) for each in chosen])
+        raise InputError(f"no policy or rule {policy_id!r}{hint}")
+    chosen = list(known.values()) if policy_id is None else [known[policy_id]]
+    return wire.RulesReport(policies=chosen)

@@ -514,3 +514,33 @@ def _approvals(report: wire.ApprovalsReport, page: Page) -> None:
         page.line()
         page.table(["", "ENTRY", "WHAT", "ID"], rows)
     _gaps(page, report.gaps, "What is listed holds; whether it is all is not known:")
+
+
+@_render.register
+def _lint(report: wire.LintReport, page: Page) -> None:
+    for found in report.findings:
+        place = f"{found.file}:{found.line}:{found.column}"
+        about = f"{name(found.object)}: " if found.object and found.object.name else ""
+        page.line(f"{place}: {found.severity}: {about}{found.message} [{found.rule}]")
+    if report.findings:
+        page.line()
+    for passed in report.passed_over:
+        page.line(f"passed over {passed.file}: {passed.reason}", "dim")
+    for missing in report.not_asked:
+        page.line(f"not asked: {missing}", "yellow")
+    files = _count(report.files, "file")
+    if not report.objects and not report.findings:
+        page.line(f"No RBAC object in {files}: nothing was checked", "yellow")
+        return
+    fixable = sum(found.fixable for found in report.findings)
+    mended = f"; {report.fixed} fixed" if report.fixed else ""
+    can = f", {fixable} of them --fix can mend" if fixable else ""
+    page.line(
+        f"{_count(len(report.findings), 'finding')}{can}{mended}; "
+        f"{_count(report.objects, 'RBAC object')} in {files}, for Kubernetes {report.kubernetes}",
+        "bold",
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"

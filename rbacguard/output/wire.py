@@ -427,6 +427,44 @@ class ApprovalsReport(Wire):
     origin: OriginModel | None = None
 
 
+class LintFindingModel(Wire):
+    """One thing that is wrong in a file; `object` is null where the file cannot be read."""
+
+    rule: str
+    severity: Literal["info", "low", "medium", "high", "critical"]
+    message: str
+    object: ObjectModel | None
+    file: str
+    document: int
+    line: int
+    column: int
+    fixable: bool
+    fingerprint: str
+
+
+class PassedModel(Wire):
+    """A file that was passed over."""
+
+    file: str
+    reason: str
+
+
+class LintReport(Wire):
+    """`rbacguard lint`; `fixed` counts what --fix mended, which is no finding any more."""
+
+    schema_version: Literal["rbacguard.io/lint/v1"] = Field(
+        default="rbacguard.io/lint/v1", alias="schemaVersion"
+    )
+    kubernetes: str
+    files: int
+    objects: int
+    findings: list[LintFindingModel]
+    fixed: int
+    passed_over: list[PassedModel] = Field(alias="passedOver")
+    others: int
+    not_asked: list[str] = Field(alias="notAsked")
+
+
 Report = (
     StatusReport
     | AuditReport
@@ -439,6 +477,7 @@ Report = (
     | RulesReport
     | GenerateReport
     | ApprovalsReport
+    | LintReport
 )
 
 REPORTS: dict[str, type[Wire]] = {
@@ -448,6 +487,7 @@ REPORTS: dict[str, type[Wire]] = {
     "diff": DiffReport,
     "explain": ExplainReport,
     "generate": GenerateReport,
+    "lint": LintReport,
     "plan": PlanReport,
     "rules": RulesReport,
     "status": StatusReport,

@@ -150,14 +150,23 @@ def _check_aliases(root: yaml.Node) -> None:
 
 
 class Document:
-    """One YAML document: its value, the line it starts on, the lines of a list's items."""
+    """One YAML document: its value, the line it starts on, the lines of a list's items.
 
-    __slots__ = ("duplicates", "item_lines", "line", "value")
+    `node` is the tree that the value was made from, where a reader keeps one.
+    """
+
+    __slots__ = ("duplicates", "item_lines", "line", "node", "value")
 
     def __init__(
-        self, value: object, line: int, item_lines: list[int], duplicates: list[tuple[str, int]]
+        self,
+        value: object,
+        line: int,
+        item_lines: list[int],
+        duplicates: list[tuple[str, int]],
+        node: yaml.Node | None = None,
     ) -> None:
         """Hold what was read; lines count from 1."""
+        self.node = node
         self.value = value
         self.line = line
         self.item_lines = item_lines
@@ -182,7 +191,7 @@ def documents(data: bytes) -> Iterator[Document]:
             value = loader.construct_document(node)
             if value is not None:
                 yield Document(
-                    value, node.start_mark.line + 1, _item_lines(node), loader.duplicates
+                    value, node.start_mark.line + 1, _item_lines(node), loader.duplicates, node
                 )
     finally:
         loader.dispose()

@@ -40,7 +40,9 @@ COMMANDS: dict[str, tuple[list[str], int]] = {
     "explain-group": (["explain", "group/payments-devs", "-f", A], 3),
     "diff": (["diff", A, C], 1),
     "diff-none": (["diff", A, A], 0),
+    "lint": (["lint", "tests/lint/cases/labels-not-a-map"], 1),
     "rules": (["rules"], 0),
+    "rules-of-lint": (["rules", "labels-not-a-map"], 0),
     "rules-one": (["rules", "editor-loses-migration"], 0),
 }
 COMMANDS["explain-group"] = (COMMANDS["explain-group"][0], 0)

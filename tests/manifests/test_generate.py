@@ -380,7 +380,7 @@ def test_markdown_never_opens_a_tag_nor_leaves_its_cell(text: str) -> None:
         ({"kind": "RoleBinding", "metadata": {"name": "a", "labels": {"x": "a b"}}}, "is no label"),
         (
             {"kind": "ClusterRole", "metadata": {"name": "a", "labels": "a=b"}},
-            "is not of type 'object'",
+            'metadata.labels: expected a map, found "a=b"',
         ),
         (
             {
@@ -397,7 +397,7 @@ def test_markdown_never_opens_a_tag_nor_leaves_its_cell(text: str) -> None:
             {"kind": "ClusterRole", "rules": [{"verbs": ["get"]}]},
             "apiGroups and resources are needed",
         ),
-        ({"kind": "ClusterRole", "surplus": 1}, "Additional properties"),
+        ({"kind": "ClusterRole", "surplus": 1}, "surplus: no such field"),
     ],
 )
 def test_what_the_api_server_refuses_is_refused_here(wrong: dict[str, Any], expected: str) -> None:
@@ -408,19 +408,8 @@ def test_what_the_api_server_refuses_is_refused_here(wrong: dict[str, Any], expe
             "kind": "ClusterRole",
             "name": "r",
         }
-    if isinstance(wrong.get("metadata", {}).get("labels"), str):
-        found = [str(e) for e in _schema_errors({**manifest, **wrong})]
-    else:
-        found = problems({**manifest, **wrong}, "1.33")
+    found = [str(each) for each in problems({**manifest, **wrong}, "1.33")]
     assert any(expected in each for each in found), found
-
-
-def _schema_errors(manifest: dict[str, Any]) -> list[str]:
-    try:
-        kubernetes_validate.validate(manifest, "1.33", strict=True)
-    except kubernetes_validate.ValidationError as error:
-        return [error.message]
-    return []
 
 
 def test_a_folder_is_written_again_without_a_change(tmp_path: Path) -> None:
