@@ -109,6 +109,11 @@ Layouts (`--layout`):
 - `acm`: Open Cluster Management policies for a hub, with Placement and PlacementBinding;
   `--remediation inform` by default, and what could delete `kubevirt.io:migrate` never enforces.
 
+`90-rollback` has a folder for each step, which takes the cluster back to before it: `delete.yaml`
+and `apply.yaml` in the plain layout, a kustomization in the others, to be named at the top like a
+step. The first line of README.md holds a digest of what the bundle follows from: the access that
+changes, the decisions and the releases.
+
 The step at the top is the one that the cluster is at, or `--step`. Names with `{{` are refused in
 the `acm` layout, where the hub would read them as templates. kustomize takes minutes for thousands
 of objects.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from programs import program
 
 from rbacguard import Snapshot
 
@@ -94,6 +95,18 @@ def run(tmp_path: Path) -> Run:
         )
 
     return start
+
+
+@pytest.fixture(scope="session")
+def kubectl() -> str:
+    """Return the path of a real kubectl."""
+    return program("kubectl")
+
+
+@pytest.fixture(scope="session")
+def helm() -> str:
+    """Return the path of a real helm."""
+    return program("helm")
 
 
 def role(

@@ -32,6 +32,7 @@ _GUARD = (
         help="Where the guard keeps the approvals that it looks at.",
     ),
 )
+_STEPS = ("10-before-update", "20-after-update", "30-clean-up")
 _DELIVERY = (
     click.option(
         "--layout",
@@ -42,8 +43,9 @@ _DELIVERY = (
     ),
     click.option(
         "--step",
-        type=click.Choice(["10-before-update", "20-after-update", "30-clean-up"]),
-        help="Step that the kustomization at the top names; by default the one the cluster is at.",
+        type=click.Choice([*_STEPS, *(f"90-rollback/{step}" for step in _STEPS)]),
+        help="What the kustomization at the top names: a step, by default the one the cluster is "
+        "at, or its rollback.",
     ),
     click.option(
         "--repo-url", "repository", default="", metavar="URL", help="Git repository, for Argo CD."

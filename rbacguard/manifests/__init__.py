@@ -8,7 +8,7 @@ from rbacguard.manifests.bundle import (
     make_bundle,
     step_of,
 )
-from rbacguard.manifests.layout import Delivery, Layout
+from rbacguard.manifests.contents import Delivery, Layout
 from rbacguard.manifests.permissions import permission_manifests
 from rbacguard.manifests.render import merged_approvals, render_approvals
 from rbacguard.manifests.validate import problems, schemas_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -15,17 +15,20 @@ from rbacguard.errors import OutputError
 from rbacguard.kubevirt.names import MIGRATE
 from rbacguard.kubevirt.permissions import Tier, live_migration
 from rbacguard.kubevirt.releases import HARDENED, Release
-from rbacguard.manifests.guard import NAMESPACE as GUARD_NAMESPACE
-from rbacguard.manifests.guard import guard
-from rbacguard.manifests.layout import (
+from rbacguard.manifests.contents import (
     AFTER,
     BEFORE,
     CLEAN_UP,
+    ROLLBACK,
+    STEPS,
     Contents,
     Delivery,
+    Layout,
     Part,
-    lay_out,
 )
+from rbacguard.manifests.guard import NAMESPACE as GUARD_NAMESPACE
+from rbacguard.manifests.guard import guard
+from rbacguard.manifests.layout import lay_out
 from rbacguard.manifests.render import (
     Prepared,
     approvals_value,
@@ -235,7 +238,7 @@ def make_bundle(snapshot: Snapshot, plan: Plan, request: Request) -> Bundle:
     if access is None:
         files["approvals.yaml"] = render_approvals(proposal(snapshot, plan))
     files["README.md"] = _summary(
-        plan, request, steps, objects, approved, reached, applier, hindered
+        plan, request, files, steps, objects, approved, reached, applier, hindered
     )
     return Bundle(
         dict(sorted(files.items())), tuple(objects), reached, access is None, applier, hindered
@@ -369,6 +372,7 @@ def _identity(subject: Subject) -> dict[str, Any]:
 def _summary(
     plan: Plan,
     request: Request,
+    files: Collection[str],
     steps: Sequence[_Step],
     objects: Sequence[Mapping[str, Any]],
     approved: tuple[Need, ...],
@@ -385,6 +389,7 @@ def _summary(
     return render(
         "summary.md.j2",
         version=Prepared(request.version),
+        digest=Prepared(_input_digest(plan, request)),
         source=plan.now.label,
         target=str(plan.target),
         hardened=bool(plan.now.hardened),
@@ -405,8 +410,44 @@ def _summary(
         warnings=list(plan.warnings),
         applier=str(applier) if applier else "",
         hindered=[(str(each.object), each.message) for each in hindered],
+        undo={step: _undo(step, files, request) for step in STEPS},
         guard=[o for o in objects if not o["apiVersion"].startswith(RBAC_GROUP)],
         managers=list(request.managers),
+    )
+
+
+def _input_digest(plan: Plan, request: Request) -> str:
+    """Return a SHA-256, in hexadecimal, of what the bundle follows from.
+
+    Of the access that changes, the decisions and the releases, not of the whole cluster: what has
+    no part in it changes no byte.
+    """
+    digest = hashlib.sha256()
+    access = approvals_value(request.access) if request.access else None
+    parts = [
+        plan.now.label,
+        str(plan.target),
+        json.dumps(access, sort_keys=True),
+        *(f"{c.subject} {c.namespace} {c.action} {c.change}" for c in plan.changes),
+    ]
+    for part in parts:
+        digest.update(part.encode("utf-8", "surrogatepass") + b"\0")
+    return digest.hexdigest()
+
+
+def _undo(step: str, files: Collection[str], request: Request) -> str:
+    """Return what takes a step back: commands for people, a folder for what reads Git."""
+    folder = f"{ROLLBACK}/{step}"
+    if request.delivery.layout is not Layout.PLAIN:
+        return folder
+    # Only by the manager that set the label is it taken off again, and only one of its own leaves
+    # alone what kubectl may have set.
+    how = "--server-side --field-manager=rbacguard " if request.restore_default else ""
+    commands = {"delete.yaml": "oc delete -f ", "apply.yaml": f"oc apply {how}-f "}
+    return " && ".join(
+        f"{command}{folder}/{name}"
+        for name, command in commands.items()
+        if f"{folder}/{name}" in files
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from functools import cache
@@ -33,7 +32,6 @@ COMPARED = [
     if recording["name"] != "self subject rules review"
     and not any(part in recording["request"]["path"] for part in ("dryRun", "continue=ey"))
 ]
-KUBECTL = shutil.which("kubectl")
 
 
 @cache
@@ -189,13 +187,12 @@ def test_an_expired_token_is_refused_as_the_real_server_refused_it() -> None:
     assert set(body["metadata"]) == set(expected["metadata"])
 
 
-@pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
-def test_the_real_kubectl_reads_the_same_objects(tmp_path: Path) -> None:
+def test_the_real_kubectl_reads_the_same_objects(kubectl: str, tmp_path: Path) -> None:
     with ApiServer(objects("A")) as api:
         config = api.kubeconfig(tmp_path / "config")
         done = subprocess.run(
             [
-                str(KUBECTL),
+                kubectl,
                 f"--kubeconfig={config}",
                 "get",
                 ",".join(plural for _, plural in KINDS),

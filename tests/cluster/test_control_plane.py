@@ -88,6 +88,10 @@ def to_state(plane: ControlPlane, letter: str) -> None:
                 kind, namespace, name = identity(item)
                 where = ["-n", namespace] if namespace else []
                 plane.kubectl("delete", kind, name, *where, "--ignore-not-found")
+    # What a bundle of an earlier test left, whatever its names.
+    own = ("-A", "-l", "app.kubernetes.io/name=rbacguard")
+    gone = plane.kubectl("delete", "rolebindings,clusterrolebindings,clusterroles", *own)
+    assert gone.returncode == 0, gone.stderr
     plane.apply(item for item in wanted if item["kind"] == "Namespace")
     plane.apply(item for item in wanted if item["kind"] != "Namespace")
     # Server-side apply merges labels: those that a state does not have go by name.
@@ -368,7 +372,7 @@ def test_the_whole_update_from_plan_to_clean(
     assert made.returncode == 0, made.stderr
 
     for path in generated(out):
-        if "before-update" in path:
+        if path.startswith(f"{out}/10-before-update"):
             assert plane.kubectl("apply", "-f", path).returncode == 0
     plane.await_aggregation()
     assert report(tool("status", "-o", "json"), 0)["step"] == "temporary-role-in-place"
@@ -396,7 +400,7 @@ def test_the_whole_update_from_plan_to_clean(
         )
         time.sleep(2)
         for path in generated(out):
-            if "after-update" in path:
+            if path.startswith(f"{out}/20-after-update"):
                 assert plane.kubectl("apply", "-f", path).returncode == 0
         gone = plane.kubectl("delete", "clusterrole", "kubevirt.io:upgrademigrate")
         assert gone.returncode == 0, gone.stderr
@@ -426,6 +430,41 @@ def test_the_whole_update_from_plan_to_clean(
         if c["change"] == "lost" and c["tier"] == "direct"
     }
     assert really_lost == lost - approved
+
+
+def test_a_rollback_takes_each_step_back(plane: ControlPlane, tool: Tool, tmp_path: Path) -> None:
+    to_state(plane, "E")
+    out = tmp_path / "bundle"
+    made = tool(
+        *("generate", "--out", str(out), "--approvals", APPROVALS, "--restore-default", "admin"),
+    )
+    assert made.returncode == 0, made.stderr
+
+    def migrate() -> Any:
+        found = plane.kubectl("get", "clusterrole", "kubevirt.io:migrate", "-o", "json")
+        value = json.loads(found.stdout)
+        return value["metadata"].get("labels", {}), value["rules"]
+
+    def bound() -> str:
+        return plane.kubectl("get", "rolebindings", "-A", "-o", "name").stdout
+
+    before, bindings = migrate(), bound()
+    step, back = out / "20-after-update", out / "90-rollback" / "20-after-update"
+    # The role was applied by kubectl's own manager: only another one leaves its fields alone.
+    mine = ("apply", "--server-side", "--field-manager=rbacguard", "-f")
+    assert plane.kubectl(*mine, str(step)).returncode == 0
+    labels, rules = migrate()
+    assert labels["rbac.authorization.k8s.io/aggregate-to-admin"] == "true"
+    assert bound() != bindings
+    for arguments in (
+        ("delete", "-f", str(back / "delete.yaml")),
+        (*mine, str(back / "apply.yaml")),
+    ):
+        done = plane.kubectl(*arguments)
+        assert done.returncode == 0, done.stderr
+    assert (migrate(), bound()) == (before, bindings)
+    assert rules == before[1]
+    assert " ".join(mine) in (out / "README.md").read_text("utf-8")
 
 
 def approved_entries() -> list[dict[str, Any]]:

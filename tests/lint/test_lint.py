@@ -185,6 +185,27 @@ def test_rendered_input_comes_on_standard_input(run: Run, tmp_path: Path) -> Non
     assert "fixed" not in fixing.stdout
 
 
+def test_what_helm_and_kustomize_render_is_taken_on_standard_input(
+    run: Run, helm: str, kubectl: str, tmp_path: Path
+) -> None:
+    chart, overlay = tmp_path / "chart", tmp_path / "overlay"
+    (chart / "templates").mkdir(parents=True)
+    overlay.mkdir()
+    (chart / "Chart.yaml").write_text("apiVersion: v2\nname: x\nversion: 1.0.0\n")
+    manifest = DOCUMENTED.read_text().replace("upgrademigrate", "{{ .Values.role }}")
+    (chart / "templates/role.yaml").write_text(manifest)
+    (chart / "values.yaml").write_text("role: mine\n")
+    (overlay / "role.yaml").write_text(DOCUMENTED.read_text())
+    (overlay / "kustomization.yaml").write_text("resources: [role.yaml]\n")
+    assert not lint([str(chart)], REQUEST).objects
+    for command in ([helm, "template", str(chart)], [kubectl, "kustomize", str(overlay)]):
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, env=environment(tmp_path)
+        )
+        found = run("lint", "-", input=done.stdout)
+        assert "[labels-not-a-map]" in found.stdout, found.stdout + found.stderr
+
+
 def test_fix_shows_the_change_first_and_diff_writes_nothing(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_bytes(DOCUMENTED.read_bytes())

