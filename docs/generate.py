@@ -169,10 +169,10 @@ repos:
   - id: rbacguard-lint
 ```
 
-## JSON
+## Output
 
-`-o json` is versioned by `schemaVersion`; `rbacguard schema COMMAND` prints the JSON Schema. Fields
-are added without a new version, never changed or removed.
+`-o FORMAT` and `-o FORMAT=FILE`, several at once: tables, JSON, YAML, and what CI, spreadsheets and
+clusters take; see [formats.md](formats.md).
 """
 
 POLICIES_INTRODUCTION = """\

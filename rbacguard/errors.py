@@ -7,6 +7,7 @@ RbacguardError
 ├── PolicyError       a policy file is broken
 ├── ClusterError      a cluster cannot be reached, or does not answer
 └── OutputError       a file cannot be written, or stands in the way
+    └── FormatError         there is no such form of a report
 """
 
 from __future__ import annotations
@@ -38,3 +39,7 @@ class ClusterError(RbacguardError):
 
 class OutputError(RbacguardError):
     """Nothing was written: a file exists, cannot be written or would be invalid."""
+
+
+class FormatError(OutputError):
+    """A report has no such form; the message names the report."""

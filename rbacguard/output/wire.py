@@ -463,6 +463,7 @@ class LintReport(Wire):
     passed_over: list[PassedModel] = Field(alias="passedOver")
     others: int
     not_asked: list[str] = Field(alias="notAsked")
+    rules: list[PolicyModel] = []
 
 
 Report = (

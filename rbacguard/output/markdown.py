@@ -1,0 +1,143 @@
+"""Markdown for a pull request or a job's summary: the sum first, details folded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import singledispatch
+
+from rbacguard.manifests.render import code, markdown
+from rbacguard.output import wire
+from rbacguard.output.results import INCOMPLETE, SEVERITIES, Result, results
+from rbacguard.output.table import chain, name
+
+_MOST = 65_536
+"""Characters that GitHub takes in a comment."""
+_ROOM = 600
+"""Characters kept for the note on what was left out."""
+
+
+def to_markdown(report: wire.Report) -> str:
+    """Return a report as GitHub's Markdown.
+
+    Raises:
+        FormatError: there is no such page of this report.
+    """
+    head, blocks = _page(report)
+    text = f"{head}\n"
+    for number, block in enumerate(blocks):
+        if len(text) + len(block) > _MOST - _ROOM:
+            left = len(blocks) - number
+            text += (
+                f"\n> **{left} more parts are left out**, since a comment takes {_MOST} "
+                "characters; `-o table -v` shows everything.\n"
+            )
+            break
+        text += f"\n{block}\n"
+    return text
+
+
+@singledispatch
+def _page(report: wire.Report) -> tuple[str, list[str]]:
+    """Return what stands at the top, and blocks that may be left out from the end."""
+    found = results(report)
+    command = report.schema_version.split("/")[1]
+    counted = Counter(each.severity for each in found if each.rule.id != INCOMPLETE.id)
+    sums = ", ".join(f"{counted[s]} {s}" for s in SEVERITIES if counted[s])
+    head = f"### rbacguard {command}: {sums or 'no findings'}"
+    if isinstance(report, wire.AuditReport):
+        head += f"\n\n{markdown(report.status.installed.label)}; {markdown(report.status.title)}."
+    if isinstance(report, wire.VerifyReport):
+        verdict = {True: "clean", False: "not clean", None: "not known"}[report.clean]
+        head += f"\n\nVerdict: **{verdict}**."
+    gaps = [each.message for each in found if each.rule.id == INCOMPLETE.id]
+    head += _gaps(gaps)
+    by_rule: dict[str, list[Result]] = {}
+    for each in found:
+        if each.rule.id != INCOMPLETE.id:
+            by_rule.setdefault(each.rule.id, []).append(each)
+    return head, [part for same in by_rule.values() for part in _of_rule(same)]
+
+
+def _gaps(gaps: Sequence[str]) -> str:
+    if not gaps:
+        return ""
+    lines = "".join(f"\n> - {markdown(gap)}" for gap in gaps[:20])
+    more = f"\n> - and {len(gaps) - 20} more" if len(gaps) > 20 else ""  # noqa: PLR2004
+    return f"\n\n> **Not everything could be looked at:**\n>{lines}{more}"
+
+
+_AT_ONCE = 50
+
+
+def _of_rule(found: list[Result]) -> list[str]:
+    """Return one rule's findings in blocks of a size that can be left out."""
+    rule = found[0].rule
+    parts = []
+    for start in range(0, len(found), _AT_ONCE):
+        some = found[start : start + _AT_ONCE]
+        title = f"<b>{rule.severity}</b>: {_html(rule.title)} ({len(found)})"
+        lines = [f"<details><summary>{title}</summary>", ""]
+        for each in some:
+            where = f" {code(f'{each.file}:{each.line}')}" if not each.chains else ""
+            lines.append(f"- {markdown(each.message)}{where}")
+            lines += [f"  - {code(chained)}" for chained in each.chains[:3]]
+        if rule.remediation:
+            lines += ["", f"What to do: {markdown(rule.remediation)}"]
+        parts.append("\n".join([*lines, "", "</details>"]))
+    return parts
+
+
+def _html(text: str) -> str:
+    return str(markdown(text)).replace("\\", "")
+
+
+@_page.register
+def _plan(report: wire.PlanReport) -> tuple[str, list[str]]:
+    rows = [row for row in report.changes if row.tier != "read"]
+    subjects = {
+        change: len({name(row.subject) for row in rows if row.change == change})
+        for change in ("lost", "kept", "gained")
+    }
+    head = (
+        f"### Live migration: {markdown(report.installed.label)} to "
+        f"{markdown(f'{report.target} (KubeVirt {report.target_kubevirt})')}\n\n"
+        f"If nothing is done, **{subjects['lost']} subjects lose it**, "
+        f"{subjects['kept']} keep it, {subjects['gained']} gain it."
+    )
+    head += "".join(f"\n\n> **Mind:** {markdown(warning)}" for warning in report.warnings)
+    head += _gaps(report.gaps)
+    strategies = ["| way | keep by it | lose all the same | get more |", "|---|---|---|---|"]
+    strategies += [
+        f"| {markdown(s.title)}{' (recommended)' if s.recommended else ''} | {len(s.reached)} | "
+        f"{len(s.missed)} | {len(s.more)} |"
+        for s in report.strategies
+    ]
+    blocks = ["\n".join(strategies)]
+    return head, [*blocks, *_changes(rows, ("lost", "gained", "kept"))]
+
+
+@_page.register
+def _diff(report: wire.DiffReport) -> tuple[str, list[str]]:
+    before, after = markdown(report.before.label), markdown(report.after.label)
+    head = f"### Access: {before} to {after}\n\n{len(report.changes)} changes."
+    return head + _gaps(report.gaps), _changes(report.changes, ("lost", "gained"))
+
+
+def _changes(rows: Sequence[wire.ChangeModel], order: Sequence[str]) -> list[str]:
+    parts = []
+    for change in order:
+        found: dict[tuple[str, str, str], list[str]] = {}
+        for row in rows:
+            if row.change == change:
+                by = chain(row.because[0]) if row.because else ""
+                key = (name(row.subject), row.namespace or "(whole cluster)", by)
+                found.setdefault(key, []).append(f"{row.verb} {row.resource}")
+        items = list(found)
+        for start in range(0, len(items), _AT_ONCE):
+            some = items[start : start + _AT_ONCE]
+            lines = [f"<details><summary>{change}: {len(items)}</summary>", ""]
+            lines += ["| who | where | by |", "|---|---|---|"]
+            lines += [f"| {code(who)} | {code(where)} | {code(by)} |" for who, where, by in some]
+            parts.append("\n".join([*lines, "", "</details>"]))
+    return parts
