@@ -10,7 +10,7 @@ import click
 from rbacguard import __version__
 from rbacguard.cli import exits, options
 from rbacguard.cli.delivery import approvals, generate, lint
-from rbacguard.cli.source import Source, from_source
+from rbacguard.cli.source import Source, collected, from_source
 
 if TYPE_CHECKING:
     from rbacguard.snapshot import AggregateMode
@@ -65,6 +65,7 @@ def cli() -> None:
     "disagrees: a sample of the answers, or all.",
 )
 @options.exit_zero
+@collected(options.KNOWN, "known")
 @options.output
 def audit(
     source: Source,
@@ -76,17 +77,25 @@ def audit(
     fail_on: str,
     cross_check: str | None,
     exit_zero: bool,
+    known: dict[str, Any],
     **shown: Any,
 ) -> int:
     """Show who can migrate today and why, and the findings of all policies."""
     from rbacguard.checks import Context
     from rbacguard.kubevirt.releases import find_release
+    from rbacguard.lint import RULES
     from rbacguard.output import reports
-    from rbacguard.policy import evaluate, load_policies
+    from rbacguard.output.suppress import suppressed_audit
+    from rbacguard.policy import Selection, evaluate, load_policies
     from rbacguard.update.approvals import load_approvals
     from rbacguard.update.journey import status as journey
 
     found_policies = load_policies(policy_folders)
+    selection = Selection(known["select"], known["ignore"])
+    # One configuration serves lint as well: what names a rule of it is no mistake here.
+    names = [*(policy.names for policy in found_policies), *(rule.names for rule in RULES)]
+    selection.refuse_unknown(names)
+    suppression = options.suppression(known, options.day(today))
     if cross_check and source.filenames:
         raise click.UsageError("--cross-check asks a cluster; -f reads files")
     snapshot = source.snapshot(aggregate)
@@ -98,7 +107,8 @@ def audit(
         inputs=source.arguments,
         reviews=source.cross_check(snapshot, cross_check) if cross_check else None,
     )
-    report = reports.audit(context, journey(snapshot), evaluate(found_policies, context))
+    results = evaluate(found_policies, context, selection)
+    report = suppressed_audit(reports.audit(context, journey(snapshot), results), suppression)
     options.show(report, **shown)
     return 0 if exit_zero else exits.of_audit(report, fail_on)
 
@@ -436,6 +446,23 @@ def permissions(command: str, cross_check: bool, subject: str, namespaces: tuple
     )
     click.echo(text, nl=False)
     return exits.NOTHING_TO_DO
+
+
+@cli.command()
+@click.argument("old", metavar="OLD.json")
+@click.argument("new", metavar="NEW.json")
+@options.exit_zero
+@options.output
+def compare(old: str, new: str, exit_zero: bool, **shown: Any) -> int:
+    """Compare two reports of 'audit -o json': findings that are new or gone, and holders.
+
+    Exits 1 on new findings or new holders.
+    """
+    from rbacguard.output.comparing import compare as compared
+
+    report = compared(old, new)
+    options.show(report, **shown)
+    return 0 if exit_zero else exits.of_compare(report)
 
 
 @cli.command()

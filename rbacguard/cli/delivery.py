@@ -348,6 +348,7 @@ def approvals_merge(
 @options.today
 @options.fail_on
 @options.exit_zero
+@collected(options.KNOWN, "known")
 @options.output
 def lint(
     paths: tuple[str, ...],
@@ -360,6 +361,7 @@ def lint(
     today: datetime.datetime | None,
     fail_on: str,
     exit_zero: bool,
+    known: dict[str, Any],
     **shown: Any,
 ) -> int:
     """Check RBAC manifests in files and folders of a repository, or on standard input ('-').
@@ -367,14 +369,25 @@ def lint(
     Templates are passed over: pipe what they render to, as in 'kustomize build | rbacguard lint -'.
     """
     from rbacguard.kubevirt.releases import find_release
-    from rbacguard.lint import LintRequest, fixed, write_fixed
+    from rbacguard.lint import RULES, LintRequest, fixed, write_fixed
     from rbacguard.lint import lint as run
     from rbacguard.output import reports
+    from rbacguard.output.suppress import suppressed_lint
+    from rbacguard.policy import Selection, load_policies
 
     if only_diff and fix:
         raise click.UsageError("--diff only shows what --fix would write; give one of them")
+    selection = Selection(known["select"], known["ignore"])
+    # One configuration serves audit as well: what names a policy is no mistake here.
+    names = [*(rule.names for rule in RULES), *(policy.names for policy in load_policies())]
+    selection.refuse_unknown(names)
+    suppression = options.suppression(known, options.day(today))
     request = LintRequest(
-        options.day(today), find_release(release) if release else None, kubernetes, known_roles
+        options.day(today),
+        find_release(release) if release else None,
+        kubernetes,
+        known_roles,
+        selection,
     )
     found = run(paths, request)
     changes = fixed(found, request) if fix or only_diff else ()
@@ -384,7 +397,7 @@ def lint(
         write_fixed(changes)
         done = sum(each.fixes for each in changes)
         found = run(paths, request)
-    report = reports.lint(found, fixed=done)
+    report = suppressed_lint(reports.lint(found, fixed=done), suppression)
     if not only_diff:
         options.show(report, **shown)
     return 0 if exit_zero else exits.of_lint(report, fail_on)

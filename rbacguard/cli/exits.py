@@ -19,7 +19,8 @@ SEVERITIES: Final = ("info", "low", "medium", "high", "critical")
 def of_audit(report: wire.AuditReport, fail_on: str) -> int:
     """Findings at or above the threshold, else whether everything could be looked at."""
     threshold = SEVERITIES.index(fail_on)
-    if any(SEVERITIES.index(finding.severity) >= threshold for finding in report.findings):
+    counting = [finding for finding in report.findings if finding.suppressed is None]
+    if any(SEVERITIES.index(finding.severity) >= threshold for finding in counting):
         return FINDINGS
     undetermined = any(result.outcome == "undetermined" for result in report.policies)
     return INCOMPLETE if undetermined or report.coverage.gaps else NOTHING_TO_DO
@@ -64,10 +65,18 @@ def of_approvals(report: wire.ApprovalsReport) -> int:
     return INCOMPLETE if report.gaps else NOTHING_TO_DO
 
 
+def of_compare(report: wire.CompareReport) -> int:
+    """New findings or holders; or one of the two reports was incomplete."""
+    if report.new or report.holders_new:
+        return FINDINGS
+    return of_gaps(report.gaps)
+
+
 def of_lint(report: wire.LintReport, fail_on: str) -> int:
     """Findings at or above the threshold."""
     threshold = SEVERITIES.index(fail_on)
-    worst = max((SEVERITIES.index(each.severity) for each in report.findings), default=-1)
+    counting = [finding for finding in report.findings if finding.suppressed is None]
+    worst = max((SEVERITIES.index(each.severity) for each in counting), default=-1)
     return FINDINGS if worst >= threshold else NOTHING_TO_DO
 
 

@@ -17,6 +17,7 @@ from rbacguard.visible import visible
 if TYPE_CHECKING:
     from rbacguard.errors import ClusterError
     from rbacguard.output.page import Options
+    from rbacguard.output.suppress import Suppression
     from rbacguard.output.wire import Report
     from rbacguard.rbac import Subject
     from rbacguard.snapshot import Snapshot
@@ -220,6 +221,56 @@ def show(
         else:
             sys.stdout.buffer.write(data)
             sys.stdout.flush()
+
+
+def _configured(ctx: click.Context, _param: click.Parameter, value: str | None) -> Any:
+    """Load the configuration before other options, whose defaults it gives."""
+    from pathlib import Path
+
+    from rbacguard.policy import Configuration, find_configuration, load_configuration
+
+    path = Path(value) if value else find_configuration(Path.cwd())
+    found = load_configuration(path) if path else Configuration()
+    ctx.default_map = {**(ctx.default_map or {}), **found.defaults}
+    return found
+
+
+KNOWN = (
+    click.option(
+        "--config",
+        "configuration",
+        metavar="FILE",
+        is_eager=True,
+        callback=_configured,
+        help="Configuration; by default rbacguard.toml or [tool.rbacguard] of pyproject.toml, in "
+        "this folder or above it in the repository.",
+    ),
+    click.option(
+        "--select",
+        multiple=True,
+        metavar="NAME",
+        help="Ask only these, by id (a pattern), severity, stage or check. Repeatable.",
+    ),
+    click.option("--ignore", multiple=True, metavar="NAME", help="Do not ask these. Repeatable."),
+    click.option(
+        "--baseline",
+        metavar="FILE",
+        help="Report of -o json from before: findings that stand in it do not count.",
+    ),
+)
+"""Options that say which findings count."""
+
+
+def suppression(known: dict[str, Any], today: datetime.date) -> Suppression:
+    """Return what makes findings known.
+
+    Raises:
+        InputError: the baseline cannot be read.
+    """
+    from rbacguard.output.suppress import Suppression, load_baseline
+
+    before = load_baseline(known["baseline"]) if known["baseline"] else frozenset()
+    return Suppression(known["configuration"].exemptions, before, today)
 
 
 def show_diffs(diffs: Iterable[str], *, err: bool) -> None:

@@ -19,6 +19,7 @@ from rbacguard.lint.reading import (
 )
 from rbacguard.lint.rules import NOT_READABLE, RULES, Edit, LintRule, Setting, is_temporary
 from rbacguard.manifests import schemas_of
+from rbacguard.policy import Selection
 from rbacguard.rbac import ObjectKey
 
 # What a rule of its own says better, the general one need not repeat.
@@ -33,12 +34,14 @@ class LintRequest(Struct, frozen=True):
         release: what the cluster runs; None if that is not known.
         kubernetes: Kubernetes version such as `1.33`; '' follows the release.
         known_roles: patterns of ClusterRoles that something else installs.
+        selection: which rules are asked.
     """
 
     today: datetime.date
     release: Release | None = None
     kubernetes: str = ""
     known_roles: tuple[str, ...] = ()
+    selection: Selection = Selection()
 
     @property
     def kubernetes_version(self) -> str:
@@ -85,6 +88,7 @@ class Linting(Struct, frozen=True):
         others: how many objects were of other kinds.
         kubernetes_version: the version validated for.
         not_asked: what could not be asked, and what would make it possible.
+        rules: the rules that were asked.
     """
 
     findings: tuple[LintFinding, ...]
@@ -94,6 +98,7 @@ class Linting(Struct, frozen=True):
     others: int
     kubernetes_version: str
     not_asked: tuple[str, ...]
+    rules: tuple[LintRule, ...]
 
 
 def lint(paths: Iterable[str], request: LintRequest) -> Linting:
@@ -113,6 +118,7 @@ def lint_repository(repository: Repository, request: LintRequest) -> Linting:
         OutputError: there is no schema of that Kubernetes version.
     """
     schemas_of(request.kubernetes_version)
+    rules = [rule for rule in RULES if request.selection.wants(rule.names)]
     setting = Setting(
         defined=frozenset(
             each.key for each in repository.manifests if each.key.kind in ("Role", "ClusterRole")
@@ -122,7 +128,9 @@ def lint_repository(repository: Repository, request: LintRequest) -> Linting:
         today=request.today,
         known_roles=request.known_roles,
     )
-    found = [finding for each in repository.manifests for finding in _of_manifest(each, setting)]
+    found = [
+        finding for each in repository.manifests for finding in _of_manifest(each, setting, rules)
+    ]
     found += [
         LintFinding(
             NOT_READABLE,
@@ -137,6 +145,7 @@ def lint_repository(repository: Repository, request: LintRequest) -> Linting:
             _fingerprint(NOT_READABLE.id, each.file.name),
         )
         for each in repository.unreadable
+        if NOT_READABLE in rules
     ]
     found.sort(key=lambda each: (each.file.name, each.line, each.column, each.rule.id))
     temporary = sum(is_temporary(each) for each in repository.manifests)
@@ -152,13 +161,15 @@ def lint_repository(repository: Repository, request: LintRequest) -> Linting:
         repository.others,
         setting.kubernetes_version,
         not_asked,
+        tuple(rules),
     )
 
 
-def _of_manifest(manifest: Manifest, setting: Setting) -> Iterator[LintFinding]:
+def _of_manifest(
+    manifest: Manifest, setting: Setting, rules: Iterable[LintRule]
+) -> Iterator[LintFinding]:
     said: list[FieldPath] = []
-    rules = sorted(RULES, key=lambda rule: rule.id == _GENERAL)
-    for rule in rules:
+    for rule in sorted(rules, key=lambda rule: rule.id == _GENERAL):
         for remark in rule.check(manifest, setting) if rule.check else ():
             if rule.id == _GENERAL and any(_within(remark.path, path) for path in said):
                 continue

@@ -106,6 +106,11 @@ class LintRule(Struct, frozen=True):
     remediation: str
     check: Callable[[Manifest, Setting], Iterator[Remark]] | None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """By what it is selected: its id and severity."""
+        return (self.id, self.severity.value)
+
 
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')

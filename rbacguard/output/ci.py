@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from rbacguard.output import wire
-from rbacguard.output.results import Result, results
+from rbacguard.output.results import Result, counting, results
 
 _GITHUB = {
     "critical": "error",
@@ -29,7 +29,7 @@ def to_github(report: wire.Report) -> str:
     Raises:
         FormatError: the report consists of no results.
     """
-    return "".join(_annotation(each) for each in results(report))
+    return "".join(_annotation(each) for each in counting(results(report)))
 
 
 def _annotation(each: Result) -> str:
@@ -66,6 +66,6 @@ def to_gitlab(report: wire.Report) -> str:
             "severity": _GITLAB[each.severity],
             "location": {"path": each.file, "lines": {"begin": each.line}},
         }
-        for each in results(report)
+        for each in counting(results(report))
     }
     return json.dumps(list(found.values()), indent=2, ensure_ascii=True) + "\n"

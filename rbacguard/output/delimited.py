@@ -15,7 +15,7 @@ from rbacguard.visible import visible
 _FORMULA = ("=", "+", "-", "@", "|", "%", "\t", "\r")
 _RESULTS = (
     *("severity", "rule", "message", "about", "namespace", "file", "line"),
-    *("evidence", "commands", "fingerprint"),
+    *("evidence", "commands", "fingerprint", "suppressed"),
 )
 _CHANGES = ("change", "subject", "namespace", "verb", "resource", "apiGroup", "tier", "by")
 _GRANTS = ("subject", "namespace", "by")
@@ -49,7 +49,7 @@ def _rows(report: wire.Report) -> Iterator[Sequence[str]]:
         yield (
             *(each.severity, each.rule.id, each.message, each.about),
             *(each.namespace or _EVERYWHERE, each.file, str(each.line)),
-            *("; ".join(each.chains), "; ".join(each.commands), each.fingerprint),
+            *("; ".join(each.chains), "; ".join(each.commands), each.fingerprint, each.suppressed),
         )
 
 

@@ -11,6 +11,7 @@ from rbacguard.errors import FormatError
 from rbacguard.output import wire
 from rbacguard.output.page import Options
 from rbacguard.output.table import to_table
+from rbacguard.policy.configuration import configuration_schema
 from rbacguard.sources import saved
 from rbacguard.update.approvals import MigrationAccess
 
@@ -74,7 +75,9 @@ SNAPSHOT = "snapshot"
 """The schema of saved snapshots, beside those of the reports."""
 ACCESS = "migration-access"
 """The schema of approvals files."""
-SCHEMAS = tuple(sorted((*wire.REPORTS, SNAPSHOT, ACCESS)))
+CONFIGURATION = "configuration"
+"""The schema of rbacguard.toml."""
+SCHEMAS = tuple(sorted((*wire.REPORTS, SNAPSHOT, ACCESS, CONFIGURATION)))
 """Everything that there is a schema of."""
 
 
@@ -86,6 +89,8 @@ def schema(name: str) -> str:
     """
     if name == SNAPSHOT:
         found = saved.json_schema()
+    elif name == CONFIGURATION:
+        found = dict(configuration_schema())
     elif name == ACCESS:
         found = MigrationAccess.model_json_schema(by_alias=True)
     else:

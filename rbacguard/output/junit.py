@@ -5,7 +5,7 @@ from __future__ import annotations
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from rbacguard.output import wire
-from rbacguard.output.results import Case, cases
+from rbacguard.output.results import Case, cases, counting
 from rbacguard.visible import visible
 
 
@@ -29,13 +29,15 @@ def to_junit(report: wire.Report) -> str:
 def _case(case: Case) -> TestCase:
     made = TestCase(visible(case.rule.title), f"rbacguard.{case.rule.id}")
     match case.outcome:
+        case "findings" if not counting(case.results):
+            made.result = [Skipped(f"suppressed: {case.results[0].suppressed}")]
         case "findings":
-            one = len(case.results) == 1
-            text = case.results[0].message if one else f"{len(case.results)} findings"
+            found = counting(case.results)
+            text = found[0].message if len(found) == 1 else f"{len(found)} findings"
             failure = Failure(text, case.rule.severity)
             failure.text = "\n".join(
                 "\n  ".join((f"{r.file}:{r.line}: {r.severity}: {r.message}", *r.chains))
-                for r in case.results
+                for r in found
             )
             made.result = [failure]
         case "undetermined":

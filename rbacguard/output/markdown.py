@@ -8,7 +8,7 @@ from functools import singledispatch
 
 from rbacguard.manifests.render import code, markdown
 from rbacguard.output import wire
-from rbacguard.output.results import INCOMPLETE, SEVERITIES, Result, results
+from rbacguard.output.results import INCOMPLETE, SEVERITIES, Result, counting, results
 from rbacguard.output.table import chain, name
 
 _MOST = 65_536
@@ -42,7 +42,7 @@ def _page(report: wire.Report) -> tuple[str, list[str]]:
     """Return what stands at the top, and blocks that may be left out from the end."""
     found = results(report)
     command = report.schema_version.split("/")[1]
-    counted = Counter(each.severity for each in found if each.rule.id != INCOMPLETE.id)
+    counted = Counter(e.severity for e in counting(found) if e.rule.id != INCOMPLETE.id)
     sums = ", ".join(f"{counted[s]} {s}" for s in SEVERITIES if counted[s])
     head = f"### rbacguard {command}: {sums or 'no findings'}"
     if isinstance(report, wire.AuditReport):
@@ -53,10 +53,23 @@ def _page(report: wire.Report) -> tuple[str, list[str]]:
     gaps = [each.message for each in found if each.rule.id == INCOMPLETE.id]
     head += _gaps(gaps)
     by_rule: dict[str, list[Result]] = {}
-    for each in found:
+    for each in counting(found):
         if each.rule.id != INCOMPLETE.id:
             by_rule.setdefault(each.rule.id, []).append(each)
-    return head, [part for same in by_rule.values() for part in _of_rule(same)]
+    known = [each for each in found if each.suppressed]
+    parts = [part for same in by_rule.values() for part in _of_rule(same)]
+    return head, [*parts, *([_known(known)] if known else [])]
+
+
+def _known(found: Sequence[Result]) -> str:
+    """Return the findings that do not count, shown all the same."""
+    counted = Counter((each.rule.id, each.suppressed) for each in found)
+    lines = [f"<details><summary>suppressed: {len(found)}</summary>", ""]
+    lines += [
+        f"- {count} of {code(rule)}: {markdown(why)}"
+        for (rule, why), count in sorted(counted.items())
+    ]
+    return "\n".join([*lines, "", "</details>"])
 
 
 def _gaps(gaps: Sequence[str]) -> str:

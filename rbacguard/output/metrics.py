@@ -7,7 +7,7 @@ from collections import Counter
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from rbacguard.output import wire
-from rbacguard.output.results import INCOMPLETE, SEVERITIES, cases, results
+from rbacguard.output.results import INCOMPLETE, SEVERITIES, cases, counting, results
 
 
 def to_prometheus(report: wire.Report) -> str:
@@ -22,15 +22,17 @@ def to_prometheus(report: wire.Report) -> str:
         return generate_latest(registry).decode("utf-8")
     kind = report.schema_version.split("/")[1]
     found = results(report)
-    counted = Counter(each.severity for each in found)
+    counted = Counter(each.severity for each in counting(found))
     by_severity = _gauge("findings", "Findings by severity.", ["report", "severity"], registry)
     for severity in SEVERITIES:
         by_severity.labels(kind, severity).set(counted[severity])
+    suppressed = _gauge("suppressed", "Findings that do not count.", ["report"], registry)
+    suppressed.labels(kind).set(len(found) - len(counting(found)))
     by_rule = _gauge("rule_findings", "Findings by rule.", ["report", "rule"], registry)
     unknown = _gauge("rule_undetermined", "1 where it is not known.", ["report", "rule"], registry)
     known = cases(report)
     for case in known:
-        by_rule.labels(kind, case.rule.id).set(len(case.results))
+        by_rule.labels(kind, case.rule.id).set(len(counting(case.results)))
         unknown.labels(kind, case.rule.id).set(case.outcome == "undetermined")
     complete = not any(case.outcome == "undetermined" for case in known)
     _complete(kind, registry, complete=complete)

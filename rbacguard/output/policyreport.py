@@ -81,8 +81,12 @@ def _found(case: Case, outcome: str, each: Result) -> dict[str, Any]:
         for binding in each.bindings[:_MOST_RESOURCES]
     ]
     return {
-        **_entry(case, outcome, each.message),
+        **_entry(case, "skip" if each.suppressed else outcome, each.message),
         "severity": each.severity,
         **({"resources": resources} if resources else {}),
-        "properties": {"fingerprint": each.fingerprint, "about": each.about},
+        "properties": {
+            "fingerprint": each.fingerprint,
+            "about": each.about,
+            **({"suppressed": each.suppressed} if each.suppressed else {}),
+        },
     }

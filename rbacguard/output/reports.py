@@ -10,7 +10,7 @@ from rbacguard.checks import Context
 from rbacguard.errors import InputError
 from rbacguard.kubevirt.installed import Installed
 from rbacguard.kubevirt.permissions import Action, known_holder, live_migration
-from rbacguard.lint import RULES, Linting, LintRule
+from rbacguard.lint import Linting, LintRule
 from rbacguard.manifests import Bundle
 from rbacguard.output import wire
 from rbacguard.policy import Finding, Policy, PolicyResult
@@ -479,7 +479,7 @@ def lint(value: Linting, *, fixed: int = 0) -> wire.LintReport:
         passed_over=[wire.PassedModel(file=each.file, reason=each.reason) for each in value.passed],
         others=value.others,
         not_asked=list(value.not_asked),
-        rules=[lint_rule(each) for each in RULES],
+        rules=[lint_rule(each) for each in value.rules],
     )
 
 

@@ -52,6 +52,7 @@ class Result(Struct, frozen=True):
         chains: the evidence, such as `RoleBinding web/edit -> edit`.
         bindings: the bindings in the evidence.
         commands: what can be pasted.
+        suppressed: why it does not count, or ''.
     """
 
     rule: wire.PolicyModel
@@ -66,6 +67,7 @@ class Result(Struct, frozen=True):
     chains: tuple[str, ...] = ()
     bindings: tuple[wire.ObjectModel, ...] = ()
     commands: tuple[str, ...] = ()
+    suppressed: str = ""
 
 
 class Case(Struct, frozen=True):
@@ -138,7 +140,21 @@ def _of_finding(finding: wire.FindingModel, rule: wire.PolicyModel, place: str) 
         chains=_chains(finding.grants),
         bindings=tuple({name(g.binding): g.binding for g in finding.grants}.values()),
         commands=tuple(finding.commands),
+        suppressed=_why(finding.suppressed),
     )
+
+
+def _why(known: wire.Suppressed | None) -> str:
+    if known is None:
+        return ""
+    until = f", until {known.expires}" if known.expires else ""
+    owner = f" by {known.owner}" if known.owner else ""
+    return visible(f"{known.by}{owner}: {known.reason}{until}")
+
+
+def counting(found: Iterable[Result]) -> tuple[Result, ...]:
+    """Return those that count: not suppressed."""
+    return tuple(each for each in found if not each.suppressed)
 
 
 @cases.register
@@ -156,6 +172,7 @@ def _lint(report: wire.LintReport) -> tuple[Case, ...]:
             line=each.line,
             column=each.column,
             fingerprint=each.fingerprint,
+            suppressed=_why(each.suppressed),
         )
         found.setdefault(each.rule, []).append(result)
     return tuple(

@@ -108,4 +108,7 @@ def _result(each: Result, order: dict[str, int]) -> dict[str, Any]:
             }
         ],
         "partialFingerprints": {"rbacguard/v1": each.fingerprint},
+        "suppressions": [{"kind": "external", "justification": each.suppressed}]
+        if each.suppressed
+        else [],
     }

@@ -127,9 +127,12 @@ def _audit(report: wire.AuditReport, page: Page) -> None:
     page.line(f"Installed: {status.installed.label}")
     page.line(f"Step:      {status.step} - {status.title}", "bold")
     _input(page, report.coverage)
-    counts = Counter(finding.severity for finding in report.findings)
+    counting = [finding for finding in report.findings if finding.suppressed is None]
+    counts = Counter(finding.severity for finding in counting)
     found = ", ".join(f"{counts[s]} {s}" for s in _SEVERITIES if counts[s]) or "none"
-    page.line(f"Findings:  {found}")
+    hidden = len(report.findings) - len(counting)
+    page.line(f"Findings:  {found}{f'; {hidden} suppressed' if hidden else ''}")
+    _warnings(page, report.exemptions)
     _cross_check(page, report.cross_check)
     page.heading("who can migrate today")
     page.table(
@@ -146,7 +149,7 @@ def _audit(report: wire.AuditReport, page: Page) -> None:
     )
     page.heading("findings")
     by_policy: dict[str, list[wire.FindingModel]] = {}
-    for finding in report.findings:
+    for finding in counting:
         by_policy.setdefault(finding.policy, []).append(finding)
     policies = {result.policy.id: result.policy for result in report.policies}
     order = sorted(by_policy, key=lambda p: (_SEVERITIES.index(policies[p].severity), p))
@@ -154,6 +157,7 @@ def _audit(report: wire.AuditReport, page: Page) -> None:
         _policy_findings(policies[policy_id], by_policy[policy_id], page)
     if not order:
         page.line("none")
+    _suppressed(page, [f for f in report.findings if f.suppressed is not None])
     asked = Counter(result.outcome for result in report.policies)
     page.line()
     page.line(
@@ -171,6 +175,25 @@ def _audit(report: wire.AuditReport, page: Page) -> None:
         [*report.coverage.gaps, *undetermined],
         "What is listed above holds; that nothing else is to be found is not known:",
     )
+
+
+def _suppressed(
+    page: Page, found: Sequence[wire.FindingModel] | Sequence[wire.LintFindingModel]
+) -> None:
+    if not found:
+        return
+    page.heading("suppressed")
+    grouped: dict[tuple[str, str], int] = {}
+    for each in found:
+        rule = each.policy if isinstance(each, wire.FindingModel) else each.rule
+        known = each.suppressed
+        if known is not None:
+            who = f" by {known.owner}" if known.owner else ""
+            until = f" until {known.expires}" if known.expires else ""
+            why = f"{known.by}{who}{until}: {known.reason}"
+            grouped[rule, why] = grouped.get((rule, why), 0) + 1
+    for (rule, why), count in sorted(grouped.items()):
+        page.line(f"- {_count(count, 'finding')} of {rule}: {why}", indent=2)
 
 
 def _by(grants: Sequence[wire.GrantModel], options: Options) -> str:
@@ -518,12 +541,15 @@ def _approvals(report: wire.ApprovalsReport, page: Page) -> None:
 
 @_render.register
 def _lint(report: wire.LintReport, page: Page) -> None:
-    for found in report.findings:
+    counting = [found for found in report.findings if found.suppressed is None]
+    for found in counting:
         place = f"{found.file}:{found.line}:{found.column}"
         about = f"{name(found.object)}: " if found.object and found.object.name else ""
         page.line(f"{place}: {found.severity}: {about}{found.message} [{found.rule}]")
-    if report.findings:
+    if counting:
         page.line()
+    _suppressed(page, [f for f in report.findings if f.suppressed is not None])
+    _warnings(page, report.exemptions)
     for passed in report.passed_over:
         page.line(f"passed over {passed.file}: {passed.reason}", "dim")
     for missing in report.not_asked:
@@ -532,14 +558,36 @@ def _lint(report: wire.LintReport, page: Page) -> None:
     if not report.objects and not report.findings:
         page.line(f"No RBAC object in {files}: nothing was checked", "yellow")
         return
-    fixable = sum(found.fixable for found in report.findings)
+    fixable = sum(found.fixable for found in counting)
     mended = f"; {report.fixed} fixed" if report.fixed else ""
     can = f", {fixable} of them --fix can mend" if fixable else ""
     page.line(
-        f"{_count(len(report.findings), 'finding')}{can}{mended}; "
+        f"{_count(len(counting), 'finding')}{can}{mended}; "
         f"{_count(report.objects, 'RBAC object')} in {files}, for Kubernetes {report.kubernetes}",
         "bold",
     )
+
+
+@_render.register
+def _compare(report: wire.CompareReport, page: Page) -> None:
+    page.line(f"Before: {report.before.label}")
+    page.line(f"After:  {report.after.label}")
+    new, gone = _count(len(report.new), "new finding"), f"{len(report.gone)} gone"
+    page.line(f"{new}, {gone}, {report.same} as before", "bold")
+    for title, findings in (("new", report.new), ("gone", report.gone)):
+        if findings:
+            page.heading(title)
+            for found in findings:
+                page.line(f"- {found.severity}: {found.message} [{found.policy}]", indent=2)
+    for title, subjects in (
+        ("hold migration now", report.holders_new),
+        ("held migration", report.holders_gone),
+    ):
+        if subjects:
+            page.heading(title)
+            for subject in subjects:
+                page.line(f"- {name(subject)}", indent=2)
+    _gaps(page, report.gaps, "One of the two was incomplete, so what is gone may be unread:")
 
 
 def _count(number: int, what: str) -> str:

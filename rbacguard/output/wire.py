@@ -145,8 +145,17 @@ class LocationModel(Wire):
     line: int
 
 
+class Suppressed(Wire):
+    """Why a finding does not count: somebody answers for it until a day, or it was there before."""
+
+    by: Literal["exemption", "baseline"]
+    owner: str
+    reason: str
+    expires: str
+
+
 class FindingModel(Wire):
-    """One finding."""
+    """One finding; one that is suppressed is known and does not count."""
 
     policy: str
     severity: str
@@ -157,6 +166,7 @@ class FindingModel(Wire):
     locations: list[LocationModel]
     commands: list[str]
     grants: list[GrantModel]
+    suppressed: Suppressed | None = None
 
 
 class PolicyModel(Wire):
@@ -203,6 +213,7 @@ class AuditReport(Wire):
     policies: list[PolicyResultModel]
     coverage: CoverageModel
     cross_check: CrossCheckModel | None = Field(default=None, alias="crossCheck")
+    exemptions: list[str] = []
 
 
 class ChangeModel(Wire):
@@ -440,6 +451,7 @@ class LintFindingModel(Wire):
     column: int
     fixable: bool
     fingerprint: str
+    suppressed: Suppressed | None = None
 
 
 class PassedModel(Wire):
@@ -464,6 +476,23 @@ class LintReport(Wire):
     others: int
     not_asked: list[str] = Field(alias="notAsked")
     rules: list[PolicyModel] = []
+    exemptions: list[str] = []
+
+
+class CompareReport(Wire):
+    """`rbacguard compare`: two audits; `same` counts the findings that stand in both."""
+
+    schema_version: Literal["rbacguard.io/compare/v1"] = Field(
+        default="rbacguard.io/compare/v1", alias="schemaVersion"
+    )
+    before: InstalledModel
+    after: InstalledModel
+    new: list[FindingModel]
+    gone: list[FindingModel]
+    same: int
+    holders_new: list[SubjectModel] = Field(alias="holdersNew")
+    holders_gone: list[SubjectModel] = Field(alias="holdersGone")
+    gaps: list[str]
 
 
 Report = (
@@ -479,12 +508,14 @@ Report = (
     | GenerateReport
     | ApprovalsReport
     | LintReport
+    | CompareReport
 )
 
 REPORTS: dict[str, type[Wire]] = {
     "approvals": ApprovalsReport,
     "audit": AuditReport,
     "can-i": CanIReport,
+    "compare": CompareReport,
     "diff": DiffReport,
     "explain": ExplainReport,
     "generate": GenerateReport,

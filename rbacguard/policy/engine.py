@@ -9,6 +9,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from rbacguard.checks import Context, Fact
+from rbacguard.policy.configuration import Selection
 from rbacguard.policy.model import Policy, Severity, Stage
 from rbacguard.rbac import Grant
 from rbacguard.sources import Location
@@ -58,14 +59,22 @@ class PolicyResult(Struct, frozen=True):
     reason: str = ""
 
 
-def evaluate(policies: Iterable[Policy], context: Context) -> tuple[PolicyResult, ...]:
-    """Evaluate every policy; each distinct check runs once.
+def evaluate(
+    policies: Iterable[Policy], context: Context, selection: Selection | None = None
+) -> tuple[PolicyResult, ...]:
+    """Evaluate every policy that is selected; each distinct check runs once.
 
     Raises:
         PolicyError: a condition fails on a fact.
     """
     facts: dict[str, tuple[Fact, ...]] = {}
-    return tuple(_evaluate(policy, context, facts) for policy in policies)
+    chosen = selection or Selection()
+    return tuple(
+        _evaluate(policy, context, facts)
+        if chosen.wants(policy.names)
+        else PolicyResult(policy, Outcome.NOT_ASKED, reason="not selected")
+        for policy in policies
+    )
 
 
 def _evaluate(policy: Policy, context: Context, facts: dict[str, tuple[Fact, ...]]) -> PolicyResult:

@@ -105,6 +105,11 @@ class Policy(BaseModel):
                     raise ValueError(f"placeholder {{{name}.{part}}}: {name} is no map")
         return self
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """By what it is selected: its id, severity, stage and kind of check."""
+        return (self.id, self.severity.value, self.stage.value, self.check.type)
+
     def matches(self, fact: Fact) -> bool:
         """Whether the condition holds for a fact.
 

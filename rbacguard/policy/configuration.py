@@ -1,0 +1,171 @@
+"""The configuration: which policies are asked, and which findings are known and accepted."""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rbacguard.errors import InputError
+from rbacguard.policy.model import Severity
+
+FILE = "rbacguard.toml"
+_TABLE = "rbacguard"
+
+
+def _kebab(name: str) -> str:
+    return name.replace("_", "-")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=_kebab, populate_by_name=True
+    )
+
+
+class Exemption(_Model):
+    """Findings that somebody answers for, until a day.
+
+    At least one of rule and fingerprint says which; a finding is exempt if all fields that are
+    given fit. `about` and `namespace` are patterns as of a shell.
+    """
+
+    rule: str = ""
+    fingerprint: str = ""
+    about: str = "*"
+    namespace: str = "*"
+    owner: str = Field(min_length=1)
+    reason: str = Field(min_length=1)
+    expires: datetime.date
+
+    def covers(self, rule: str, fingerprint: str, about: str, namespace: str) -> bool:
+        """Whether it is about a finding, expired or not."""
+        return bool(
+            (self.rule or self.fingerprint)
+            and (not self.rule or fnmatchcase(rule, self.rule))
+            and (not self.fingerprint or self.fingerprint == fingerprint)
+            and fnmatchcase(about, self.about)
+            and fnmatchcase(namespace, self.namespace)
+        )
+
+
+class Configuration(_Model):
+    """`rbacguard.toml`, or `[tool.rbacguard]` of a pyproject.toml; the command line goes before."""
+
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    fail_on: Severity | None = None
+    policies: tuple[str, ...] = ()
+    release: str = ""
+    kubernetes: str = ""
+    known_roles: tuple[str, ...] = ()
+    exemptions: tuple[Exemption, ...] = ()
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """What stands for options that are not given, by parameter."""
+        found: dict[str, Any] = {
+            "select": self.select,
+            "ignore": self.ignore,
+            "fail_on": self.fail_on.value if self.fail_on else None,
+            "policy_folders": self.policies,
+            "release": self.release,
+            "kubernetes": self.kubernetes,
+            "known_roles": self.known_roles,
+        }
+        return {key: value for key, value in found.items() if value}
+
+
+def load_configuration(path: Path) -> Configuration:
+    """Read a configuration file.
+
+    Raises:
+        InputError: it is not well-formed, or has an unknown key; the message names the closest.
+    """
+    try:
+        value = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not well-formed TOML: {error}") from None
+    if path.name == "pyproject.toml":
+        value = value.get("tool", {}).get(_TABLE, {})
+    try:
+        return Configuration.model_validate(value)
+    except ValidationError as error:
+        raise InputError(f"{path}: {_first(error)}") from None
+
+
+def find_configuration(start: Path) -> Path | None:
+    """Return the nearest configuration, from a folder upwards to the root of its repository."""
+    for folder in (start, *start.parents):
+        if (folder / FILE).is_file():
+            return folder / FILE
+        project = folder / "pyproject.toml"
+        if project.is_file() and f"[tool.{_TABLE}" in project.read_text("utf-8", "replace"):
+            return project
+        if (folder / ".git").exists():
+            return None
+    return None
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]
+    ).lstrip(".")
+    if first["type"] == "extra_forbidden":
+        key = str(first["loc"][-1])
+        model = Exemption if "exemptions" in map(str, first["loc"]) else Configuration
+        known = [_kebab(name) for name in model.model_fields]
+        near = difflib.get_close_matches(_kebab(key), known, 1)
+        meant = f"; meant may be {near[0]}" if near else f"; known are {', '.join(known)}"
+        return f"{place}: unknown key{meant}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{place}: {message[0].lower() + message[1:]}"
+
+
+class Selection(Struct, frozen=True):
+    """Which policies or rules are asked: by id (a pattern), severity, stage or kind of check.
+
+    Attributes:
+        select: only these; empty for all.
+        ignore: not these, whatever is selected.
+    """
+
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+    def wants(self, names: Iterable[str]) -> bool:
+        """Whether what goes by these names is asked; the first is its id."""
+        known = tuple(names)
+
+        def named(patterns: tuple[str, ...]) -> bool:
+            return any(fnmatchcase(name, pattern) for name in known for pattern in patterns)
+
+        return (not self.select or named(self.select)) and not named(self.ignore)
+
+    def refuse_unknown(self, all_names: Iterable[Iterable[str]]) -> None:
+        """Refuse what names nothing, which would silently select or ignore nothing.
+
+        Raises:
+            InputError: with the closest that there is.
+        """
+        known = sorted({name for names in all_names for name in names})
+        for pattern in (*self.select, *self.ignore):
+            if not any(fnmatchcase(name, pattern) for name in known):
+                near = difflib.get_close_matches(pattern, known, 1)
+                hint = f"; meant may be {near[0]}" if near else "; 'rbacguard rules' lists them"
+                raise InputError(f"{pattern!r} names no policy, severity, stage or check{hint}")
+
+
+def configuration_schema() -> Mapping[str, Any]:
+    """Return the JSON Schema of the configuration."""
+    return Configuration.model_json_schema(by_alias=True)
