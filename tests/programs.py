@@ -41,18 +41,29 @@ _VALIDATOR = "@microsoft/sarif-multitool@5.7.0"
 
 def sarif_validator() -> str:
     """Return the path of SARIF's reference validator; skip the test where there is none."""
-    path, reason = _installed()
-    if not path:
+    folder, reason = _from_npm(_VALIDATOR)
+    if not folder:
         pytest.skip(f"{_VALIDATOR} cannot be fetched: {reason}")
-    return path
+    path = Path(folder) / "node_modules/@microsoft/sarif-multitool-linux/Sarif.Multitool"
+    path.chmod(0o755)
+    return str(path)
+
+
+def axe() -> str:
+    """Return the path of axe-core's script; skip the test where it cannot be had."""
+    folder, reason = _from_npm("axe-core@4.10.3")
+    if not folder:
+        pytest.skip(f"axe-core cannot be fetched: {reason}")
+    return str(Path(folder) / "node_modules/axe-core/axe.min.js")
 
 
 @cache
-def _installed() -> tuple[str, str]:
+def _from_npm(package: str) -> tuple[str, str]:
+    """Return the folder that a package of npm's was installed into, or why there is none."""
     npm = shutil.which("npm")
     if npm is None or (sys.platform, platform.machine()) != ("linux", "x86_64"):
         return "", "npm is not installed" if npm is None else "not for this machine"
-    folder = _CACHE / "sarif-multitool-5.7.0"
+    folder = _CACHE / package.strip("@").replace("/", "-").replace("@", "-")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with (folder.parent / ".lock").open("w") as lock:
@@ -63,7 +74,7 @@ def _installed() -> tuple[str, str]:
                     subprocess.run(
                         [
                             *(npm, "install", "--silent", "--no-audit", "--no-fund"),
-                            *("--ignore-scripts", "--prefix", str(made), _VALIDATOR),
+                            *("--ignore-scripts", "--prefix", str(made), package),
                         ],
                         check=True,
                         capture_output=True,
@@ -72,9 +83,7 @@ def _installed() -> tuple[str, str]:
                     made.rename(folder)
     except (OSError, subprocess.SubprocessError) as error:
         return "", str(error)
-    path = folder / "node_modules/@microsoft/sarif-multitool-linux/Sarif.Multitool"
-    path.chmod(0o755)
-    return str(path), ""
+    return str(folder), ""
 
 
 @cache

@@ -133,7 +133,7 @@ warn_before = click.option(
 
 FORMATS = (
     *("table", "json", "yaml", "sarif", "junit", "github", "gitlab", "csv", "markdown"),
-    *("dot", "mermaid", "prometheus", "policyreport", "openreports"),
+    *("dot", "mermaid", "prometheus", "policyreport", "openreports", "html"),
 )
 
 

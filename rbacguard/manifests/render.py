@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 import shlex
 from collections.abc import Mapping
@@ -63,8 +65,18 @@ def _environment() -> jinja2.Environment:
         "code": lambda value: Prepared(code(value)),
         "shell": lambda value: Prepared(shlex.quote(visible(str(value)))),
         "count": lambda value: Prepared(str(len(value))),
+        "html": lambda value: Prepared(html.escape(visible(str(value)))),
+        "json_island": lambda value: Prepared(_json_island(value)),
+        # The project's own script and style, which hold no value of anybody's.
+        "source": Prepared,
     }
     return environment
+
+
+def _json_island(value: object) -> str:
+    """Return JSON that cannot end the element that it stands in."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _after_colon(text: str) -> str:

@@ -97,6 +97,10 @@ def coverage(snapshot: Snapshot) -> wire.CoverageModel:
         ],
         skipped=dict(found.skipped),
         origin=origin(found.origin),
+        inputs=[
+            wire.InputModel(path=each.path, files=each.files, sha256=each.sha256)
+            for each in found.inputs
+        ],
     )
 
 

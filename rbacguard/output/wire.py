@@ -80,6 +80,14 @@ class OriginModel(Wire):
     redacted: bool
 
 
+class InputModel(Wire):
+    """What was given: a file, or a folder or archive as one; the digest is of what was read."""
+
+    path: str
+    files: int
+    sha256: str
+
+
 class CoverageModel(Wire):
     """What was read. `complete` is about RBAC's four kinds; `origin` null is: not told."""
 
@@ -88,6 +96,7 @@ class CoverageModel(Wire):
     kinds: list[KindModel]
     skipped: dict[str, int]
     origin: OriginModel | None = None
+    inputs: list[InputModel] = []
 
 
 class InstalledModel(Wire):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from rbacguard.sources.reading import (
     COLLECT_COMMAND,
     INSPECT_COMMAND,
     RBAC_KINDS,
+    Input,
     Location,
     Reading,
 )
@@ -57,7 +59,9 @@ def load(paths: Iterable[str]) -> Reading:
     reading = Reading()
     paths = list(paths)
     for path in paths:
+        digests: list[tuple[str, str]] = []
         for file in open_input(path):
+            digests.append((file.name, hashlib.sha256(file.data).hexdigest()))
             _note_layout(file.name, reading)
             try:
                 read_bytes(file, reading)
@@ -67,9 +71,18 @@ def load(paths: Iterable[str]) -> Reading:
                 if not file.loose:
                     raise
                 reading.problems.append(str(error))
+        reading.inputs.append(_input(path, digests))
     if not any(key.kind in RBAC_KINDS for key in reading.objects):
         raise InputError(_nothing_found(paths, reading))
     return reading
+
+
+def _input(path: str, digests: list[tuple[str, str]]) -> Input:
+    if len(digests) == 1:
+        return Input(path, 1, digests[0][1])
+    text = "".join(f"{digest}  {name}\n" for name, digest in digests)
+    whole = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    return Input(path, len(digests), whole)
 
 
 def from_objects(objects: Iterable[dict[str, Any]]) -> Reading:

@@ -112,6 +112,17 @@ class Origin(Struct, frozen=True, rename="camel"):
     redacted: bool = False
 
 
+class Input(Struct, frozen=True):
+    """What was given: a path, how many files stood behind it, and their SHA-256.
+
+    Of one plain file it is the digest of the file; of several, of their names and digests.
+    """
+
+    path: str
+    files: int
+    sha256: str
+
+
 class Coverage(Struct, frozen=True):
     """What was read and what was not.
 
@@ -123,12 +134,14 @@ class Coverage(Struct, frozen=True):
         problems: parts of the input that could not be read.
         skipped: how many objects of other kinds were passed over, by kind.
         origin: the cluster that it was read from, where that is known.
+        inputs: the files that it was read from.
     """
 
     kinds: Mapping[str, KindCoverage]
     problems: tuple[str, ...] = ()
     skipped: Mapping[str, int] = {}
     origin: Origin | None = None
+    inputs: tuple[Input, ...] = ()
 
     def gaps(self, kinds: Iterable[str] = RBAC_KINDS, namespace: str = "") -> tuple[str, ...]:
         """Return one sentence for each of these kinds that was not read whole.
@@ -168,6 +181,7 @@ class Reading:
         self.is_inspect = False
         self.known: dict[str, KindCoverage] = {}
         self.origin: Origin | None = None
+        self.inputs: list[Input] = []
         self._groups: dict[ObjectKey, str] = {}
 
     def add(
@@ -232,7 +246,7 @@ class Reading:
             present.setdefault(key.kind, []).append(key)
         kinds = {kind: self._kind_coverage(kind, keys) for kind, keys in present.items()}
         skipped = dict(sorted(self.skipped.items()))
-        return Coverage(kinds, tuple(self.problems), skipped, self.origin)
+        return Coverage(kinds, tuple(self.problems), skipped, self.origin, tuple(self.inputs))
 
     def merge(self, other: Reading) -> None:
         """Take up another reading of kinds that this one does not have."""

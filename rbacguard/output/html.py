@@ -1,0 +1,208 @@
+"""One self-contained HTML file for auditors: no request to anywhere, readable on paper."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import singledispatch
+from typing import Any
+
+from rbacguard import __version__
+from rbacguard.bundled import bundled
+from rbacguard.errors import FormatError
+from rbacguard.manifests.render import render
+from rbacguard.output import wire
+from rbacguard.output.graph import Edge, edges
+from rbacguard.output.results import INCOMPLETE, SEVERITIES, Result, results
+from rbacguard.output.table import chain, name
+from rbacguard.visible import visible
+
+_EVERYWHERE = "(whole cluster)"
+
+
+class _Table:
+    """The rows of the table, each text once, so that 50,000 grants stay a few megabytes."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, int] = {}
+        self.chains: dict[str, int] = {}
+        self.actions: dict[str, int] = {}
+        self.rows: list[tuple[int, int, int, int, str, list[int]]] = []
+
+    def name(self, text: str) -> int:
+        return self.names.setdefault(visible(text), len(self.names))
+
+    def chain(self, text: str) -> int:
+        return self.chains.setdefault(visible(text), len(self.chains))
+
+    def mask(self, actions: Iterable[str]) -> int:
+        found = 0
+        for action in actions:
+            found |= 1 << self.actions.setdefault(action, len(self.actions))
+        return found
+
+    def edges(self, found: Iterable[Edge]) -> list[list[int | str]]:
+        return [[self.name(a), self.name(b), change] for a, b, change in found]
+
+
+def to_html(report: wire.Report) -> str:
+    """Return a report as a page; it names the time at which it was made.
+
+    Raises:
+        FormatError: there is no page of this report.
+    """
+    style, script = (
+        (bundled("templates") / f"report.{kind}").read_text("utf-8") for kind in ("css", "js")
+    )
+    table = _Table()
+    values = _page(report, table)
+    data = {
+        "names": list(table.names),
+        "chains": list(table.chains),
+        "actions": list(table.actions),
+        "rows": table.rows,
+        "edges": values.pop("edges"),
+    }
+    return render(
+        "report.html.j2",
+        **{"strategies": [], "rules": [], "warnings": [], "compares": False, **values},
+        data=data,
+        style=style,
+        script=script,
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        version=__version__,
+    )
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
+
+
+@singledispatch
+def _page(report: object, _table: _Table) -> dict[str, Any]:
+    raise FormatError(f"{type(report).__name__} has no page")
+
+
+@_page.register
+def _audit(report: wire.AuditReport, table: _Table) -> dict[str, Any]:
+    for holder in report.holders:
+        chains: dict[str, list[int]] = {}
+        for grant in holder.grants:
+            chains.setdefault(grant.namespace or "", []).append(table.chain(chain(grant)))
+        mask = table.mask(_short(a.verb, a.resource, a.subresource) for a in holder.actions)
+        for scope in [_EVERYWHERE] if holder.namespaces is None else holder.namespaces:
+            own = chains.get("" if scope == _EVERYWHERE else scope, [])
+            by = sorted({*own, *chains.get("", [])})
+            row = (table.name(name(holder.subject)), table.name(scope), mask, 0, "kept", by)
+            table.rows.append(row)
+    found = [each for each in results(report) if each.rule.id != INCOMPLETE.id]
+    counted = Counter(each.severity for each in found if not each.suppressed)
+    sums = ", ".join(f"{counted[s]} {s}" for s in SEVERITIES if counted[s]) or "none"
+    return {
+        "title": "rbacguard audit: who may migrate virtual machines",
+        "summary": [
+            f"Installed: {report.status.installed.label}. {report.status.title}.",
+            f"Findings: {sums}. Next: {report.status.next}",
+        ],
+        "warnings": report.exemptions,
+        "gaps": report.coverage.gaps,
+        "rules": _rules(found),
+        "pictures": [("now", "Now")],
+        "edges": {"now": table.edges(edges(report))},
+        "evidence": _evidence(report.coverage, [each.policy for each in report.policies]),
+    }
+
+
+def _rules(found: Iterable[Result]) -> list[tuple[wire.PolicyModel, list[dict[str, Any]]]]:
+    by_rule: dict[str, tuple[wire.PolicyModel, list[dict[str, Any]]]] = {}
+    for each in found:
+        shown = {
+            "message": each.message,
+            "chains": each.chains[:10],
+            "bindings": [name(binding) for binding in each.bindings],
+            "commands": each.commands,
+            "suppressed": each.suppressed,
+        }
+        by_rule.setdefault(each.rule.id, (each.rule, []))[1].append(shown)
+    return list(by_rule.values())
+
+
+@_page.register
+def _plan(report: wire.PlanReport, table: _Table) -> dict[str, Any]:
+    rows = [row for row in report.changes if row.tier != "read"]
+    by_place: dict[tuple[str, str], list[wire.ChangeModel]] = {}
+    for row in rows:
+        place = (name(row.subject), row.namespace or _EVERYWHERE)
+        by_place.setdefault(place, []).append(row)
+    for (who, where), same in by_place.items():
+        before = table.mask(_action(row) for row in same if row.change != "gained")
+        after = table.mask(_action(row) for row in same if row.change != "lost")
+        changes = {row.change for row in same}
+        change = next(c for c in ("lost", "gained", "kept") if c in changes)
+        by = sorted({table.chain(chain(grant)) for row in same for grant in row.because})
+        table.rows.append((table.name(who), table.name(where), before, after, change, by))
+    counts = {
+        change: len({name(row.subject) for row in rows if row.change == change})
+        for change in ("lost", "kept", "gained")
+    }
+    sums = (
+        f"If nothing is done, {counts['lost']} subjects lose live migration, "
+        f"{counts['kept']} keep it and {counts['gained']} gain it."
+    )
+    found = edges(report)
+    now = [edge for edge in found if edge[2] != "gained"]
+    then = [edge for edge in found if edge[2] != "lost"]
+    return {
+        "title": f"Live migration: {report.installed.label} to {report.target} "
+        f"(KubeVirt {report.target_kubevirt})",
+        "summary": [sums],
+        "warnings": report.warnings,
+        "gaps": report.gaps,
+        "strategies": report.strategies,
+        "compares": True,
+        "pictures": [("before", "Before the update"), ("after", "After the update")],
+        "edges": {"before": table.edges(now), "after": table.edges(then)},
+        "evidence": _evidence(report.coverage, []),
+    }
+
+
+def _action(row: wire.ChangeModel) -> str:
+    return _short(row.verb, row.resource, row.subresource)
+
+
+def _short(verb: str, resource: str, subresource: str) -> str:
+    short = "VMIM" if resource == "virtualmachineinstancemigrations" else resource
+    return f"{verb} {short}{'/' if subresource else ''}{subresource}"
+
+
+def _evidence(
+    coverage: wire.CoverageModel, policies: Sequence[wire.PolicyModel]
+) -> list[tuple[str, str]]:
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    found = [("Made", f"{now} by rbacguard {__version__}")]
+    found += [
+        (f"Input {each.path}", f"{each.files} files, sha256 {each.sha256}")
+        for each in coverage.inputs
+    ]
+    if coverage.origin is not None:
+        origin = coverage.origin
+        found += [
+            ("Cluster", f"{origin.context} {origin.server} (id {origin.cluster_id or 'unknown'})"),
+            ("Kubernetes", origin.server_version or "unknown"),
+            ("Read", f"{origin.started} to {origin.finished} as {origin.user}"),
+        ]
+    found += [
+        (f"{kind.kind}s", f"{kind.state}, {kind.count}" + "".join(f"; {r}" for r in kind.reasons))
+        for kind in coverage.kinds
+    ]
+    if policies:
+        text = json.dumps([policy.model_dump() for policy in policies], sort_keys=True)
+        digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
+        found.append(("Policies", f"{len(policies)}, sha256 {digest}"))
+    return found
