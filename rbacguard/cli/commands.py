@@ -466,7 +466,7 @@ def compare(old: str, new: str, exit_zero: bool, **shown: Any) -> int:
 
 
 @cli.command()
-@click.argument("policy_id", metavar="[ID]", required=False)
+@click.argument("policy_id", metavar="[ID]", required=False, shell_complete=options.complete_rules)
 @options.policies
 @options.output
 def rules(policy_id: str | None, policy_folders: tuple[str, ...], **shown: Any) -> int:
@@ -476,6 +476,19 @@ def rules(policy_id: str | None, policy_folders: tuple[str, ...], **shown: Any) 
     from rbacguard.policy import load_policies
 
     options.show(reports.rules(load_policies(policy_folders), RULES, policy_id), **shown)
+    return exits.NOTHING_TO_DO
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> int:
+    """Print a shell's completion script, as in: source <(rbacguard completion bash)."""
+    from click.shell_completion import get_completion_class
+
+    made = get_completion_class(shell)
+    if made is None:
+        raise click.UsageError(f"no completion for {shell}")
+    click.echo(made(cli, {}, "rbacguard", "_RBACGUARD_COMPLETE").source())
     return exits.NOTHING_TO_DO
 
 

@@ -174,6 +174,17 @@ def output(command: Command) -> Command:
     command = click.option("-v", "--verbose", is_flag=True, help="Show everything, fold nothing.")(
         command
     )
+    command = click.option(
+        "-q", "--quiet", is_flag=True, help="Print no table; the exit code is the answer."
+    )(command)
+    command = click.option(
+        "--limit",
+        type=click.IntRange(min=1),
+        default=10,
+        show_default=True,
+        metavar="N",
+        help="How many findings of a policy a table shows.",
+    )(command)
     return click.option(
         "-o",
         "--output",
@@ -186,7 +197,7 @@ def output(command: Command) -> Command:
     )(command)
 
 
-def table_options(*, verbose: bool, color: str) -> Options:
+def table_options(*, verbose: bool, limit: int, color: str) -> Options:
     """Return how to show a table on this standard output."""
     import os
     import shutil
@@ -196,11 +207,17 @@ def table_options(*, verbose: bool, color: str) -> Options:
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if terminal else None
     colour = color == "always" or (color == "auto" and terminal and not os.environ.get("NO_COLOR"))
-    return Options(verbose=verbose, width=width, colour=colour)
+    return Options(verbose=verbose, limit=limit, width=width, colour=colour)
 
 
 def show(
-    report: Report, *, outputs: tuple[tuple[str, str], ...], verbose: bool, color: str
+    report: Report,
+    *,
+    outputs: tuple[tuple[str, str], ...],
+    verbose: bool,
+    limit: int,
+    quiet: bool,
+    color: str,
 ) -> None:
     """Print a report on standard output, and write the files that were asked for.
 
@@ -212,13 +229,13 @@ def show(
 
     if sum(not file for _, file in outputs) > 1:
         raise click.UsageError("-o: one format goes to standard output; give others a =FILE")
-    look = table_options(verbose=verbose, color=color)
+    look = table_options(verbose=verbose, limit=limit, color=color)
     made = [(to_text(report, form, look), file) for form, file in outputs]
     for text, file in made:
         data = text.encode("utf-8", "backslashreplace")
         if file:
             write(file, data, force=True)
-        else:
+        elif not quiet:
             sys.stdout.buffer.write(data)
             sys.stdout.flush()
 
@@ -235,6 +252,18 @@ def _configured(ctx: click.Context, _param: click.Parameter, value: str | None) 
     return found
 
 
+def complete_rules(
+    _ctx: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete the id of a policy, or of a rule of lint."""
+    from rbacguard.lint import RULES
+    from rbacguard.policy import load_policies
+
+    known = {policy.id: policy.title for policy in load_policies()}
+    known |= {rule.id: rule.title for rule in RULES}
+    return [CompletionItem(key, help=known[key]) for key in known if key.startswith(incomplete)]
+
+
 KNOWN = (
     click.option(
         "--config",
@@ -249,9 +278,16 @@ KNOWN = (
         "--select",
         multiple=True,
         metavar="NAME",
+        shell_complete=complete_rules,
         help="Ask only these, by id (a pattern), severity, stage or check. Repeatable.",
     ),
-    click.option("--ignore", multiple=True, metavar="NAME", help="Do not ask these. Repeatable."),
+    click.option(
+        "--ignore",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=complete_rules,
+        help="Do not ask these. Repeatable.",
+    ),
     click.option(
         "--baseline",
         metavar="FILE",

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
+from click.shell_completion import CompletionItem
 
 from rbacguard import __version__
 from rbacguard.cli.options import DURATION
+from rbacguard.errors import InputError
 from rbacguard.visible import visible
 
 if TYPE_CHECKING:
@@ -24,6 +26,19 @@ if TYPE_CHECKING:
     from rbacguard.snapshot import AggregateMode, Snapshot
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _contexts(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete a context; a kubeconfig that cannot be read has none to offer."""
+    from rbacguard.cluster import Overrides, context_names
+
+    overrides = Overrides(kubeconfig=ctx.params.get("kubeconfig") or "")
+    try:
+        known = context_names(overrides, os.environ, Path.home())
+    except InputError:
+        return []
+    return [CompletionItem(name) for name in known if name.startswith(incomplete)]
+
 
 _FILES = (
     click.option(
@@ -54,7 +69,13 @@ _CONNECTION = (
         metavar="FILE",
         help="Kubeconfig; by default those in KUBECONFIG, or ~/.kube/config.",
     ),
-    click.option("--context", default="", metavar="NAME", help="Context of the kubeconfig."),
+    click.option(
+        "--context",
+        default="",
+        metavar="NAME",
+        shell_complete=_contexts,
+        help="Context of the kubeconfig.",
+    ),
     click.option("--cluster", default="", metavar="NAME", help="Cluster of the kubeconfig."),
     click.option("--user", "login", default="", metavar="NAME", help="User of the kubeconfig."),
     click.option("-s", "--server", default="", metavar="URL", help="API server to read."),

@@ -5,7 +5,13 @@ create nothing.
 """
 
 from rbacguard.cluster.connection import Connection
-from rbacguard.cluster.kubeconfig import Access, Impersonation, Overrides, find_access
+from rbacguard.cluster.kubeconfig import (
+    Access,
+    Impersonation,
+    Overrides,
+    context_names,
+    find_access,
+)
 from rbacguard.cluster.reading import read_cluster
 from rbacguard.cluster.resources import NEEDS, access_rules
 
@@ -16,6 +22,7 @@ __all__ = [
     "Impersonation",
     "Overrides",
     "access_rules",
+    "context_names",
     "find_access",
     "read_cluster",
 ]

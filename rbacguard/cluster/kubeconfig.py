@@ -182,6 +182,16 @@ def find_access(
     return _access(name or "(none)", cluster, user_name, user, overrides, warnings)
 
 
+def context_names(overrides: Overrides, environ: Mapping[str, str], home: Path) -> list[str]:
+    """Return the contexts that there are.
+
+    Raises:
+        InputError: a kubeconfig cannot be read.
+    """
+    merged, _ = _merge(_candidates(overrides, environ, home), overrides.kubeconfig)
+    return sorted(merged.contexts)
+
+
 def _candidates(overrides: Overrides, environ: Mapping[str, str], home: Path) -> list[Path]:
     if overrides.kubeconfig:
         return [Path(overrides.kubeconfig)]

@@ -34,18 +34,25 @@ class Options:
 
     Attributes:
         verbose: show everything: no folding, every chain.
+        limit: how many findings of one policy are shown otherwise.
         width: columns to fit into; None for a pipe, where lines are never broken.
         colour: whether to use colours.
     """
 
     def __init__(
-        self, *, verbose: bool = False, width: int | None = None, colour: bool = False
+        self,
+        *,
+        verbose: bool = False,
+        limit: int = 10,
+        width: int | None = None,
+        colour: bool = False,
     ) -> None:
         """Hold the options."""
         self.verbose = verbose
         self.width = width
         self.colour = colour
         self.fold = 1_000_000 if verbose else 3
+        self.limit = 1_000_000 if verbose else limit
 
 
 class Page:

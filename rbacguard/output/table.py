@@ -214,7 +214,7 @@ def _policy_findings(
     groups: dict[str, list[wire.FindingModel]] = {}
     for finding in findings:
         groups.setdefault(finding.group, []).append(finding)
-    limit = 1_000_000 if page.options.verbose else 10
+    limit = page.options.limit
     for index, group in enumerate(groups.values()):
         if index >= limit:
             page.line(f"… and {len(groups) - limit} more; -v shows all", indent=9)

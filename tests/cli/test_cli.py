@@ -14,7 +14,19 @@ from typing import Any
 
 import jsonschema
 import pytest
-from conftest import ROOT, STATES, Run, binding, objects, role, rule, user, verdicts, write_dump
+from conftest import (
+    ROOT,
+    STATES,
+    Run,
+    binding,
+    environment,
+    objects,
+    role,
+    rule,
+    user,
+    verdicts,
+    write_dump,
+)
 
 from rbacguard.output.wire import REPORTS
 from rbacguard.sources import yaml
@@ -443,3 +455,57 @@ def test_the_commands_that_findings_propose_can_be_pasted(run: Run, tmp_path: Pa
             check=False,
         )
         assert pasted.returncode in (0, 1), (command, pasted.stderr)
+
+
+def completed(run: Run, tmp_path: Path, *words: str, config: str = "") -> list[str]:
+    env = environment(
+        tmp_path,
+        _RBACGUARD_COMPLETE="bash_complete",
+        COMP_WORDS=" ".join(("rbacguard", *words)),
+        COMP_CWORD=str(len(words)),
+        KUBECONFIG=config,
+    )
+    done = subprocess.run(
+        [Path(sys.executable).with_name("rbacguard")],
+        env=env,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return [line.partition(",")[2] for line in done.stdout.splitlines() if line]
+
+
+def test_the_shell_completes_commands_rules_formats_and_contexts(run: Run, tmp_path: Path) -> None:
+    assert {"plan", "permissions"} == set(completed(run, tmp_path, "p"))
+    assert completed(run, tmp_path, "rules", "temporary-role-l") == [
+        "temporary-role-labels-malformed",
+        "temporary-role-left",
+    ]
+    assert completed(run, tmp_path, "audit", "-o", "sa") == ["sarif"]
+    config = tmp_path / "config"
+    names = ("prod-a", "prod-b", "test")
+    contexts = [{"name": name, "context": {"cluster": "c"}} for name in names]
+    config.write_text(json.dumps({"kind": "Config", "apiVersion": "v1", "contexts": contexts}))
+    found = completed(run, tmp_path, "audit", "--context", "prod", config=str(config))
+    assert found == ["prod-a", "prod-b"]
+    config.write_text("{")
+    assert completed(run, tmp_path, "audit", "--context", "prod", config=str(config)) == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_completion_script_is_printed(shell: str, run: Run) -> None:
+    done = run("completion", shell)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"_RBACGUARD_COMPLETE={shell}_complete" in done.stdout
+
+
+def test_quiet_says_nothing_but_the_exit_code_and_limit_bounds_the_table(
+    run: Run, tmp_path: Path
+) -> None:
+    quiet = run("audit", "-f", C, "-q", "-o", f"json={tmp_path / 'a.json'}")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (1, "", "")
+    assert json.loads((tmp_path / "a.json").read_text())["findings"]
+    short = run("audit", "-f", C, "--limit", "2").stdout
+    assert "… and 6 more; -v shows all" in short
+    assert run("audit", "-f", C, "--limit", "0").returncode == 2
