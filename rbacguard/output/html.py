@@ -101,7 +101,8 @@ def _audit(report: wire.AuditReport, table: _Table) -> dict[str, Any]:
             by = sorted({*own, *chains.get("", [])})
             row = (table.name(name(holder.subject)), table.name(scope), mask, 0, "kept", by)
             table.rows.append(row)
-    found = [each for each in results(report) if each.rule.id != INCOMPLETE.id]
+    every = results(report)
+    found = [each for each in every if each.rule.id != INCOMPLETE.id]
     counted = Counter(each.severity for each in found if not each.suppressed)
     sums = ", ".join(f"{counted[s]} {s}" for s in SEVERITIES if counted[s]) or "none"
     return {
@@ -111,7 +112,7 @@ def _audit(report: wire.AuditReport, table: _Table) -> dict[str, Any]:
             f"Findings: {sums}. Next: {report.status.next}",
         ],
         "warnings": report.exemptions,
-        "gaps": report.coverage.gaps,
+        "gaps": [each.message for each in every if each.rule.id == INCOMPLETE.id],
         "rules": _rules(found),
         "pictures": [("now", "Now")],
         "edges": {"now": table.edges(edges(report))},

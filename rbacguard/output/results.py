@@ -118,7 +118,12 @@ def _audit(report: wire.AuditReport) -> tuple[Case, ...]:
         )
         for each in report.policies
     ]
-    return (*found, *_incomplete(report.coverage.gaps, place))
+    undetermined = [
+        f"policy {each.policy.id} is undetermined: {each.reason}"
+        for each in report.policies
+        if each.outcome == "undetermined"
+    ]
+    return (*found, *_incomplete([*report.coverage.gaps, *undetermined], place))
 
 
 def _rule_of(report: wire.AuditReport, policy_id: str) -> wire.PolicyModel:

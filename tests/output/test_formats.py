@@ -289,6 +289,25 @@ def test_what_is_incomplete_never_reads_as_clean(form: str, run: Run, partial: s
     assert "incomplete" in text or "Not everything" in text
 
 
+@pytest.mark.parametrize("form", [*RESULTS, "html"])
+def test_a_policy_that_cannot_be_decided_never_reads_as_clean(
+    form: str, run: Run, tmp_path: Path
+) -> None:
+    """All of RBAC is there, but not which version runs."""
+    unknown = ("KubeVirt", "HyperConverged")
+    some = [
+        o
+        for o in objects("D")
+        if o["kind"] not in unknown and "kubevirt.io" not in o["metadata"]["name"]
+    ]
+    dump = write_dump(tmp_path / "dump.json", some)
+    report = json.loads(run("audit", "-f", dump, "-o", "json").stdout)
+    undetermined = [p for p in report["policies"] if p["outcome"] == "undetermined"]
+    assert undetermined
+    text = run("audit", "-f", dump, "-o", form).stdout
+    assert "undetermined" in text
+
+
 @pytest.mark.parametrize("form", RESULTS)
 @pytest.mark.parametrize("command", ["verify", "lint"])
 def test_what_is_verified_or_linted_has_the_same_forms(form: str, command: str, run: Run) -> None:
