@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
@@ -19,7 +18,7 @@ from rbacguard.lint.reading import (
 )
 from rbacguard.lint.rules import NOT_READABLE, RULES, Edit, LintRule, Setting, is_temporary
 from rbacguard.manifests import schemas_of
-from rbacguard.policy import Selection
+from rbacguard.policy import Selection, fingerprint
 from rbacguard.rbac import ObjectKey
 
 # What a rule of its own says better, the general one need not repeat.
@@ -142,7 +141,7 @@ def lint_repository(repository: Repository, request: LintRequest) -> Linting:
             each.line,
             each.column,
             (),
-            _fingerprint(NOT_READABLE.id, each.file.name),
+            fingerprint(NOT_READABLE.id, each.file.name),
         )
         for each in repository.unreadable
         if NOT_READABLE in rules
@@ -185,14 +184,10 @@ def _of_manifest(
                 line,
                 column,
                 remark.edits,
-                _fingerprint(rule.id, str(manifest.key), *map(str, remark.path)),
+                fingerprint(rule.id, str(manifest.key), *map(str, remark.path)),
             )
 
 
 def _within(path: FieldPath, other: FieldPath) -> bool:
     """Whether a field is the other or below it."""
     return bool(other) and path[: len(other)] == other
-
-
-def _fingerprint(*identity: str) -> str:
-    return hashlib.sha256("\0".join(identity).encode("utf-8", "surrogatepass")).hexdigest()[:32]

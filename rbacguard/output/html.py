@@ -17,7 +17,7 @@ from rbacguard.errors import FormatError
 from rbacguard.manifests.render import render
 from rbacguard.output import wire
 from rbacguard.output.graph import Edge, edges
-from rbacguard.output.results import INCOMPLETE, SEVERITIES, Result, results
+from rbacguard.output.results import INCOMPLETE, SEVERITIES, Result, results, subjects_by_change
 from rbacguard.output.table import chain, name
 from rbacguard.visible import visible
 
@@ -148,10 +148,7 @@ def _plan(report: wire.PlanReport, table: _Table) -> dict[str, Any]:
         change = next(c for c in ("lost", "gained", "kept") if c in changes)
         by = sorted({table.chain(chain(grant)) for row in same for grant in row.because})
         table.rows.append((table.name(who), table.name(where), before, after, change, by))
-    counts = {
-        change: len({name(row.subject) for row in rows if row.change == change})
-        for change in ("lost", "kept", "gained")
-    }
+    counts = subjects_by_change(rows)
     sums = (
         f"If nothing is done, {counts['lost']} subjects lose live migration, "
         f"{counts['kept']} keep it and {counts['gained']} gain it."

@@ -8,7 +8,14 @@ from functools import singledispatch
 
 from rbacguard.manifests.render import code, markdown
 from rbacguard.output import wire
-from rbacguard.output.results import INCOMPLETE, SEVERITIES, Result, counting, results
+from rbacguard.output.results import (
+    INCOMPLETE,
+    SEVERITIES,
+    Result,
+    counting,
+    results,
+    subjects_by_change,
+)
 from rbacguard.output.table import chain, name
 
 _MOST = 65_536
@@ -108,10 +115,7 @@ def _html(text: str) -> str:
 @_page.register
 def _plan(report: wire.PlanReport) -> tuple[str, list[str]]:
     rows = [row for row in report.changes if row.tier != "read"]
-    subjects = {
-        change: len({name(row.subject) for row in rows if row.change == change})
-        for change in ("lost", "kept", "gained")
-    }
+    subjects = subjects_by_change(rows)
     head = (
         f"### Live migration: {markdown(report.installed.label)} to "
         f"{markdown(f'{report.target} (KubeVirt {report.target_kubevirt})')}\n\n"

@@ -7,7 +7,14 @@ from collections import Counter
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from rbacguard.output import wire
-from rbacguard.output.results import INCOMPLETE, SEVERITIES, cases, counting, results
+from rbacguard.output.results import (
+    INCOMPLETE,
+    SEVERITIES,
+    cases,
+    counting,
+    results,
+    subjects_by_change,
+)
 
 
 def to_prometheus(report: wire.Report) -> str:
@@ -47,13 +54,8 @@ def to_prometheus(report: wire.Report) -> str:
 
 def _plan(report: wire.PlanReport, registry: CollectorRegistry) -> None:
     gauge = _gauge("plan_subjects", "Subjects by what happens to them.", ["change"], registry)
-    for change in ("lost", "kept", "gained"):
-        found = {
-            (row.subject.kind, row.subject.namespace, row.subject.name)
-            for row in report.changes
-            if row.change == change and row.tier != "read"
-        }
-        gauge.labels(change).set(len(found))
+    for change, count in subjects_by_change(report.changes).items():
+        gauge.labels(change).set(count)
     _complete("plan", registry, complete=not report.gaps)
 
 

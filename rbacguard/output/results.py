@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from functools import singledispatch
 from pathlib import Path, PurePath
@@ -14,6 +13,7 @@ from msgspec import Struct
 from rbacguard.errors import FormatError
 from rbacguard.output import wire
 from rbacguard.output.table import chain, name
+from rbacguard.policy import fingerprint as identified
 from rbacguard.visible import visible
 
 SEVERITIES = ("critical", "high", "medium", "low", "info")
@@ -213,7 +213,7 @@ def _verify(report: wire.VerifyReport) -> tuple[Case, ...]:
                 file=f"{place or 'cluster'}/{check.id}",
                 line=1,
                 column=1,
-                fingerprint=_digest(check.id, detail),
+                fingerprint=identified(check.id, detail),
                 chains=_chains(check.grants),
                 bindings=tuple({name(g.binding): g.binding for g in check.grants}.values()),
             )
@@ -257,7 +257,7 @@ def _approvals(report: wire.ApprovalsReport) -> tuple[Case, ...]:
                 file=_uri(report.file),
                 line=1,
                 column=1,
-                fingerprint=_digest(key, each.place, each.message),
+                fingerprint=identified(key, each.place, each.message),
             )
             for each in remarks
         )
@@ -278,7 +278,7 @@ def _incomplete(gaps: Sequence[str], place: str) -> tuple[Case, ...]:
             file=f"{place or 'cluster'}/incomplete-input",
             line=1,
             column=1,
-            fingerprint=_digest(INCOMPLETE.id, gap),
+            fingerprint=identified(INCOMPLETE.id, gap),
         )
         for gap in gaps
     )
@@ -308,5 +308,10 @@ def _uri(file: str) -> str:
     return quote(text, safe="/")
 
 
-def _digest(*identity: str) -> str:
-    return hashlib.sha256("\0".join(identity).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+def subjects_by_change(rows: Iterable[wire.ChangeModel]) -> dict[str, int]:
+    """Return how many subjects lose, keep and gain what leads to migration."""
+    found: dict[str, set[str]] = {"lost": set(), "kept": set(), "gained": set()}
+    for row in rows:
+        if row.tier != "read":
+            found[row.change].add(name(row.subject))
+    return {change: len(subjects) for change, subjects in found.items()}

@@ -7,7 +7,7 @@ from rbacguard.policy.configuration import (
     find_configuration,
     load_configuration,
 )
-from rbacguard.policy.engine import Finding, Outcome, PolicyResult, evaluate
+from rbacguard.policy.engine import Finding, Outcome, PolicyResult, evaluate, fingerprint
 from rbacguard.policy.model import Policy, Severity, Stage, load_policies
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Stage",
     "evaluate",
     "find_configuration",
+    "fingerprint",
     "load_configuration",
     "load_policies",
 ]

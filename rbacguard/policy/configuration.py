@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rbacguard.errors import InputError
 from rbacguard.policy.model import Severity
@@ -45,11 +45,16 @@ class Exemption(_Model):
     reason: str = Field(min_length=1)
     expires: datetime.date
 
+    @model_validator(mode="after")
+    def _is_about_something(self) -> Exemption:
+        if not (self.rule or self.fingerprint):
+            raise ValueError("expected rule or fingerprint, or both")
+        return self
+
     def covers(self, rule: str, fingerprint: str, about: str, namespace: str) -> bool:
         """Whether it is about a finding, expired or not."""
         return bool(
-            (self.rule or self.fingerprint)
-            and (not self.rule or fnmatchcase(rule, self.rule))
+            (not self.rule or fnmatchcase(rule, self.rule))
             and (not self.fingerprint or self.fingerprint == fingerprint)
             and fnmatchcase(about, self.about)
             and fnmatchcase(namespace, self.namespace)
@@ -84,7 +89,7 @@ class Configuration(_Model):
 
 
 def load_configuration(path: Path) -> Configuration:
-    """Read a configuration file.
+    """Read a configuration file; its folders of policies are relative to where it stands.
 
     Raises:
         InputError: it is not well-formed, or has an unknown key; the message names the closest.
@@ -98,9 +103,11 @@ def load_configuration(path: Path) -> Configuration:
     if path.name == "pyproject.toml":
         value = value.get("tool", {}).get(_TABLE, {})
     try:
-        return Configuration.model_validate(value)
+        found = Configuration.model_validate(value)
     except ValidationError as error:
         raise InputError(f"{path}: {_first(error)}") from None
+    folders = tuple(str(path.parent / folder) for folder in found.policies)
+    return found.model_copy(update={"policies": folders})
 
 
 def find_configuration(start: Path) -> Path | None:
@@ -109,11 +116,19 @@ def find_configuration(start: Path) -> Path | None:
         if (folder / FILE).is_file():
             return folder / FILE
         project = folder / "pyproject.toml"
-        if project.is_file() and f"[tool.{_TABLE}" in project.read_text("utf-8", "replace"):
+        if project.is_file() and _has_table(project):
             return project
         if (folder / ".git").exists():
             return None
     return None
+
+
+def _has_table(project: Path) -> bool:
+    try:
+        return f"[tool.{_TABLE}" in project.read_text("utf-8", "replace")
+    except OSError:
+        # Somebody else's file, which was not asked for.
+        return False
 
 
 def _first(error: ValidationError) -> str:

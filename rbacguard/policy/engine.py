@@ -93,6 +93,11 @@ def _evaluate(policy: Policy, context: Context, facts: dict[str, tuple[Fact, ...
     return PolicyResult(policy, Outcome.CLEAN)
 
 
+def fingerprint(*identity: str) -> str:
+    """Return what stays the same between runs for a finding of this identity."""
+    return hashlib.sha256("\0".join(identity).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
 def _asked(policy: Policy, context: Context) -> tuple[Outcome | None, str]:
     """Return why a policy is not evaluated on a cluster, if it is not."""
     hardened = context.now.hardened
@@ -122,5 +127,5 @@ def _finding(policy: Policy, fact: Fact, context: Context) -> Finding:
         grants=fact.grants,
         locations=tuple(locations),
         commands=policy.paste(fact, context.inputs),
-        fingerprint=hashlib.sha256("\0".join(identity).encode()).hexdigest()[:32],
+        fingerprint=fingerprint(*identity),
     )

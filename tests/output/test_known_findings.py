@@ -173,6 +173,11 @@ def test_the_nearest_configuration_of_the_repository_counts_and_options_go_befor
     assert code("--select", "labels-*") == 1
 
 
+def test_folders_of_policies_are_relative_to_the_configuration(run: Run, tmp_path: Path) -> None:
+    done = run("audit", "-f", C, *configured(tmp_path, 'policies = ["ours"]\n'))
+    assert (done.returncode, f"{tmp_path / 'ours'}: no such folder" in done.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -182,6 +187,10 @@ def test_the_nearest_configuration_of_the_repository_counts_and_options_go_befor
         ("select = 'x'", "select: input should be a valid"),
         ("select = [", "not well-formed TOML"),
         ("[[exemptions]]\nrule = 'a'\nreason = 'b'\nexpires = 2026-01-01", "exemptions[0].owner"),
+        ("[[exemptions]]\nowner='a'\nreason='b'\nexpires=2026-01-01", "rule or fingerprint"),
+            "[[exemptions]]\nowner='a'\nreason='b'\nexpires=2026-01-01",
+            "expected rule or fingerprint",
+        ),
         (exemption("a", '"soon"'), "exemptions[0].expires: input should be"),
         (exemption("a", more="rules = 'b'"), "exemptions[0].rules: unknown key; meant may be rule"),
     ],
