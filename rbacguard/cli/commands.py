@@ -11,6 +11,7 @@ from rbacguard import __version__
 from rbacguard.cli import exits, options
 from rbacguard.cli.delivery import approvals, generate, lint
 from rbacguard.cli.source import Source, collected, from_source
+from rbacguard.visible import visible
 
 if TYPE_CHECKING:
     from rbacguard.snapshot import AggregateMode
@@ -37,10 +38,37 @@ Exit codes: 0 nothing to do, 1 findings or access lost or not clean, 2 wrong usa
 """
 
 
-@click.group(context_settings=CONTEXT, help=HELP)
+SAVE = "rbacguard snapshot -o cluster.json.zst"
+START = """rbacguard tells who may migrate virtual machines, before and after the update to 4.19.
+It only reads, and writes files for review.
+
+{read}
+
+  1. rbacguard audit{input}
+     who can migrate today and why, and what to mend
+  2. rbacguard plan{input} --to 4.20
+     who loses what by the update, and the ways of dealing with it
+  3. rbacguard generate{input} --to 4.20 --out live-migration
+     manifests, approvals file and a summary, for review in Git
+  4. rbacguard verify{input} --approvals live-migration/approvals.yaml
+     after the update: everything as approved, nothing left over
+
+'rbacguard status{input}' tells which step is next; 'rbacguard --help' lists all commands.
+"""
+
+
+@click.group(context_settings=CONTEXT, help=HELP, invoke_without_command=True)
 @click.version_option(__version__, "--version", prog_name="rbacguard")
-def cli() -> None:
-    """Hold the commands."""
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Hold the commands; without one, tell where to start."""
+    if ctx.invoked_subcommand is None:
+        place = visible(Source().place)
+        read = f"The commands below read the cluster that you are logged in to: {place}"
+        if not place:
+            read = f"No cluster is configured here. Where one is, this saves a dump:\n\n  {SAVE}"
+        given = "" if place else " -f cluster.json.zst"
+        click.echo(START.format(read=read, input=given), nl=False)
 
 
 @cli.command()
@@ -257,7 +285,7 @@ def status(source: Source, **shown: Any) -> int:
     from rbacguard.update.journey import status as journey
 
     snapshot = source.snapshot()
-    report = reports.status(journey(snapshot), snapshot)
+    report = reports.status(journey(snapshot), snapshot, source.arguments)
     options.show(report, **shown)
     return exits.INCOMPLETE if report.step == "unknown" else exits.NOTHING_TO_DO
 

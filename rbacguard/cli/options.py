@@ -33,7 +33,30 @@ aggregate = click.option(
     help="Take the rules of aggregated roles as recorded, or as the controller would compute them "
     "(for files from Git).",
 )
-namespace = click.option("-n", "--namespace", metavar="NS", help="In this namespace.")
+
+
+def complete_namespaces(
+    ctx: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete a namespace of the input, or of the cluster; what cannot be read offers none."""
+    from rbacguard.cli.source import Source
+    from rbacguard.errors import RbacguardError
+
+    given = {field: ctx.params[field] for field in Source.__annotations__ if field in ctx.params}
+    try:
+        known = Source(**given).namespace_names()
+    except (RbacguardError, click.UsageError):
+        return []
+    return [CompletionItem(name) for name in known if name.startswith(incomplete)]
+
+
+namespace = click.option(
+    "-n",
+    "--namespace",
+    metavar="NS",
+    shell_complete=complete_namespaces,
+    help="In this namespace.",
+)
 approvals = click.option(
     "--approvals", metavar="FILE", help="The approvals file (kind: MigrationAccess)."
 )
@@ -210,6 +233,41 @@ def table_options(*, verbose: bool, limit: int, color: str) -> Options:
     return Options(verbose=verbose, limit=limit, width=width, colour=colour)
 
 
+_WORKING = "rbacguard.working"
+
+
+def working(text: str) -> None:
+    """Say on a terminal what is being done, from when it takes more than a second."""
+    if not sys.stderr.isatty():
+        return
+    import threading
+
+    from rich.console import Console
+    from rich.status import Status
+    from rich.text import Text
+
+    ctx = click.get_current_context()
+    status = Status(Text(visible(text)), console=Console(stderr=True), refresh_per_second=4)
+    timer = threading.Timer(1.0, status.start)
+    timer.daemon = True
+    timer.start()
+
+    def stop() -> None:
+        timer.cancel()
+        timer.join()
+        status.stop()
+
+    ctx.meta[_WORKING] = stop
+    ctx.call_on_close(stop_working)
+
+
+def stop_working() -> None:
+    """Take it away, before anything else is shown."""
+    stop = click.get_current_context().meta.pop(_WORKING, None)
+    if stop is not None:
+        stop()
+
+
 def show(
     report: Report,
     *,
@@ -231,6 +289,7 @@ def show(
         raise click.UsageError("-o: one format goes to standard output; give others a =FILE")
     look = table_options(verbose=verbose, limit=limit, color=color)
     made = [(to_text(report, form, look), file) for form, file in outputs]
+    stop_working()
     for text, file in made:
         data = text.encode("utf-8", "backslashreplace")
         if file:
@@ -311,6 +370,7 @@ def suppression(known: dict[str, Any], today: datetime.date) -> Suppression:
 
 def show_diffs(diffs: Iterable[str], *, err: bool) -> None:
     """Show unified diffs; in a pipe they can be applied, on a terminal they are harmless."""
+    stop_working()
     stream = sys.stderr if err else sys.stdout
     for diff in diffs:
         text = "".join(f"{visible(line)}\n" for line in diff.split("\n")[:-1])
@@ -320,6 +380,7 @@ def show_diffs(diffs: Iterable[str], *, err: bool) -> None:
 
 def confirmed(question: str, *, yes: bool) -> bool:
     """Ask on a terminal; where nobody can answer, what was asked for is done."""
+    stop_working()
     return yes or not sys.stdin.isatty() or click.confirm(question, err=True)
 
 
@@ -347,6 +408,7 @@ def save(snapshot: Snapshot, file: str, *, force: bool) -> None:
         OutputError: the file exists, or cannot be written.
     """
     data = snapshot.encode()
+    stop_working()
     write(file, data, force=force)
     click.echo(f"rbacguard: {file}: {len(snapshot)} objects, {len(data)} bytes", err=True)
     for gap in snapshot.coverage.gaps():

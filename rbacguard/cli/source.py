@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -15,7 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from rbacguard import __version__
-from rbacguard.cli.options import DURATION
+from rbacguard.cli.options import DURATION, complete_namespaces, working
 from rbacguard.errors import InputError
 from rbacguard.visible import visible
 
@@ -58,6 +58,7 @@ _NAMESPACES = (
         "namespaces",
         multiple=True,
         metavar="NS",
+        shell_complete=complete_namespaces,
         help="Read Roles and RoleBindings of this namespace only, for who may not list them all. "
         "Repeatable.",
     ),
@@ -139,6 +140,17 @@ class Source:
         named = {"--kubeconfig": self.kubeconfig, "--context": self.context}
         return tuple(part for key, value in named.items() if value for part in (key, value))
 
+    @property
+    def place(self) -> str:
+        """The context and server that it reads, '' where none can be told."""
+        from rbacguard.cluster import Overrides, find_access
+
+        try:
+            access = find_access(Overrides(), os.environ, Path.home())
+        except InputError:
+            return ""
+        return f"{access.context} ({access.server})"
+
     def snapshot(
         self, mode: AggregateMode = "as-recorded", *, namespace: str | None = None
     ) -> Snapshot:
@@ -161,6 +173,7 @@ class Source:
         try:
             if self.filenames:
                 self._refuse_both()
+                working("reading " + ", ".join(self.filenames))
                 return Snapshot.load(self.filenames, aggregate=mode)
             from rbacguard.cluster import NEEDS, read_cluster
 
@@ -178,6 +191,28 @@ class Source:
             return Snapshot.of(reading, aggregate=mode)
         finally:
             gc.enable()
+
+    def namespace_names(self) -> tuple[str, ...]:
+        """Read names of namespaces alone, to complete them; a cluster has two seconds to answer.
+
+        Raises:
+            InputError: files cannot be read, or the kubeconfig does not tell where to read.
+            ClusterError: the cluster cannot be reached in that time.
+        """
+        import threading
+
+        from rbacguard.cluster import namespace_names
+        from rbacguard.snapshot import Snapshot
+
+        if self.filenames:
+            return tuple(Snapshot.load(self.filenames).namespaces)
+        with replace(self, request_timeout=2.0).connection() as connection:
+            deadline = threading.Timer(2.0, connection.close)
+            deadline.start()
+            try:
+                return namespace_names(connection)
+            finally:
+                deadline.cancel()
 
     def cross_check(self, snapshot: Snapshot, extent: str) -> Reviews:
         """Ask the cluster itself; says so on standard error before it does.

@@ -12,7 +12,7 @@ from rbacguard.cluster.kubeconfig import (
     context_names,
     find_access,
 )
-from rbacguard.cluster.reading import read_cluster
+from rbacguard.cluster.reading import namespace_names, read_cluster
 from rbacguard.cluster.resources import NEEDS, access_rules
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "access_rules",
     "context_names",
     "find_access",
+    "namespace_names",
     "read_cluster",
 ]

@@ -60,6 +60,18 @@ class _ApiGroups(Struct):
     groups: tuple[_ApiGroup, ...]
 
 
+class _Named(Struct):
+    name: str
+
+
+class _Item(Struct):
+    metadata: _Named
+
+
+class _Names(Struct):
+    items: tuple[_Item, ...]
+
+
 class _Identity(Struct, frozen=True):
     name: str = ""
     uid: str = ""
@@ -154,6 +166,20 @@ def read_cluster(
         notes=_moments({k: v for k, v in versions.items() if k in rbac_kinds}, consistent),
     )
     return reading
+
+
+def namespace_names(connection: Connection) -> tuple[str, ...]:
+    """Return the names of up to 500 namespaces; none where they may not be listed.
+
+    Raises:
+        ClusterError: the server cannot be reached.
+    """
+    reply = connection.get("/api/v1/namespaces", [("limit", "500")])
+    try:
+        found = msgspec.json.decode(reply.body, type=_Names).items if reply.ok else ()
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        found = ()
+    return tuple(each.metadata.name for each in found)
 
 
 def _now() -> str:

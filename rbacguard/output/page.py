@@ -6,8 +6,10 @@ import io
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+from rich.tree import Tree
 
 from rbacguard.visible import visible
 
@@ -34,7 +36,7 @@ class Options:
 
     Attributes:
         verbose: show everything: no folding, every chain.
-        limit: how many findings of one policy are shown otherwise.
+        limit: how many findings of one policy are shown otherwise, and ten times as many rows.
         width: columns to fit into; None for a pipe, where lines are never broken.
         colour: whether to use colours.
     """
@@ -53,6 +55,19 @@ class Options:
         self.colour = colour
         self.fold = 1_000_000 if verbose else 3
         self.limit = 1_000_000 if verbose else limit
+        self.rows = 10 * self.limit
+
+
+class Node:
+    """A tree of text; a branch that is asked for again is the same branch."""
+
+    def __init__(self) -> None:
+        """Start without branches."""
+        self.branches: dict[str, Node] = {}
+
+    def branch(self, text: str) -> Node:
+        """Return the branch of that text."""
+        return self.branches.setdefault(text, Node())
 
 
 class Page:
@@ -74,9 +89,21 @@ class Page:
         )
 
     def line(self, text: str = "", style: str = "", indent: int = 0) -> None:
-        """Add a line, `indent` columns in."""
-        padded = Text(" " * indent + visible(text), style=style)
-        self._console.print(padded, soft_wrap=self.options.width is None)
+        """Add a line, `indent` columns in; what does not fit goes on below, indented likewise."""
+        item = Text(visible(text), style=style)
+        if self.options.width is None:
+            self._console.print(Text(" " * indent).append(item), soft_wrap=True)
+        else:
+            hang = 2 if text.startswith("- ") else 0
+            lines = item.wrap(self._console, max(self.options.width - indent - hang, 20))
+            for number, each in enumerate(lines):
+                space = " " * (indent + (hang if number else 0))
+                self._console.print(Text(space).append(each), soft_wrap=True)
+
+    def command(self, text: str, indent: int = 0) -> None:
+        """Add a command to paste, which is never broken into lines."""
+        padded = Text(" " * indent).append(f"$ {visible(text)}", "bold")
+        self._console.print(padded, soft_wrap=True)
 
     def heading(self, text: str) -> None:
         """Add a heading."""
@@ -88,9 +115,26 @@ class Page:
         table = Table(box=None, pad_edge=False, show_edge=False, padding=(0, 3, 0, 0))
         for column in columns:
             table.add_column(column, header_style="bold", overflow="fold")
-        for row in rows:
+        rows = list(rows)
+        for row in rows[: self.options.rows]:
             table.add_row(*(Text(visible(cell), style=COLOURS.get(cell, "")) for cell in row))
         self._console.print(table)
+        if len(rows) > self.options.rows:
+            self.line(f"… and {len(rows) - self.options.rows} more; -v shows all", "yellow")
+
+    def tree(self, root: Node, indent: int = 0) -> None:
+        """Add the branches of a node, each with what hangs from it."""
+        for text, node in root.branches.items():
+            tree = Tree(Text(visible(text)), guide_style="dim")
+            below = [(tree, node)]
+            while below:
+                upper, found = below.pop()
+                below += [
+                    (upper.add(Text(visible(key))), each) for key, each in found.branches.items()
+                ]
+            self._console.print(
+                Padding(tree, (0, 0, 0, indent)), soft_wrap=self.options.width is None
+            )
 
     def text(self) -> str:
         """Return the page."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime
 import difflib
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 
 from rbacguard.checks import Context
 from rbacguard.errors import InputError
 from rbacguard.kubevirt.installed import Installed
-from rbacguard.kubevirt.permissions import Action, known_holder, live_migration
+from rbacguard.kubevirt.permissions import Action, Tier, known_holder, live_migration
 from rbacguard.lint import Linting, LintRule
 from rbacguard.manifests import Bundle
 from rbacguard.output import wire
@@ -116,12 +117,15 @@ def installed(value: Installed) -> wire.InstalledModel:
     )
 
 
-def status(value: Status, snapshot: Snapshot) -> wire.StatusReport:
+def status(
+    value: Status, snapshot: Snapshot, inputs: Sequence[str] = ("-f", "cluster.json")
+) -> wire.StatusReport:
     """Return the report of `status`."""
     return wire.StatusReport(
         step=value.step.value,
         title=value.title,
         next=value.next,
+        commands=[each.replace("{input}", shlex.join(inputs)) for each in value.commands],
         installed=installed(value.installed),
         temporary_roles=list(value.temporary_roles),
         bound=value.bound,
@@ -201,7 +205,8 @@ def audit(context: Context, where: Status, results: Iterable[PolicyResult]) -> w
     results = tuple(results)
     snapshot = context.snapshot
     return wire.AuditReport(
-        status=status(where, snapshot),
+        status=status(where, snapshot, context.inputs),
+        update=_update(context.plan),
         holders=holders(holdings(snapshot, live_migration().granting)),
         findings=[_finding(f) for result in results for f in result.findings],
         policies=[
@@ -215,6 +220,26 @@ def audit(context: Context, where: Status, results: Iterable[PolicyResult]) -> w
         ],
         coverage=coverage(snapshot),
         cross_check=_cross_check(context),
+    )
+
+
+def _update(value: Plan | None) -> wire.UpdateModel | None:
+    if value is None:
+        return None
+    found: dict[Change, set[tuple[Subject, str]]] = {each: set() for each in Change}
+    for row in value.changes:
+        if row.action.tier is not Tier.READ:
+            found[row.change].add((row.subject, row.namespace))
+    lost, kept, gained = (
+        wire.ExtentModel(subjects=len({who for who, _ in rows}), places=len({at for _, at in rows}))
+        for rows in (found[Change.LOST], found[Change.KEPT], found[Change.GAINED])
+    )
+    return wire.UpdateModel(
+        target=value.target.cnv_version,
+        target_kubevirt=value.target.kubevirt_version,
+        lost=lost,
+        kept=kept,
+        gained=gained,
     )
 
 

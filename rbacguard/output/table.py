@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import singledispatch
 
 from rbacguard.output import wire
-from rbacguard.output.page import COLOURS, Options, Page
+from rbacguard.output.page import COLOURS, Node, Options, Page
 
 _SEVERITIES = ("critical", "high", "medium", "low", "info")
 
@@ -50,6 +50,38 @@ def _verbs(actions: Iterable[tuple[str, str, str]]) -> str:
         short = "VMIM" if resource == "virtualmachineinstancemigrations" else resource
         found.setdefault(f"{short}/{subresource}" if subresource else short, []).append(verb)
     return "; ".join(f"{resource} {','.join(verbs)}" for resource, verbs in found.items())
+
+
+def _proof(grants: Iterable[wire.GrantModel], limit: int) -> Node:
+    """Return what proves grants: a role's rule, the roles that take it up, bindings, subjects."""
+    root = Node()
+    subjects: dict[tuple[str, ...], dict[str, None]] = {}
+    for grant in grants:
+        source, *above = reversed(grant.roles)
+        roles = [f"aggregated into {name(role)}" for role in above]
+        path = (f"{name(source)}: {_rule(grant.rule)}", *roles, name(grant.binding))
+        subjects.setdefault(path, {})[name(grant.subject)] = None
+    for path, named in list(subjects.items())[:limit]:
+        node = root
+        for text in path[:-1]:
+            node = node.branch(text)
+        node.branch(f"{path[-1]} binds {', '.join(named)}")
+    return root
+
+
+def _rule(rule: wire.RuleModel) -> str:
+    groups = [group for group in rule.api_groups or () if group]
+    of = f" ({', '.join(groups)})" if groups else ""
+    names = f" named {', '.join(rule.resource_names)}" if rule.resource_names else ""
+    what = ", ".join(rule.resources or rule.non_resource_urls or ())
+    return f"{','.join(rule.verbs)} {what}{of}{names}"
+
+
+def _not_seen(page: Page, gaps: Sequence[str]) -> None:
+    """Say at the top that the answer is not whole; the end of the page says what of it."""
+    if gaps:
+        more = f", and {len(gaps) - 1} more, below" if len(gaps) > 1 else ""
+        page.line(f"Not seen:  {gaps[0]}{more}", "bold yellow")
 
 
 def _gaps(page: Page, gaps: Sequence[str], consequence: str) -> None:
@@ -101,6 +133,8 @@ def _status(report: wire.StatusReport, page: Page) -> None:
     page.line(f"Installed: {report.installed.label}")
     page.line(f"Step:      {report.step} - {report.title}", "bold")
     page.line(f"Next:      {report.next}")
+    for command in report.commands:
+        page.command(command, indent=11)
     _input(page, report.coverage)
     page.heading("evidence")
     for line in report.installed.evidence:
@@ -126,7 +160,20 @@ def _audit(report: wire.AuditReport, page: Page) -> None:
     status = report.status
     page.line(f"Installed: {status.installed.label}")
     page.line(f"Step:      {status.step} - {status.title}", "bold")
+    if report.update is not None:
+        new = report.update
+        page.line(
+            f"Update:    to {new.target} (KubeVirt {new.target_kubevirt}), if nothing is done:"
+        )
+        page.line(_summary(new.lost, new.kept, new.gained), indent=11)
     _input(page, report.coverage)
+    undetermined = [
+        f"{result.policy.id} is undetermined"
+        for result in report.policies
+        if result.outcome == "undetermined"
+    ]
+    gaps = [*report.coverage.gaps, *undetermined]
+    _not_seen(page, gaps)
     counting = [finding for finding in report.findings if finding.suppressed is None]
     counts = Counter(finding.severity for finding in counting)
     found = ", ".join(f"{counts[s]} {s}" for s in _SEVERITIES if counts[s]) or "none"
@@ -134,6 +181,17 @@ def _audit(report: wire.AuditReport, page: Page) -> None:
     page.line(f"Findings:  {found}{f'; {hidden} suppressed' if hidden else ''}")
     _warnings(page, report.exemptions)
     _cross_check(page, report.cross_check)
+    page.heading("findings")
+    by_policy: dict[str, list[wire.FindingModel]] = {}
+    for finding in counting:
+        by_policy.setdefault(finding.policy, []).append(finding)
+    policies = {result.policy.id: result.policy for result in report.policies}
+    order = sorted(by_policy, key=lambda p: (_SEVERITIES.index(policies[p].severity), p))
+    for policy_id in order:
+        _policy_findings(policies[policy_id], by_policy[policy_id], page)
+    if not order:
+        page.line("none")
+    _suppressed(page, [f for f in report.findings if f.suppressed is not None])
     page.heading("who can migrate today")
     page.table(
         ["SUBJECT", "WHERE", "MAY", "BY"],
@@ -147,17 +205,6 @@ def _audit(report: wire.AuditReport, page: Page) -> None:
             for holder in report.holders
         ],
     )
-    page.heading("findings")
-    by_policy: dict[str, list[wire.FindingModel]] = {}
-    for finding in counting:
-        by_policy.setdefault(finding.policy, []).append(finding)
-    policies = {result.policy.id: result.policy for result in report.policies}
-    order = sorted(by_policy, key=lambda p: (_SEVERITIES.index(policies[p].severity), p))
-    for policy_id in order:
-        _policy_findings(policies[policy_id], by_policy[policy_id], page)
-    if not order:
-        page.line("none")
-    _suppressed(page, [f for f in report.findings if f.suppressed is not None])
     asked = Counter(result.outcome for result in report.policies)
     page.line()
     page.line(
@@ -165,16 +212,15 @@ def _audit(report: wire.AuditReport, page: Page) -> None:
         f"{asked['clean']} clean, {asked['not-asked']} not asked at this step, "
         f"{asked['undetermined']} undetermined"
     )
-    undetermined = [
-        f"{result.policy.id} is undetermined"
-        for result in report.policies
-        if result.outcome == "undetermined"
-    ]
     _gaps(
         page,
-        [*report.coverage.gaps, *undetermined],
+        gaps,
         "What is listed above holds; that nothing else is to be found is not known:",
     )
+    page.heading("what to do next")
+    page.line(status.next, indent=2)
+    for command in status.commands:
+        page.command(command, indent=2)
 
 
 def _suppressed(
@@ -215,17 +261,22 @@ def _policy_findings(
     for finding in findings:
         groups.setdefault(finding.group, []).append(finding)
     limit = page.options.limit
-    for index, group in enumerate(groups.values()):
-        if index >= limit:
-            page.line(f"… and {len(groups) - limit} more; -v shows all", indent=9)
-            break
+    shown = list(groups.values())[:limit]
+    for group in shown:
         page.line(f"- {group[0].message}", indent=9)
         others = sorted({f.namespace or "the whole cluster" for f in group[1:]})
         if others:
             page.line(f"  likewise in: {_scopes(others, page.options.fold)}", indent=9)
+    if len(groups) > limit:
+        page.line(f"… and {len(groups) - limit} more; -v shows all", indent=9)
+    proven = [f for group in shown for f in (group if page.options.verbose else group[:1])]
+    proof = _proof((grant for each in proven for grant in each.grants), limit)
+    if proof.branches:
+        page.line("proof:", indent=9)
+        page.tree(proof, indent=11)
     page.line(f"fix: {policy.remediation}", indent=9)
     for command in findings[0].commands:
-        page.line(f"$ {command}", "bold", indent=11)
+        page.command(command, indent=11)
 
 
 def _changes(rows: Sequence[wire.ChangeModel], page: Page) -> None:
@@ -248,6 +299,21 @@ def _changes(rows: Sequence[wire.ChangeModel], page: Page) -> None:
     )
 
 
+def _extent(rows: Iterable[wire.ChangeModel], change: str) -> wire.ExtentModel:
+    found = {(name(row.subject), row.namespace) for row in rows if row.change == change}
+    return wire.ExtentModel(
+        subjects=len({subject for subject, _ in found}), places=len({place for _, place in found})
+    )
+
+
+def _summary(lost: wire.ExtentModel, kept: wire.ExtentModel, gained: wire.ExtentModel) -> str:
+    where = f" in {_count(lost.places, 'place')}" if lost.subjects else ""
+    return (
+        f"{_count(lost.subjects, 'subject')}{where} lose migration, "
+        f"{kept.subjects or 'none'} keep it, {gained.subjects or 'none'} gain it"
+    )
+
+
 @_render.register
 def _plan(report: wire.PlanReport, page: Page) -> None:
     page.line(
@@ -257,16 +323,9 @@ def _plan(report: wire.PlanReport, page: Page) -> None:
     )
     _input(page, report.coverage)
     rows = [row for row in report.changes if row.tier != "read"]
-    lost, kept, gained = (
-        {(name(r.subject), r.namespace) for r in rows if r.change == change}
-        for change in ("lost", "kept", "gained")
-    )
-    subjects = {subject for subject, _ in lost}
-    places = {place for _, place in lost}
-    page.line(
-        f"Summary:   {len(subjects)} subjects in {len(places)} places lose migration, "
-        f"{len({s for s, _ in kept})} keep it, {len({s for s, _ in gained})} gain it"
-    )
+    lost, kept, gained = (_extent(rows, change) for change in ("lost", "kept", "gained"))
+    page.line(f"Summary:   {_summary(lost, kept, gained)}")
+    _not_seen(page, report.gaps)
     _warnings(page, report.warnings)
     page.heading("what changes if nothing is done")
     shown = rows if page.options.verbose else [row for row in rows if row.change != "kept"]
@@ -274,8 +333,8 @@ def _plan(report: wire.PlanReport, page: Page) -> None:
         _changes(shown, page)
     else:
         page.line("nothing")
-    if not page.options.verbose and kept:
-        page.line(f"({len({s for s, _ in kept})} subjects keep what they have; -v shows them)")
+    if not page.options.verbose and kept.subjects:
+        page.line(f"({_count(kept.subjects, 'subject')} keep what they have; -v shows them)")
     if report.related:
         page.heading("related: cancelling evacuations")
         _changes(report.related, page)

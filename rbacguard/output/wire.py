@@ -119,6 +119,7 @@ class StatusReport(Wire):
     step: str
     title: str
     next: str
+    commands: list[str] = []
     installed: InstalledModel
     temporary_roles: list[str] = Field(alias="temporaryRoles")
     bound: int
@@ -210,13 +211,31 @@ class CrossCheckModel(Wire):
     note: str
 
 
+class ExtentModel(Wire):
+    """How many subjects, in how many places: namespaces, and the whole cluster as one."""
+
+    subjects: int
+    places: int
+
+
+class UpdateModel(Wire):
+    """What the update that is simulated does if nothing is done."""
+
+    target: str
+    target_kubevirt: str = Field(alias="targetKubeVirt")
+    lost: ExtentModel
+    kept: ExtentModel
+    gained: ExtentModel
+
+
 class AuditReport(Wire):
-    """`rbacguard audit`."""
+    """`rbacguard audit`; `update` is null where none is ahead."""
 
     schema_version: Literal["rbacguard.io/audit/v1"] = Field(
         default="rbacguard.io/audit/v1", alias="schemaVersion"
     )
     status: StatusReport
+    update: UpdateModel | None = None
     holders: list[HolderModel]
     findings: list[FindingModel]
     policies: list[PolicyResultModel]

@@ -26,6 +26,21 @@ class Step(StrEnum):
     UNKNOWN = "unknown"
 
 
+_PLAN = "rbacguard plan {input} --to 4.20"
+_GENERATE = "rbacguard generate {input} --to 4.20 --out live-migration"
+_VERIFY = "rbacguard verify {input} --approvals live-migration/approvals.yaml"
+_COMMANDS = {
+    Step.BEFORE: (_PLAN, _GENERATE),
+    Step.TEMPORARY_ROLE: (_PLAN,),
+    Step.UPDATING: ("rbacguard status",),
+    Step.NOT_BOUND: (_GENERATE,),
+    Step.NOT_CLEANED_UP: (_VERIFY,),
+    Step.DONE: (_VERIFY,),
+    Step.REVERTED: (_GENERATE,),
+    Step.UNKNOWN: ("rbacguard snapshot -o cluster.json.zst",),
+}
+
+
 class Status(Struct, frozen=True):
     """Where a cluster stands.
 
@@ -48,6 +63,11 @@ class Status(Struct, frozen=True):
     bound: int
     restored: tuple[str, ...]
     gaps: tuple[str, ...]
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """What to run next; `{input}` stands for the arguments that say what is read."""
+        return _COMMANDS[self.step]
 
 
 def status(snapshot: Snapshot) -> Status:

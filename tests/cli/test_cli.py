@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import select
 import subprocess
 import sys
 from collections.abc import Callable
@@ -340,17 +341,28 @@ def test_colours_only_on_a_terminal_and_never_with_no_color(run: Run) -> None:
     assert "\x1b[" not in on_a_terminal({"NO_COLOR": "1"})
 
 
-def on_a_terminal(environment: dict[str, str]) -> str:
+def on_a_terminal(
+    environment: dict[str, str],
+    arguments: tuple[str, ...] = ("plan", "-f", A, "--to", "4.20"),
+    late_input: bytes = b"",
+    after: bytes = b"",
+) -> str:
+    """Return what a terminal of 60 columns gets; input comes once it shows `after`."""
     parent, child = pty.openpty()
-    command = [sys.executable, "-m", "rbacguard", "plan", "-f", A, "--to", "4.20"]
+    command = [sys.executable, "-m", "rbacguard", *arguments]
     env = {**os.environ, "TERM": "xterm", "COLUMNS": "60", **environment}
     with subprocess.Popen(
-        command, cwd=ROOT, stdout=child, stderr=child, stdin=subprocess.DEVNULL, env=env
+        command, cwd=ROOT, stdout=child, stderr=child, stdin=subprocess.PIPE, env=env
     ) as process:
         os.close(child)
+        assert process.stdin
         output = b""
         while True:
+            if not process.stdin.closed and after in output:
+                process.stdin.write(late_input)
+                process.stdin.close()
             try:
+                assert select.select([parent], [], [], 60)[0], output
                 chunk = os.read(parent, 65536)
             except OSError:
                 break
@@ -360,6 +372,21 @@ def on_a_terminal(environment: dict[str, str]) -> str:
         process.wait()
     os.close(parent)
     return output.decode()
+
+
+def test_what_takes_longer_than_a_second_says_so_on_a_terminal_alone() -> None:
+    text = on_a_terminal({}, ("status", "-f", "-"), (ROOT / A).read_bytes(), b"reading -")
+    assert "reading -" in text
+    assert text.rindex("reading -") < text.index("Installed:")
+    assert "reading" not in on_a_terminal({}, ("status", "-f", A))
+
+
+def test_a_terminal_gets_commands_in_one_piece_and_lines_that_hang() -> None:
+    shown = on_a_terminal({"NO_COLOR": "1"}, ("audit", "-f", A)).replace("\r", "")
+    assert f"           $ rbacguard generate -f {A} --to 4.20 --out live-migration\n" in shown
+    lines = shown.split("\n")
+    first = next(i for i, line in enumerate(lines) if line.startswith("         - User carol"))
+    assert lines[first + 1].startswith(" " * 11)
 
 
 def test_a_narrow_terminal_gets_narrow_lines() -> None:
@@ -491,6 +518,62 @@ def test_the_shell_completes_commands_rules_formats_and_contexts(run: Run, tmp_p
     assert found == ["prod-a", "prod-b"]
     config.write_text("{")
     assert completed(run, tmp_path, "audit", "--context", "prod", config=str(config)) == []
+
+
+def test_the_shell_completes_namespaces_of_the_input(run: Run, tmp_path: Path) -> None:
+    asked = ("who-can", "get", "pods", "-f", A, "-n", "pay")
+    assert completed(run, tmp_path, *asked) == ["payments"]
+    assert completed(run, tmp_path, "who-can", "get", "pods", "-f", "missing", "-n", "p") == []
+
+
+def test_without_a_command_it_tells_where_to_start(run: Run, tmp_path: Path) -> None:
+    nowhere = run(env=environment(tmp_path))
+    assert (nowhere.returncode, nowhere.stderr) == (0, "")
+    assert "No cluster is configured here" in nowhere.stdout
+    config = tmp_path / "config"
+    config.write_text(
+        "{current-context: a, contexts: [{name: a, context: {cluster: c, user: u}}],"
+        " clusters: [{name: c, cluster: {server: 'https://api.example'}}],"
+        " users: [{name: u, user: {token: sesame}}]}"
+    )
+    there = run(env=environment(tmp_path, KUBECONFIG=str(config)))
+    assert "logged in to: a (https://api.example)" in there.stdout
+    assert "sesame" not in there.stdout
+    assert "  1. rbacguard audit\n" in there.stdout
+
+
+def test_every_finding_is_proven_by_a_tree_from_the_rule_to_the_subject(run: Run) -> None:
+    report = json.loads(run("audit", "-f", A, "-o", "json", "--today", "2026-11-23").stdout)
+    shown = run("audit", "-f", A, "-v", "--today", "2026-11-23").stdout
+    proofs: dict[str, str] = {}
+    for part in shown.partition("WHO CAN MIGRATE")[0].split("\n\n"):
+        if match := re.search(r"\[([a-z0-9-]+)\]$", part.strip().split("\n")[0]):
+            proofs[match[1]] = part.partition("proof:")[2].partition("fix:")[0]
+    proven = 0
+    for finding in report["findings"]:
+        for grant in finding["grants"]:
+            binding, source = grant["binding"], grant["roles"][-1]
+            place = f"{binding['namespace']}/" if "namespace" in binding else ""
+            line = f"{binding['kind']} {place}{binding['name']} binds "
+            assert any(
+                grant["subject"]["name"] in text.partition(" binds ")[2]
+                for text in proofs[finding["policy"]].split("\n")
+                if line in text
+            )
+            assert f"{source['kind']} " in proofs[finding["policy"]]
+            assert f"{source['name']}: " in proofs[finding["policy"]]
+            proven += 1
+    assert proven > 50
+
+
+def test_a_long_table_is_cut_and_says_so(run: Run, tmp_path: Path) -> None:
+    bindings = [binding(f"b{i}", "edit", user(f"u{i}"), namespace=f"n{i}") for i in range(30)]
+    rule_of = rule("create", "kubevirt.io", "virtualmachineinstancemigrations")
+    path = write_dump(tmp_path / "many.json", [role("edit", rule_of), *bindings])
+    cut = run("audit", "-f", path, "--limit", "2").stdout
+    assert "… and 10 more; -v shows all" in cut
+    assert "User u9 " in run("audit", "-f", path, "-v").stdout
+    assert cut.index("Not seen:  ") < cut.index("FINDINGS") < cut.index("INCOMPLETE INPUT")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -290,6 +290,39 @@ def test_a_progress_bar_is_shown_on_a_terminal_only(tmp_path: Path) -> None:
     assert b"\x1b" not in out
 
 
+def test_the_shell_completes_namespaces_of_the_cluster_or_gives_up_soon(tmp_path: Path) -> None:
+    def hangs(request: Request, _count: int) -> None:
+        time.sleep(20)
+
+    def names(api: ApiServer) -> list[str]:
+        words = ["rbacguard", "explain", "-n", "pay"]
+        config = api.kubeconfig(tmp_path / "config")
+        done = subprocess.run(
+            [Path(sys.executable).with_name("rbacguard")],
+            cwd=ROOT,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+            env=environment(
+                tmp_path,
+                KUBECONFIG=str(config),
+                _RBACGUARD_COMPLETE="bash_complete",
+                COMP_WORDS=" ".join(words),
+                COMP_CWORD="3",
+            ),
+        )
+        assert done.stderr == ""
+        return [line.partition(",")[2] for line in done.stdout.splitlines() if line]
+
+    with ApiServer(objects("A")) as api:
+        assert names(api) == ["payments"]
+        assert {request.path for request in api.requests} == {"/api/v1/namespaces"}
+    with ApiServer(objects("A"), fault=hangs) as api:
+        started = time.monotonic()
+        assert names(api) == []
+        assert time.monotonic() - started < 15
+
+
 def test_ctrl_c_during_a_list_ends_at_once_and_leaves_nothing(tmp_path: Path) -> None:
     reached = threading.Event()
 
