@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types docs golden clean
+.PHONY: demo test lint types docs site golden clean
 
 demo: .venv/ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
@@ -22,6 +22,10 @@ types: .venv/ready
 # Writes docs/policies.md and docs/cli.md anew; a test fails when they are not up to date.
 docs: .venv/ready
 	$(BIN)/python docs/generate.py
+
+# The documentation as pages, in build/site.
+site: .venv/ready
+	$(BIN)/mkdocs build --quiet
 
 # Writes the expected outputs of the tests anew; look at the difference before committing it.
 golden: .venv/ready

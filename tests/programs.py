@@ -57,6 +57,14 @@ def axe() -> str:
     return str(Path(folder) / "node_modules/axe-core/axe.min.js")
 
 
+def mermaid() -> str:
+    """Return the path of Mermaid's script for browsers; skip the test where it cannot be had."""
+    folder, reason = _from_npm("mermaid@11.12.0")
+    if not folder:
+        pytest.skip(f"mermaid cannot be fetched: {reason}")
+    return str(Path(folder) / "node_modules/mermaid/dist/mermaid.min.js")
+
+
 @cache
 def _from_npm(package: str) -> tuple[str, str]:
     """Return the folder that a package of npm's was installed into, or why there is none."""

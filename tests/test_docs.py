@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
+import click
 import pytest
 from conftest import ROOT, environment
 
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+from rbacguard.cli.commands import cli
+from rbacguard.lint import RULES
+from rbacguard.policy import load_policies
+
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+
+# Values of --strategy and the like, and steps.
+OTHER_NAMES = {"temporary-role", "temporary-role-tiers", "temporary-role-in-place"}
 
 
 def anchors(page: Path) -> set[str]:
@@ -32,6 +42,48 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert found.exists(), f"{page.name}: {target}"
         if anchor:
             assert anchor in anchors(found), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_command_is_one_that_the_tool_takes(page: Path) -> None:
+    for line in re.findall(r"^ *\$ (rbacguard .*)$", page.read_text("utf-8"), re.MULTILINE):
+        words = shlex.split(re.split(r" (?:>|<|\||&&) ?", line)[0])[1:]
+        context, command = click.Context(cli), cast("click.Command", cli)
+        while isinstance(command, click.Group) and not words[0].startswith("-"):
+            name, found, words = command.resolve_command(context, words)
+            assert found is not None
+            context, command = click.Context(found, context, name), found
+        # Raises click.UsageError for an option or a value that there is not.
+        command.parse_args(context, words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_policy_and_rule_that_is_named_exists(page: Path) -> None:
+    known = {policy.id for policy in load_policies()} | {rule.id for rule in RULES}
+    text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+    named = set(
+        re.findall(r"`((?:temporary-role|migrat|labels|operators)[a-z]*(?:-[a-z]+)+)`", text)
+    )
+    assert named - known <= OTHER_NAMES
+
+
+@pytest.mark.parametrize("builder", ["mkdocs", "zensical"])
+def test_the_site_builds_without_a_warning(builder: str, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    done = subprocess.run(
+        [Path(sys.executable).with_name(builder), "build", "--strict"],
+        cwd=tmp_path,
+        env=environment(tmp_path, NO_MKDOCS_2_WARNING="1"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    built = {page.relative_to(tmp_path / "build/site") for page in tmp_path.rglob("index.html")}
+    for page in (ROOT / "docs").rglob("*.md"):
+        path = page.relative_to(ROOT / "docs").with_suffix("")
+        assert (path.parent if path.name == "index" else path) / "index.html" in built
 
 
 def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@
 (argoproj/argo-cd, manifests/crds), Flux's Kustomization (fluxcd/kustomize-controller,
 config/crd/bases), and Open Cluster Management's Placement (open-cluster-management-io/api), Policy
 and PlacementBinding (governance-policy-propagator, deploy/crds) and ConfigurationPolicy
-(config-policy-controller, deploy/crds).
+(config-policy-controller, deploy/crds); for reports, ClusterPolicyReport
+(kubernetes-sigs/wg-policy-prototypes, policy-report/crd/v1alpha2) and ClusterReport
+(openreports/reports-api, config/crd).
 """
 
 from __future__ import annotations
@@ -96,3 +98,17 @@ def test_every_object_fits_its_schema_and_names_no_other_field(
             "acm": {"Policy", "ConfigurationPolicy", "Placement", "PlacementBinding"},
         }[layout]
     )
+
+
+@pytest.mark.parametrize(
+    ("form", "kind"), [("policyreport", "ClusterPolicyReport"), ("openreports", "ClusterReport")]
+)
+@pytest.mark.parametrize("letter", STATES)
+def test_reports_for_clusters_that_collect_them_fit_theirs(
+    form: str, kind: str, letter: str, run: Run
+) -> None:
+    approvals = str(ROOT / "examples" / "approvals.yaml")
+    for command in (("audit",), ("verify", "--approvals", approvals)):
+        (report,) = yaml.safe_load_all(run(*command, "-f", str(STATES[letter]), "-o", form).stdout)
+        assert report["kind"] == kind
+        jsonschema.Draft7Validator(schemas()[report["apiVersion"], kind]).validate(report)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from conftest import ROOT, STATES, Run, binding, objects, user, write_dump
 from playwright.sync_api import Browser, Page, sync_playwright
-from programs import axe
+from programs import axe, mermaid
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -229,3 +229,26 @@ def test_a_report_without_a_page_is_refused(run: Run) -> None:
 def test_two_screenshots_stand_in_the_documentation() -> None:
     for name in ("report-plan.png", "report-audit.png"):
         assert (ROOT / "docs" / "images" / name).read_bytes().startswith(b"\x89PNG")
+
+
+@needs_browser
+def test_mermaid_draws_the_graph_with_every_name_as_text(
+    browser: Browser, run: Run, dump: str, tmp_path: Path
+) -> None:
+    graph = run("audit", "-f", dump, "-o", "mermaid").stdout
+    empty = tmp_path / "empty.html"
+    empty.write_text("<!doctype html><title>t</title><body></body>")
+    opened = Opened(browser, empty)
+    opened.page.add_script_tag(path=mermaid())
+    opened.page.evaluate(
+        """async (graph) => {
+            mermaid.initialize({startOnLoad: false, securityLevel: "loose", maxTextSize: 1e6});
+            document.body.innerHTML = (await mermaid.render("drawn", graph)).svg;
+        }""",
+        graph,
+    )
+    drawn = opened.page.locator("body").inner_text()
+    assert "RoleBinding payments/admin" in re.sub(r"\s+", " ", drawn)
+    assert SCRIPT in re.sub(r"\s+", " ", drawn)
+    assert opened.page.evaluate("window.pwned") is None
+    opened.quiet()
