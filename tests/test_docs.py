@@ -48,7 +48,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 def test_every_command_is_one_that_the_tool_takes(page: Path) -> None:
     for line in re.findall(r"^ *\$ (rbacguard .*)$", page.read_text("utf-8"), re.MULTILINE):
         words = shlex.split(re.split(r" (?:>|<|\||&&) ?", line)[0])[1:]
-        context, command = click.Context(cli), cast("click.Command", cli)
+        context, command = click.Context(cli, **cli.context_settings), cast("click.Command", cli)
         while isinstance(command, click.Group) and not words[0].startswith("-"):
             name, found, words = command.resolve_command(context, words)
             assert found is not None
