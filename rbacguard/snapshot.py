@@ -33,6 +33,15 @@ from rbacguard.sources.redact import Redactor
 
 AggregateMode: TypeAlias = Literal["as-recorded", "recompute"]
 
+_BINDINGS = frozenset({"ClusterRoleBinding", "RoleBinding"})
+_ORDERED = {
+    "cluster_roles": frozenset({"ClusterRole"}),
+    "roles": frozenset({"Role"}),
+    "bindings": _BINDINGS,
+    "bound_roles": _BINDINGS,
+}
+"""What a snapshot and one made from it have in common, unless objects of these kinds changed."""
+
 
 class Snapshot:
     """One state of a cluster: its RBAC objects, what they grant, and what was not read.
@@ -126,28 +135,30 @@ class Snapshot:
     ) -> Snapshot:
         """Return a snapshot with objects added, replaced or removed; this one stays as it is."""
         objects = dict(self._objects)
+        changed = set()
         for key in delete:
             objects.pop(key, None)
+            changed.add(key.kind)
         for value in put:
             identity = value.key if isinstance(value, ClusterRole | Role) else value.ref
             objects[identity] = value
-        return Snapshot(
+            changed.add(identity.kind)
+        made = Snapshot(
             objects,
             coverage=self.coverage,
             locations=self.locations,
             defects=[d for d in self.defects if d.key in objects],
             aggregate=aggregate or self.aggregate,
         )
-
-    @cached_property
-    def _by_kind(self) -> Mapping[str, list[Any]]:
-        found: dict[str, list[Any]] = {}
-        for key in sorted(self._objects):
-            found.setdefault(key.kind, []).append(self._objects[key])
-        return found
+        # What did not change was put in order once.
+        for name, kinds in _ORDERED.items():
+            if not changed & kinds:
+                made.__dict__[name] = getattr(self, name)
+        return made
 
     def _of_kind(self, kind: str) -> list[Any]:
-        return self._by_kind.get(kind, [])
+        keys = sorted(key for key in self._objects if key.kind == kind)
+        return [self._objects[key] for key in keys]
 
     @cached_property
     def cluster_roles(self) -> Mapping[str, ClusterRole]:
@@ -165,6 +176,16 @@ class Snapshot:
         cluster: list[ClusterRoleBinding] = self._of_kind("ClusterRoleBinding")
         namespaced: list[RoleBinding] = self._of_kind("RoleBinding")
         return (*cluster, *namespaced)
+
+    @cached_property
+    def bound_roles(self) -> frozenset[ObjectKey]:
+        """Every role that a binding points at, whether it exists or not."""
+        # Of plain tuples first, which equal the keys: there are many bindings and few roles.
+        found = set()
+        for binding in self.bindings:
+            ref = binding.role_ref
+            found.add((ref.kind, binding.scope if ref.kind == "Role" else "", ref.name))
+        return frozenset(ObjectKey(*each) for each in found)
 
     @cached_property
     def groups(self) -> Mapping[str, tuple[str, ...]]:

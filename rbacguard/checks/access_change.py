@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, Literal
 
 from rbacguard.checks.base import (
@@ -16,10 +16,9 @@ from rbacguard.checks.base import (
     place,
     subject_fields,
 )
-from rbacguard.kubevirt.permissions import Tier, is_platform, known_holder
-from rbacguard.rbac import Subject
+from rbacguard.kubevirt.permissions import is_platform, known_holder
 from rbacguard.rbac.objects import AnyBinding
-from rbacguard.update.access import AccessChange, Change
+from rbacguard.update.access import Change, Transition
 
 _FLEET = "open-cluster-management.io"
 
@@ -35,6 +34,19 @@ def fleet_managed(binding: AnyBinding | None) -> bool:
     ) or any(
         owner.kind in ("AppliedManifestWork", "ClusterPermission")
         for owner in metadata.owner_references
+    )
+
+
+def _places(changes: Iterable[Transition], wanted: Change) -> Iterator[tuple[Transition, str]]:
+    """Yield the places of one change, in order of subject and namespace."""
+    yield from sorted(
+        (
+            (each, scope)
+            for each in changes
+            if each.change is wanted and not each.is_reading
+            for scope in each.namespaces
+        ),
+        key=lambda place: (place[0].subject, place[1]),
     )
 
 
@@ -62,15 +74,11 @@ class AccessChangeCheck(Check):
         """Yield one fact for each subject, scope and bound role."""
         if context.plan is None:
             return
-        rows: dict[tuple[Subject, str], list[AccessChange]] = {}
-        for row in context.plan.changes:
-            if row.change is Change(self.change) and row.action.tier is not Tier.READ:
-                rows.setdefault((row.subject, row.namespace), []).append(row)
         bindings = {binding.ref: binding for binding in context.snapshot.bindings}
-        for (subject, scope), changes in rows.items():
-            actions = list(dict.fromkeys(row.action.short for row in changes))
-            by_role = {g.role: g for row in changes for g in (*row.before, *row.after)}
-            for role, grant in by_role.items():
+        for change, scope in _places(context.plan.changes, Change(self.change)):
+            subject = change.subject
+            actions = [action.short for action in change.actions]
+            for role, grant in change.by_role(scope).items():
                 cluster_role = context.snapshot.cluster_roles.get(role.name)
                 holder = known_holder(subject)
                 yield Fact(

@@ -30,7 +30,7 @@ def of_plan(report: wire.PlanReport) -> int:
     """Somebody loses access; with gaps, whoever is listed is not certain."""
     if report.gaps:
         return INCOMPLETE
-    lost = any(row.change == "lost" and row.tier != "read" for row in report.changes)
+    lost = any(row.change == "lost" and not row.reading for row in report.changes)
     return FINDINGS if lost else NOTHING_TO_DO
 
 

@@ -428,7 +428,11 @@ def _input_digest(plan: Plan, request: Request) -> str:
         plan.now.label,
         str(plan.target),
         json.dumps(access, sort_keys=True),
-        *(f"{c.subject} {c.namespace} {c.action} {c.change}" for c in plan.changes),
+        *(
+            f"{each.subject} {each.change} {' '.join(map(str, each.actions))} {scope}"
+            for each in plan.changes
+            for scope in each.namespaces
+        ),
     ]
     for part in parts:
         digest.update(part.encode("utf-8", "surrogatepass") + b"\0")

@@ -55,24 +55,31 @@ def _rows(report: wire.Report) -> Iterator[Sequence[str]]:
 
 @_rows.register
 def _plan(report: wire.PlanReport) -> Iterator[Sequence[str]]:
-    yield from _changes([*report.changes, *report.related], report.gaps)
+    yield from _changes(report, [*report.changes, *report.related])
 
 
 @_rows.register
 def _diff(report: wire.DiffReport) -> Iterator[Sequence[str]]:
-    yield from _changes(report.changes, report.gaps)
+    yield from _changes(report, report.changes)
 
 
-def _changes(rows: Iterable[wire.ChangeModel], gaps: Iterable[str]) -> Iterator[Sequence[str]]:
+def _changes(
+    report: wire.PlanReport | wire.DiffReport, rows: Iterable[wire.ChangeModel]
+) -> Iterator[Sequence[str]]:
     yield _CHANGES
-    for gap in gaps:
+    for gap in report.gaps:
         yield ("unknown", gap, *[""] * (len(_CHANGES) - 2))
     for row in rows:
-        resource = f"{row.resource}/{row.subresource}" if row.subresource else row.resource
-        yield (
-            *(row.change, name(row.subject), row.namespace or _EVERYWHERE, row.verb),
-            *(resource, row.api_group, row.tier, "; ".join(map(chain, row.because))),
-        )
+        for place in row.places:
+            where = place.namespace or _EVERYWHERE
+            for number in row.actions:
+                action = report.asked[number]
+                resource = "/".join(filter(None, (action.resource, action.subresource)))
+                because = "; ".join(map(chain, wire.grants_of(report, row, place, number)))
+                yield (
+                    *(row.change, name(row.subject), where, action.verb),
+                    *(resource, action.api_group, action.tier, because),
+                )
 
 
 @_rows.register

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import singledispatch
 from itertools import pairwise
 
@@ -48,17 +48,23 @@ def _audit(report: wire.AuditReport) -> Iterator[tuple[wire.GrantModel, str]]:
 
 @_grants.register
 def _plan(report: wire.PlanReport) -> Iterator[tuple[wire.GrantModel, str]]:
-    yield from _changed(report.changes)
+    yield from _changed(report)
 
 
 @_grants.register
 def _diff(report: wire.DiffReport) -> Iterator[tuple[wire.GrantModel, str]]:
-    yield from _changed(report.changes)
+    yield from _changed(report)
 
 
-def _changed(rows: Iterable[wire.ChangeModel]) -> Iterator[tuple[wire.GrantModel, str]]:
+def _changed(report: wire.PlanReport | wire.DiffReport) -> Iterator[tuple[wire.GrantModel, str]]:
     """Yield what leads to migration; that somebody may look on is no way to it."""
-    yield from ((g, row.change) for row in rows if row.tier != "read" for g in row.because)
+    yield from (
+        (grant, row.change)
+        for row in report.changes
+        if not row.reading
+        for place in row.places
+        for grant in wire.grants_of(report, row, place)
+    )
 
 
 @_grants.register

@@ -136,17 +136,28 @@ def _rules(found: Iterable[Result]) -> list[tuple[wire.PolicyModel, list[dict[st
 
 @_page.register
 def _plan(report: wire.PlanReport, table: _Table) -> dict[str, Any]:
-    rows = [row for row in report.changes if row.tier != "read"]
-    by_place: dict[tuple[str, str], list[wire.ChangeModel]] = {}
+    def actions(row: wire.ChangeModel) -> list[str]:
+        found = wire.actions_of(report, row)
+        return [_short(each.verb, each.resource, each.subresource) for each in found]
+
+    rows = [row for row in report.changes if not row.reading]
+    by_place: dict[tuple[str, str], list[tuple[wire.ChangeModel, wire.PlaceModel]]] = {}
     for row in rows:
-        place = (name(row.subject), row.namespace or _EVERYWHERE)
-        by_place.setdefault(place, []).append(row)
+        for place in row.places:
+            key = (name(row.subject), place.namespace or _EVERYWHERE)
+            by_place.setdefault(key, []).append((row, place))
     for (who, where), same in by_place.items():
-        before = table.mask(_action(row) for row in same if row.change != "gained")
-        after = table.mask(_action(row) for row in same if row.change != "lost")
-        changes = {row.change for row in same}
+        before = table.mask(a for row, _ in same if row.change != "gained" for a in actions(row))
+        after = table.mask(a for row, _ in same if row.change != "lost" for a in actions(row))
+        changes = {row.change for row, _ in same}
         change = next(c for c in ("lost", "gained", "kept") if c in changes)
-        by = sorted({table.chain(chain(grant)) for row in same for grant in row.because})
+        by = sorted(
+            {
+                table.chain(chain(g))
+                for row, place in same
+                for g in wire.grants_of(report, row, place)
+            }
+        )
         table.rows.append((table.name(who), table.name(where), before, after, change, by))
     counts = subjects_by_change(rows)
     sums = (
@@ -168,10 +179,6 @@ def _plan(report: wire.PlanReport, table: _Table) -> dict[str, Any]:
         "edges": {"before": table.edges(now), "after": table.edges(then)},
         "evidence": _evidence(report.coverage, []),
     }
-
-
-def _action(row: wire.ChangeModel) -> str:
-    return _short(row.verb, row.resource, row.subresource)
 
 
 def _short(verb: str, resource: str, subresource: str) -> str:

@@ -16,7 +16,7 @@ from rbacguard.output.results import (
     results,
     subjects_by_change,
 )
-from rbacguard.output.table import chain, name
+from rbacguard.output.table import name
 
 _MOST = 65_536
 """Characters that GitHub takes in a comment."""
@@ -114,7 +114,7 @@ def _html(text: str) -> str:
 
 @_page.register
 def _plan(report: wire.PlanReport) -> tuple[str, list[str]]:
-    rows = [row for row in report.changes if row.tier != "read"]
+    rows = [row for row in report.changes if not row.reading]
     subjects = subjects_by_change(rows)
     head = (
         f"### Live migration: {markdown(report.installed.label)} to "
@@ -131,26 +131,30 @@ def _plan(report: wire.PlanReport) -> tuple[str, list[str]]:
         for s in report.strategies
     ]
     blocks = ["\n".join(strategies)]
-    return head, [*blocks, *_changes(rows, ("lost", "gained", "kept"))]
+    return head, [*blocks, *_changes(report, rows, ("lost", "gained", "kept"))]
 
 
 @_page.register
 def _diff(report: wire.DiffReport) -> tuple[str, list[str]]:
     before, after = markdown(report.before.label), markdown(report.after.label)
-    head = f"### Access: {before} to {after}\n\n{len(report.changes)} changes."
-    return head + _gaps(report.gaps), _changes(report.changes, ("lost", "gained"))
+    count = sum(len(row.places) for row in report.changes)
+    head = f"### Access: {before} to {after}\n\n{count} changes."
+    return head + _gaps(report.gaps), _changes(report, report.changes, ("lost", "gained"))
 
 
-def _changes(rows: Sequence[wire.ChangeModel], order: Sequence[str]) -> list[str]:
+def _changes(
+    report: wire.PlanReport | wire.DiffReport,
+    rows: Sequence[wire.ChangeModel],
+    order: Sequence[str],
+) -> list[str]:
     parts = []
     for change in order:
-        found: dict[tuple[str, str, str], list[str]] = {}
-        for row in rows:
-            if row.change == change:
-                by = chain(row.because[0]) if row.because else ""
-                key = (name(row.subject), row.namespace or "(whole cluster)", by)
-                found.setdefault(key, []).append(f"{row.verb} {row.resource}")
-        items = list(found)
+        items = [
+            (name(row.subject), place.namespace or "(whole cluster)", _first(report, place))
+            for row in rows
+            if row.change == change
+            for place in row.places
+        ]
         for start in range(0, len(items), _AT_ONCE):
             some = items[start : start + _AT_ONCE]
             lines = [f"<details><summary>{change}: {len(items)}</summary>", ""]
@@ -158,3 +162,13 @@ def _changes(rows: Sequence[wire.ChangeModel], order: Sequence[str]) -> list[str
             lines += [f"| {code(who)} | {code(where)} | {code(by)} |" for who, where, by in some]
             parts.append("\n".join([*lines, "", "</details>"]))
     return parts
+
+
+def _first(report: wire.PlanReport | wire.DiffReport, place: wire.PlaceModel) -> str:
+    """Return the first binding and its roles."""
+    if not place.bindings:
+        return ""
+    bound = place.bindings[0]
+    binding = wire.ObjectModel(kind=bound.kind, name=bound.name, namespace=bound.namespace)
+    roles = report.chains[bound.chains[0]].roles
+    return " -> ".join([name(binding), *(role.name for role in roles)])

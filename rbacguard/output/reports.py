@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from rbacguard.checks import Context
 from rbacguard.errors import InputError
 from rbacguard.kubevirt.installed import Installed
-from rbacguard.kubevirt.permissions import Action, Tier, known_holder, live_migration
+from rbacguard.kubevirt.permissions import Action, known_holder, live_migration
 from rbacguard.lint import Linting, LintRule
 from rbacguard.manifests import Bundle
 from rbacguard.output import wire
@@ -18,7 +18,7 @@ from rbacguard.policy import Finding, Policy, PolicyResult
 from rbacguard.rbac import Attributes, Grant, ObjectKey, PolicyRule, Subject
 from rbacguard.snapshot import Snapshot
 from rbacguard.sources import Origin
-from rbacguard.update.access import AccessChange, Change, Holdings, holdings
+from rbacguard.update.access import Access, Change, Holdings, Transition, holdings
 from rbacguard.update.approvals import MigrationAccess
 from rbacguard.update.ask import Answer, Explanation
 from rbacguard.update.bindings import Need
@@ -121,11 +121,12 @@ def status(
     value: Status, snapshot: Snapshot, inputs: Sequence[str] = ("-f", "cluster.json")
 ) -> wire.StatusReport:
     """Return the report of `status`."""
+    read = "".join(f" {shlex.quote(each)}" for each in inputs)
     return wire.StatusReport(
         step=value.step.value,
         title=value.title,
         next=value.next,
-        commands=[each.replace("{input}", shlex.join(inputs)) for each in value.commands],
+        commands=[each.replace(" {input}", read) for each in value.commands],
         installed=installed(value.installed),
         temporary_roles=list(value.temporary_roles),
         bound=value.bound,
@@ -177,7 +178,7 @@ def _finding(value: Finding) -> wire.FindingModel:
         namespace=value.scope or None,
         fingerprint=value.fingerprint,
         locations=[
-            wire.LocationModel(file=each.file, document=each.document, line=each.line)
+            wire.LocationModel(file=each.name, document=each.document, line=each.line)
             for each in value.locations
         ],
         commands=list(value.commands),
@@ -227,9 +228,9 @@ def _update(value: Plan | None) -> wire.UpdateModel | None:
     if value is None:
         return None
     found: dict[Change, set[tuple[Subject, str]]] = {each: set() for each in Change}
-    for row in value.changes:
-        if row.action.tier is not Tier.READ:
-            found[row.change].add((row.subject, row.namespace))
+    for each in value.changes:
+        if not each.is_reading:
+            found[each.change].update((each.subject, scope) for scope in each.namespaces)
     lost, kept, gained = (
         wire.ExtentModel(subjects=len({who for who, _ in rows}), places=len({at for _, at in rows}))
         for rows in (found[Change.LOST], found[Change.KEPT], found[Change.GAINED])
@@ -255,63 +256,136 @@ def _cross_check(context: Context) -> wire.CrossCheckModel | None:
     )
 
 
-def change(row: AccessChange) -> wire.ChangeModel:
-    """Return one row of a plan or a diff."""
-    return wire.ChangeModel(
-        subject=subject(row.subject),
-        namespace=row.namespace or None,
-        verb=row.action.verb,
-        resource=row.action.resource,
-        api_group=row.action.api_group,
-        subresource=row.action.subresource,
-        tier=row.action.tier.value,
-        change=row.change.value,
-        because=_grants(row.because),
-    )
+class _Models:
+    """Makes the models of a plan or a diff, each distinct one once.
+
+    A large cluster has few roles, and many subjects and bindings.
+    """
+
+    def __init__(self, asked: Sequence[Action]) -> None:
+        self.asked = [_action(each) for each in asked]
+        self.chains: list[wire.ChainModel] = []
+        self._places: dict[tuple[int, ObjectKey], list[tuple[int, frozenset[int]]]] = {}
+        self._subjects: dict[Subject, wire.SubjectModel] = {}
+        self._reached: dict[tuple[Subject, tuple[str, ...]], wire.ReachModel] = {}
+
+    def changes(self, found: Iterable[Transition]) -> list[wire.ChangeModel]:
+        """Return changes, with what they rest on."""
+        return [self._change(each) for each in found]
+
+    def _change(self, value: Transition) -> wire.ChangeModel:
+        chains: dict[ObjectKey, list[int]] = {}
+        places = []
+        for scope in value.namespaces:
+            bindings = []
+            for _, bound in value.because.bound(value.subject, scope):
+                if bound.role not in chains:
+                    chains[bound.role] = [
+                        place
+                        for place, allows in self._chains_of(value.because, bound.role)
+                        if not allows.isdisjoint(value.numbers)
+                    ]
+                if chains[bound.role]:
+                    kind, namespace, name = bound.binding
+                    bindings.append(
+                        wire.BoundModel(
+                            kind=kind,
+                            name=name,
+                            namespace=namespace or None,
+                            chains=chains[bound.role],
+                        )
+                    )
+            places.append(wire.PlaceModel(namespace=scope or None, bindings=bindings))
+        return wire.ChangeModel(
+            subject=self._subject(value.subject),
+            change=value.change.value,
+            reading=value.is_reading,
+            actions=list(value.numbers),
+            places=places,
+        )
+
+    def _subject(self, value: Subject) -> wire.SubjectModel:
+        if value not in self._subjects:
+            self._subjects[value] = subject(value)
+        return self._subjects[value]
+
+    def _chains_of(self, state: Access, role: ObjectKey) -> list[tuple[int, frozenset[int]]]:
+        key = (id(state), role)
+        if key not in self._places:
+            self._places[key] = []
+            for chain in state.chains(role):
+                allows = [number for number in chain.allows if number < len(self.asked)]
+                if allows:
+                    self._places[key].append((len(self.chains), frozenset(allows)))
+                    self.chains.append(
+                        wire.ChainModel(
+                            roles=[_object(each) for each in chain.path],
+                            rule=_rule(chain.rule),
+                            allows=allows,
+                        )
+                    )
+        return self._places[key]
+
+    def reach(self, found: Mapping[Subject, tuple[str, ...]]) -> list[wire.ReachModel]:
+        """Return subjects and where."""
+        models = []
+        for item in found.items():
+            model = self._reached.get(item)
+            if model is None:
+                who, scopes = item
+                namespaces = [scope or None for scope in scopes]
+                model = wire.ReachModel(subject=self._subject(who), namespaces=namespaces)
+                self._reached[item] = model
+            models.append(model)
+        return models
 
 
 def reach(found: Mapping[Subject, tuple[str, ...]]) -> list[wire.ReachModel]:
     """Return subjects and where."""
-    return [
-        wire.ReachModel(subject=subject(who), namespaces=[scope or None for scope in scopes])
-        for who, scopes in found.items()
-    ]
+    return _Models(()).reach(found)
+
+
+def _by_subject(found: Iterable[Need]) -> Mapping[Subject, tuple[str, ...]]:
+    by_subject: dict[Subject, list[str]] = {}
+    for need in found:
+        by_subject.setdefault(need.subject, []).append(need.namespace)
+    return {who: tuple(scopes) for who, scopes in sorted(by_subject.items())}
 
 
 def needs(found: Iterable[Need]) -> list[wire.ReachModel]:
     """Return needs, one entry for each subject."""
-    by_subject: dict[Subject, tuple[str, ...]] = {}
-    for need in found:
-        by_subject[need.subject] = (*by_subject.get(need.subject, ()), need.namespace)
-    return reach(dict(sorted(by_subject.items())))
+    return reach(_by_subject(found))
 
 
 def plan(value: Plan, snapshot: Snapshot) -> wire.PlanReport:
     """Return the report of `plan`."""
+    models = _Models(value.asked)
     return wire.PlanReport(
         installed=installed(value.now),
         target=value.target.cnv_version,
         target_kubevirt=value.target.kubevirt_version,
         warnings=list(value.warnings),
-        changes=[change(row) for row in value.changes],
-        related=[change(row) for row in value.related],
+        changes=models.changes(value.changes),
+        related=models.changes(value.related),
+        asked=models.asked,
+        chains=models.chains,
         strategies=[
             wire.StrategyModel(
                 strategy=outcome.strategy.value,
                 title=outcome.title,
                 recommended=outcome.recommended,
-                reached=reach(outcome.reached),
-                missed=reach(outcome.missed),
-                more=reach(outcome.more),
-                can_hand_on=reach(outcome.can_hand_on),
+                reached=models.reach(outcome.reached),
+                missed=models.reach(outcome.missed),
+                more=models.reach(outcome.more),
+                can_hand_on=models.reach(outcome.can_hand_on),
                 gap=outcome.gap,
                 undo=outcome.undo,
                 caution=outcome.caution,
             )
             for outcome in value.outcomes
         ],
-        actions=needs(value.needs),
-        platform=reach(value.platform),
+        actions=models.reach(_by_subject(value.needs)),
+        platform=models.reach(value.platform),
         coverage=coverage(snapshot),
         gaps=list(value.gaps),
     )
@@ -391,10 +465,13 @@ def can_i(answer: Answer, snapshot: Snapshot) -> wire.CanIReport:
 
 def diff(value: Comparison) -> wire.DiffReport:
     """Return the report of `diff`."""
+    models = _Models(value.asked)
     return wire.DiffReport(
         before=installed(value.before),
         after=installed(value.after),
-        changes=[change(row) for row in value.changes if row.change is not Change.KEPT],
+        changes=models.changes(value.changes),
+        asked=models.asked,
+        chains=models.chains,
         gaps=list(value.gaps),
         origins=[found for each in value.origins if (found := origin(each))],
     )

@@ -312,6 +312,6 @@ def subjects_by_change(rows: Iterable[wire.ChangeModel]) -> dict[str, int]:
     """Return how many subjects lose, keep and gain what leads to migration."""
     found: dict[str, set[str]] = {"lost": set(), "kept": set(), "gained": set()}
     for row in rows:
-        if row.tier != "read":
+        if not row.reading:
             found[row.change].add(name(row.subject))
     return {change: len(subjects) for change, subjects in found.items()}

@@ -279,17 +279,19 @@ def _policy_findings(
         page.command(command, indent=11)
 
 
-def _changes(rows: Sequence[wire.ChangeModel], page: Page) -> None:
+def _changes(
+    report: wire.PlanReport | wire.DiffReport, rows: Sequence[wire.ChangeModel], page: Page
+) -> None:
     """Print changes folded: one line for each subject, change, chain and set of actions."""
-    by_place: dict[tuple[str, str, str | None], list[wire.ChangeModel]] = {}
-    for row in rows:
-        by_place.setdefault((name(row.subject), row.change, row.namespace), []).append(row)
     folded: dict[tuple[str, str, str, str], list[str | None]] = {}
-    for (subject, changed, namespace), same in by_place.items():
-        verbs = _verbs((row.verb, row.resource, row.subresource) for row in same)
-        because = same[0].because[0] if same[0].because else None
-        roles = " -> ".join(role.name for role in because.roles) if because else ""
-        folded.setdefault((subject, changed, verbs, roles), []).append(namespace)
+    for row in rows:
+        actions = wire.actions_of(report, row)
+        verbs = _verbs((each.verb, each.resource, each.subresource) for each in actions)
+        for place in row.places:
+            first = report.chains[place.bindings[0].chains[0]] if place.bindings else None
+            roles = " -> ".join(role.name for role in first.roles) if first else ""
+            key = (name(row.subject), row.change, verbs, roles)
+            folded.setdefault(key, []).append(place.namespace)
     page.table(
         ["CHANGE", "SUBJECT", "WHERE", "WHAT", "BY"],
         [
@@ -300,7 +302,12 @@ def _changes(rows: Sequence[wire.ChangeModel], page: Page) -> None:
 
 
 def _extent(rows: Iterable[wire.ChangeModel], change: str) -> wire.ExtentModel:
-    found = {(name(row.subject), row.namespace) for row in rows if row.change == change}
+    found = {
+        (name(row.subject), place.namespace)
+        for row in rows
+        if row.change == change
+        for place in row.places
+    }
     return wire.ExtentModel(
         subjects=len({subject for subject, _ in found}), places=len({place for _, place in found})
     )
@@ -322,7 +329,7 @@ def _plan(report: wire.PlanReport, page: Page) -> None:
         "bold",
     )
     _input(page, report.coverage)
-    rows = [row for row in report.changes if row.tier != "read"]
+    rows = [row for row in report.changes if not row.reading]
     lost, kept, gained = (_extent(rows, change) for change in ("lost", "kept", "gained"))
     page.line(f"Summary:   {_summary(lost, kept, gained)}")
     _not_seen(page, report.gaps)
@@ -330,14 +337,14 @@ def _plan(report: wire.PlanReport, page: Page) -> None:
     page.heading("what changes if nothing is done")
     shown = rows if page.options.verbose else [row for row in rows if row.change != "kept"]
     if shown:
-        _changes(shown, page)
+        _changes(report, shown, page)
     else:
         page.line("nothing")
     if not page.options.verbose and kept.subjects:
         page.line(f"({_count(kept.subjects, 'subject')} keep what they have; -v shows them)")
     if report.related:
         page.heading("related: cancelling evacuations")
-        _changes(report.related, page)
+        _changes(report, report.related, page)
     page.heading("ways of dealing with it")
     page.table(
         ["", "STRATEGY", "KEEP BY IT", "LOSE ALL THE SAME", "GET MORE", "CAN HAND ON", "GAP"],
@@ -516,7 +523,7 @@ def _diff(report: wire.DiffReport, page: Page) -> None:
         _origin(page, origin)
     page.line()
     if report.changes:
-        _changes(report.changes, page)
+        _changes(report, report.changes, page)
     else:
         page.line("no change of access")
     _gaps(page, report.gaps, "One of the two was not read whole, so a change may be none:")

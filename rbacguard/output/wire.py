@@ -5,6 +5,7 @@ Each report names its own version; a field is added without a new one, never cha
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -244,22 +245,46 @@ class AuditReport(Wire):
     exemptions: list[str] = []
 
 
-class ChangeModel(Wire):
-    """What happens to one permission of one subject.
+class ChainModel(Wire):
+    """How a role comes by a rule: the bound role, roles down to the source, rule.
 
-    `namespace` null is the whole cluster; such a row holds in every namespace that has no row of
-    its own for the same subject and permission.
+    `allows` tells what of it was asked, by place in `asked`.
+    """
+
+    roles: list[ObjectModel]
+    rule: RuleModel
+    allows: list[int]
+
+
+class BoundModel(Wire):
+    """A binding, and how the role that it gives comes by its rules, by place in `chains`."""
+
+    kind: str
+    name: str
+    namespace: str | None = None
+    chains: list[int]
+
+
+class PlaceModel(Wire):
+    """A namespace, or null for the whole cluster, and the bindings that count there."""
+
+    namespace: str | None
+    bindings: list[BoundModel]
+
+
+class ChangeModel(Wire):
+    """What happens alike to some permissions of one subject in some places.
+
+    `actions` are places in `asked`: all of them reading, or none. The whole cluster as a place
+    stands for every namespace that the same subject and permission have no place of their own for.
+    What is lost rests on bindings and chains of before, all else on those of after.
     """
 
     subject: SubjectModel
-    namespace: str | None
-    verb: str
-    resource: str
-    api_group: str = Field(alias="apiGroup")
-    subresource: str
-    tier: str
     change: ChangeName
-    because: list[GrantModel]
+    reading: bool
+    actions: list[int]
+    places: list[PlaceModel]
 
 
 class ReachModel(Wire):
@@ -294,6 +319,8 @@ class PlanReport(Wire):
     target: str
     target_kubevirt: str = Field(alias="targetKubeVirt")
     warnings: list[str]
+    asked: list[ActionModel]
+    chains: list[ChainModel]
     changes: list[ChangeModel]
     related: list[ChangeModel]
     strategies: list[StrategyModel]
@@ -393,9 +420,38 @@ class DiffReport(Wire):
     )
     before: InstalledModel
     after: InstalledModel
+    asked: list[ActionModel]
+    chains: list[ChainModel]
     changes: list[ChangeModel]
     gaps: list[str]
     origins: list[OriginModel] = []
+
+
+def actions_of(report: PlanReport | DiffReport, change: ChangeModel) -> list[ActionModel]:
+    """Return what a change is about."""
+    return [report.asked[number] for number in change.actions]
+
+
+def grants_of(
+    report: PlanReport | DiffReport,
+    change: ChangeModel,
+    place: PlaceModel,
+    action: int | None = None,
+) -> Iterator[GrantModel]:
+    """Yield what a change, or one action of it, rests on in one of its places."""
+    wanted = set(change.actions) if action is None else {action}
+    for bound in place.bindings:
+        for chain in (report.chains[number] for number in bound.chains):
+            if not wanted.isdisjoint(chain.allows):
+                yield GrantModel(
+                    subject=change.subject,
+                    namespace=bound.namespace,
+                    binding=ObjectModel(
+                        kind=bound.kind, name=bound.name, namespace=bound.namespace
+                    ),
+                    roles=chain.roles,
+                    rule=chain.rule,
+                )
 
 
 class RulesReport(Wire):

@@ -87,28 +87,37 @@ def aggregate(cluster_roles: Iterable[ClusterRole]) -> Aggregation:
         else:
             sources[name] = _select(name, selectors, roles, by_label)
     cycles = _cycles(sources)
-    rules = {name: role.rules for name, role in roles.items()}
-    # From the recorded rules, one role after the other in order of name, as the controller's first
-    # pass over a new cluster goes. Without cycles the order makes no difference.
-    passes = 0
-    changed = True
-    while changed:
-        changed = False
-        passes += 1
-        for name, selected in sources.items():
-            union = _union(rules, selected)
-            if passes > len(sources) + 1:
-                # Only a ring of roles is still turning its rules round; it never drops one.
-                union = tuple(dict.fromkeys((*rules[name], *union)))
-            if set(union) != set(rules[name]):
-                changed = True
-            rules[name] = union
+    rules = _settled(roles, sources)
     return Aggregation(
         rules={name: rules[name] for name in sources},
         sources=sources,
         cycles=cycles,
         invalid=invalid,
     )
+
+
+def _settled(
+    roles: Mapping[str, ClusterRole], sources: Mapping[str, tuple[str, ...]]
+) -> Mapping[str, tuple[PolicyRule, ...]]:
+    rules = {name: role.rules for name, role in roles.items()}
+    # From the recorded rules, one role after the other in order of name, as the controller's first
+    # pass over a new cluster goes. Without cycles the order makes no difference.
+    passes = 0
+    changed = set(roles)
+    while changed:
+        passes += 1
+        before, changed = changed, set()
+        for name, selected in sources.items():
+            if passes > 1 and before.isdisjoint(selected) and changed.isdisjoint(selected):
+                continue
+            union = _union(rules, selected)
+            if passes > len(sources) + 1:
+                # Only a ring of roles is still turning its rules round; it never drops one.
+                union = tuple(dict.fromkeys((*rules[name], *union)))
+            if union != rules[name] and set(union) != set(rules[name]):
+                changed.add(name)
+            rules[name] = union
+    return rules
 
 
 def _select(
@@ -121,6 +130,10 @@ def _select(
     for selector in selectors:
         first = next(iter(selector.match_labels.items()), None)
         candidates: Iterable[str] = roles if first is None else by_label.get(first, ())
+        if len(selector.match_labels) == 1 and not selector.match_expressions:
+            selected.update(candidates)
+            selected.discard(name)
+            continue
         selected.update(
             other
             for other in candidates
@@ -148,7 +161,12 @@ def _reach(start: str, sources: Mapping[str, tuple[str, ...]]) -> tuple[str, ...
 
 def _cycles(sources: Mapping[str, tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
     """Return the groups of aggregated roles that reach each other, in order of name."""
-    reached = {name: set(_reach(name, sources)) for name in sources}
+    # Only an aggregated role can be part of one.
+    inner = {
+        name: tuple(other for other in selected if other in sources)
+        for name, selected in sources.items()
+    }
+    reached = {name: set(_reach(name, inner)) for name in inner}
     groups = {
         tuple(sorted(other for other in seen if other in reached and name in reached[other]))
         for name, seen in reached.items()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -50,14 +49,6 @@ class Grant(Struct, frozen=True, order=True):
     def source_role(self) -> ObjectKey:
         """The role that states the rule."""
         return self.path[-1]
-
-
-class Reason(NamedTuple):
-    """A binding, the bound role and its rule that allow something."""
-
-    binding: ObjectKey
-    role: ObjectKey
-    rule: PolicyRule
 
 
 class Decision(Struct, frozen=True):
@@ -113,7 +104,7 @@ def effective_subject(subject: Subject, binding_namespace: str) -> Subject:
     return Subject(subject.kind, subject.name) if subject.namespace else subject
 
 
-def _can_apply(subject: Subject) -> bool:
+def can_apply(subject: Subject) -> bool:
     """Whether any user can be this subject: nobody has an empty name or is of another kind."""
     if subject.kind == "ServiceAccount" and not subject.namespace:
         return False
@@ -196,19 +187,6 @@ class Authorizer:
         for scope, role, rule, bindings in self._allowing(attributes):
             yield from self._expand(role, rule, bindings, scope)
 
-    def scopes_everywhere(self, attributes: Attributes) -> dict[Subject, dict[str, Reason]]:
-        """Return in which scopes each subject holds a request, and by what; no path is found."""
-        found: dict[Subject, dict[str, Reason]] = {}
-        for scope, role, rule, bindings in self._allowing(attributes):
-            for binding in bindings:
-                for subject in binding.subjects:
-                    effective = effective_subject(subject, scope)
-                    if _can_apply(effective):
-                        found.setdefault(effective, {}).setdefault(
-                            scope, Reason(binding.ref, role, rule)
-                        )
-        return found
-
     def _allowing(
         self, attributes: Attributes
     ) -> Iterator[tuple[str, ObjectKey, PolicyRule, list[AnyBinding]]]:
@@ -248,6 +226,6 @@ class Authorizer:
         for binding in bindings:
             for subject in binding.subjects:
                 effective = effective_subject(subject, scope)
-                if not _can_apply(effective):
+                if not can_apply(effective):
                     continue
                 yield Grant(effective, scope, binding.ref, path, rule)

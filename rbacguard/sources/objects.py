@@ -15,7 +15,6 @@ from rbacguard.rbac.objects import (
     Role,
     RoleBinding,
     RoleRef,
-    Strings,
     Subject,
 )
 
@@ -44,12 +43,12 @@ class Group(Struct, frozen=True):
     """OpenShift's user.openshift.io/v1 Group."""
 
     metadata: ObjectMeta
-    users: Strings = ()
+    users: tuple[str, ...] = ()
 
     @property
     def members(self) -> tuple[str, ...]:
-        """Its users; null in a dump is an empty group."""
-        return self.users or ()
+        """Its users."""
+        return self.users
 
 
 class Condition(Struct, frozen=True):
@@ -107,15 +106,15 @@ class HyperConverged(Struct, frozen=True):
 class UserRestriction(Struct, frozen=True):
     """Which users a RoleBindingRestriction lets be bound."""
 
-    users: Strings = ()
-    groups: Strings = ()
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     labels: tuple[Any, ...] | None = None
 
 
 class GroupRestriction(Struct, frozen=True):
     """Which groups a RoleBindingRestriction lets be bound."""
 
-    groups: Strings = ()
+    groups: tuple[str, ...] = ()
     labels: tuple[Any, ...] | None = None
 
 
@@ -132,7 +131,7 @@ class ServiceAccountRestriction(Struct, frozen=True, rename="camel"):
     service_accounts: tuple[ServiceAccountReference, ...] | None = field(
         default=None, name="serviceaccounts"
     )
-    namespaces: Strings = ()
+    namespaces: tuple[str, ...] = ()
 
 
 class RestrictionSpec(Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct, structs
@@ -35,20 +35,35 @@ _BOOTSTRAP: Mapping[str, frozenset[str]] = {
     "ClusterRole": frozenset({"cluster-admin", "admin", "edit", "view"}),
     "ClusterRoleBinding": frozenset({"cluster-admin"}),
 }
+_OPENSHIFT_GROUP = "authorization.openshift.io"
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_STRING_MAPS = frozenset({"labels", "annotations", "matchLabels"})
+_DECODERS: Mapping[tuple[str, str], msgspec.json.Decoder[Any]] = {
+    key: msgspec.json.Decoder(object_type) for key, object_type in OBJECT_TYPES.items()
+}
 _BOOTSTRAP_NAMESPACES = frozenset({"kube-system", "kube-public"})
 
 
-class Location(Struct, frozen=True, order=True):
-    """Where an object was read: file as given, document and line counted from 1 (0 = unknown)."""
+class Location(Struct, frozen=True, gc=False, order=True):
+    """Where an object was read.
+
+    File as given; document and line counted from 1 (0 = unknown); item of a JSON list from 0.
+    """
 
     file: str
     document: int = 0
     line: int = 0
+    item: int = -1
+
+    @property
+    def name(self) -> str:
+        """The file and, for an item of a JSON list, which one: `dump.json#items[3]`."""
+        return self.file if self.item < 0 else f"{self.file}#items[{self.item}]"
 
     def __str__(self) -> str:
         """Return `dump.yaml, document 2, line 17`."""
         document = f", document {self.document}" if self.document > 1 else ""
-        return self.file + document + (f", line {self.line}" if self.line else "")
+        return self.name + document + (f", line {self.line}" if self.line else "")
 
 
 class Defect(Struct, frozen=True, order=True):
@@ -182,7 +197,7 @@ class Reading:
         self.known: dict[str, KindCoverage] = {}
         self.origin: Origin | None = None
         self.inputs: list[Input] = []
-        self._groups: dict[ObjectKey, str] = {}
+        self._openshift: set[ObjectKey] = set()
 
     def add(
         self, payload: Raw | dict[str, Any], location: Location, api_version: str, kind: str
@@ -200,20 +215,29 @@ class Reading:
             InputError: it is not what its kind says.
         """
         group, slash, _ = api_version.partition("/")
-        group = group if slash else ""
-        object_type = OBJECT_TYPES.get((group, kind))
-        if object_type is None:
+        self.take(payload, location, group if slash else "", kind)
+
+    def take(
+        self, payload: Raw | dict[str, Any], location: Location, group: str, kind: str
+    ) -> None:
+        """Do the same, the API group being known."""
+        decoder = _DECODERS.get((group, kind))
+        if decoder is None:
             self.skipped[kind] += 1
             return
         defects: list[tuple[str, str]] = []
         try:
-            value = _decode(payload, object_type, defects)
+            value = _decode(payload, decoder, defects)
         except msgspec.DecodeError as error:
             raise InputError(_refusal(location, kind, payload, error)) from None
-        kind, value = converted(kind, value)
-        metadata = cast("Any", value).metadata
-        key = ObjectKey(kind, "" if kind in CLUSTER_SCOPED else metadata.namespace, metadata.name)
-        if not key.name:
+        if group != RBAC_GROUP:
+            kind, value = converted(kind, value)
+        metadata = value.metadata
+        if metadata.annotations:
+            metadata.annotations.pop(_LAST_APPLIED, None)
+        name = metadata.name
+        key = ObjectKey(kind, "" if kind in CLUSTER_SCOPED else metadata.namespace, name)
+        if not name:
             raise InputError(f"{location}: {kind}: metadata.name: expected a name, found none")
         if kind in NAMESPACED and not key.namespace:
             # As in files that kustomize gives a namespace later; it must not count as cluster-wide.
@@ -221,21 +245,33 @@ class Reading:
                 f"{location}: {key}: no namespace, so where it counts is not known; it was left out"
             )
             return
-        known = self.objects.get(key)
-        if known is not None and known != value:
-            if RBAC_GROUP in (self._groups[key], group) and self._groups[key] != group:
-                # authorization.openshift.io is another view of the same object.
-                if group != RBAC_GROUP:
-                    return
-            else:
-                raise ContradictionError(
-                    f"{location}: {key} differs from the one at {self.locations[key]}; "
-                    "give one state of the cluster at a time"
-                )
+        if key in self.objects and not self._is_replaced(key, value, location, group):
+            return
         self.objects[key] = value
         self.locations[key] = location
-        self._groups[key] = group
-        self.defects += [Defect(key, path, message, location) for path, message in defects]
+        if group == _OPENSHIFT_GROUP:
+            self._openshift.add(key)
+        else:
+            self._openshift.discard(key)
+        for path, message in defects:
+            self.defects.append(Defect(key, path, message, location))
+
+    def _is_replaced(self, key: ObjectKey, value: Struct, location: Location, group: str) -> bool:
+        """Whether an object that was read before gives way to this one.
+
+        Raises:
+            ContradictionError: the two differ.
+        """
+        if self.objects[key] == value:
+            return True
+        groups = {_OPENSHIFT_GROUP if key in self._openshift else RBAC_GROUP, group}
+        if groups == {_OPENSHIFT_GROUP, RBAC_GROUP}:
+            # authorization.openshift.io is another view of the same object.
+            return group == RBAC_GROUP
+        raise ContradictionError(
+            f"{location}: {key} differs from the one at {self.locations[key]}; "
+            "give one state of the cluster at a time"
+        )
 
     def coverage(self) -> Coverage:
         """Sum up what was read and what was not."""
@@ -252,7 +288,7 @@ class Reading:
         """Take up another reading of kinds that this one does not have."""
         self.objects |= other.objects
         self.locations |= other.locations
-        self._groups |= other._groups
+        self._openshift |= other._openshift
         self.known |= other.known
         self.defects += other.defects
         self.problems += other.problems
@@ -299,18 +335,25 @@ class Reading:
 
 
 def _decode(
-    payload: Raw | dict[str, Any], object_type: type[Struct], defects: list[tuple[str, str]]
-) -> Struct:
+    payload: Raw | dict[str, Any],
+    decoder: msgspec.json.Decoder[Any],
+    defects: list[tuple[str, str]],
+) -> Any:
     try:
         if isinstance(payload, Raw):
-            return msgspec.json.decode(payload, type=object_type)
-        return msgspec.convert(payload, object_type)
+            return decoder.decode(payload)
+        return msgspec.convert(payload, decoder.type)
+    except msgspec.ValidationError as error:
+        refused = error
+    # Seldom: a null, which stands for a value that is not there, or a label that is no string.
+    value = _without_nulls(msgspec.json.decode(payload) if isinstance(payload, Raw) else payload)
+    try:
+        return msgspec.convert(value, decoder.type)
     except msgspec.ValidationError as error:
         if "$.metadata.labels" not in str(error) and "$.metadata.annotations" not in str(error):
-            raise
+            raise refused from None
     # The mistake that the public documentation teaches: read the object without it, and say so.
-    value = msgspec.json.decode(payload) if isinstance(payload, Raw) else dict(payload)
-    metadata = value["metadata"] = dict(value["metadata"])
+    metadata = value["metadata"]
     for name in ("labels", "annotations"):
         found = metadata.get(name)
         if found is not None and not isinstance(found, dict):
@@ -325,7 +368,20 @@ def _decode(
             metadata[name] = {
                 k: v for k, v in found.items() if isinstance(k, str) and isinstance(v, str)
             }
-    return msgspec.convert(value, object_type)
+    return msgspec.convert(value, decoder.type)
+
+
+def _without_nulls(value: Any) -> Any:
+    """Return a value without the fields that are null; in a map of strings null is a mistake."""
+    if isinstance(value, dict):
+        return {
+            key: found if key in _STRING_MAPS else _without_nulls(found)
+            for key, found in value.items()
+            if found is not None
+        }
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    return value
 
 
 class _Named(Struct):

@@ -29,7 +29,7 @@ def bound_to_migrate(snapshot: Snapshot) -> Mapping[Need, AnyBinding]:
     return {
         Need(binding.ref.namespace, _filled(subject, binding.ref.namespace)): binding
         for binding in snapshot.bindings
-        if (binding.role_ref.kind, binding.role_ref.name) == ("ClusterRole", MIGRATE)
+        if binding.role_ref.name == MIGRATE and binding.role_ref.kind == "ClusterRole"
         for subject in binding.subjects
     }
 
@@ -54,8 +54,16 @@ def bindings_for(needs: Iterable[Need], snapshot: Snapshot) -> tuple[AnyBinding,
     cannot be changed later.
     """
     # What the tool made before is made again: to leave it out would have it pruned.
-    taken = {b.ref for b in snapshot.bindings if GENERATED_BY not in b.metadata.annotations}
-    bound = {need for need, b in bound_to_migrate(snapshot).items() if b.ref in taken}
+    bound = {
+        need
+        for need, b in bound_to_migrate(snapshot).items()
+        if GENERATED_BY not in b.metadata.annotations
+    }
+    taken = {
+        b.ref
+        for b in snapshot.bindings
+        if b.metadata.name.startswith(BINDING_NAME) and GENERATED_BY not in b.metadata.annotations
+    }
     by_scope: dict[str, list[Subject]] = {}
     for need in smallest(needs):
         if need not in bound and Need("", need.subject) not in bound:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from msgspec import Struct
 
 from rbacguard.kubevirt.installed import Installed, installed
-from rbacguard.kubevirt.permissions import permissions
+from rbacguard.kubevirt.permissions import Action, permissions
 from rbacguard.snapshot import Snapshot
 from rbacguard.sources import Origin
-from rbacguard.update.access import AccessChange, differences, holdings
+from rbacguard.update.access import Transition, differences, in_order
 
 _COMPARED = ("live-migration", "evacuation-cancel")
 
@@ -18,20 +18,22 @@ class Comparison(Struct, frozen=True):
 
     before: Installed
     after: Installed
-    changes: tuple[AccessChange, ...]
+    changes: tuple[Transition, ...]
+    asked: tuple[Action, ...]
     gaps: tuple[str, ...]
     origins: tuple[Origin | None, Origin | None]
 
 
 def compare(before: Snapshot, after: Snapshot) -> Comparison:
     """Compare who holds migration, and who may cancel evacuations."""
-    actions = [action for name in _COMPARED for action in permissions()[name].actions]
+    asked = in_order(action for name in _COMPARED for action in permissions()[name].actions)
     gaps = [f"before: {gap}" for gap in before.coverage.gaps()]
     gaps += [f"after: {gap}" for gap in after.coverage.gaps()]
     return Comparison(
         installed(before),
         installed(after),
-        differences(holdings(before, actions), holdings(after, actions)),
+        differences(before, after, asked),
+        asked,
         tuple(gaps),
         (before.coverage.origin, after.coverage.origin),
     )

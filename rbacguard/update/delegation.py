@@ -11,8 +11,9 @@ from msgspec import Struct
 from rbacguard.kubevirt.names import MIGRATE
 from rbacguard.kubevirt.releases import migrate_rules
 from rbacguard.rbac import Attributes, Grant, Subject
-from rbacguard.rbac.authorizer import Reason
+from rbacguard.rbac.questions import Questions
 from rbacguard.snapshot import Snapshot
+from rbacguard.update.access import Access
 
 RBAC_GROUPS = ("rbac.authorization.k8s.io", "authorization.openshift.io")
 
@@ -33,56 +34,66 @@ class Delegation(Struct, frozen=True):
     grant: Grant
 
 
-_Scopes = dict[Subject, dict[str, Reason]]
+def _resource(verb: str, group: str, resource: str, name: str = "") -> Attributes:
+    plural, _, subresource = resource.partition("/")
+    return Attributes(
+        verb=verb, api_group=group, resource=plural, subresource=subresource, name=name
+    )
 
 
-def _holds(scopes: _Scopes, subject: Subject, namespace: str) -> bool:
-    held = scopes.get(subject, {})
-    return "" in held or namespace in held
+def requests() -> tuple[Attributes, ...]:
+    """Return what tells who can hand migration on: create, in both groups; bind; every rule."""
+    return (
+        *(_resource("create", group, "rolebindings") for group in RBAC_GROUPS),
+        _resource("bind", RBAC_GROUPS[0], "clusterroles", MIGRATE),
+        *(
+            _resource(verb, rule.api_groups[0], rule.resources[0])
+            for rule in migrate_rules()
+            for verb in rule.verbs
+        ),
+    )
+
+
+_CREATE, _BIND = 0b011, 0b100
+
+
+def can_hand_on(access: Access, first: int = 0) -> dict[Subject, dict[str, str]]:
+    """Return who can hand migration on, by scope how: `holds` or `bind`.
+
+    Args:
+        access: what is held, of `requests()` and others.
+        first: the place of the first of these requests among the questions.
+    """
+    asked = (1 << len(requests())) - 1
+    needed = asked & ~(_CREATE | _BIND)
+    rank = access.table.rank
+    found: dict[Subject, dict[str, str]] = {}
+    for shape, places in access.table.shapes.items():
+        held = (access.mask(shape.cluster) | access.mask(shape.local)) >> first & asked
+        if held & _CREATE and (held & _BIND or held & needed == needed):
+            how = "holds" if held & needed == needed else "bind"
+            for subject, scope in places:
+                found.setdefault(subject, {})[scope] = how
+    return {
+        subject: {"": scopes[""]} if "" in scopes else dict(sorted(scopes.items()))
+        for subject, scopes in sorted(found.items(), key=lambda item: rank[item[0]])
+    }
 
 
 def delegations(snapshot: Snapshot) -> tuple[Delegation, ...]:
     """Return who can hand migration on, by holding it or by the verb `bind`."""
-    scopes_of = snapshot.authorizer.scopes_everywhere
-    needed = [
-        scopes_of(
-            Attributes(
-                verb=verb,
-                api_group=rule.api_groups[0],
-                resource=rule.resources[0].partition("/")[0],
-                subresource=rule.resources[0].partition("/")[2],
-            )
-        )
-        for rule in migrate_rules()
-        for verb in rule.verbs
-    ]
-    bind = scopes_of(
-        Attributes(verb="bind", api_group=RBAC_GROUPS[0], resource="clusterroles", name=MIGRATE)
-    )
-    found: dict[tuple[Subject, str], Delegation] = {}
-    for group in RBAC_GROUPS:
-        create = scopes_of(Attributes(verb="create", api_group=group, resource="rolebindings"))
-        for subject, scopes in create.items():
-            candidates = set(scopes)
-            if "" in scopes:
-                # He may create bindings anywhere: look where he holds the rest.
-                candidates |= set(bind.get(subject, ())) | set.intersection(
-                    *(set(held.get(subject, ())) | {""} for held in needed)
-                )
-            for namespace in candidates:
-                if all(_holds(held, subject, namespace) for held in needed):
-                    how = "holds"
-                elif _holds(bind, subject, namespace):
-                    how = "bind"
-                else:
-                    continue
-                scope = namespace if namespace in scopes else ""
-                binding, role, rule = scopes[scope]
-                grant = Grant(subject, scope, binding, snapshot.path(role, rule), rule)
-                found.setdefault((subject, namespace), Delegation(subject, namespace, how, grant))
-    everywhere = {subject for subject, namespace in found if namespace == ""}
+    access = Access(snapshot, Questions(requests()))
     return tuple(
-        delegation
-        for (subject, namespace), delegation in sorted(found.items(), key=lambda item: item[0])
-        if namespace == "" or subject not in everywhere
+        Delegation(subject, namespace, how, _grant(access, subject, namespace))
+        for subject, scopes in can_hand_on(access).items()
+        for namespace, how in scopes.items()
     )
+
+
+def _grant(access: Access, subject: Subject, namespace: str) -> Grant:
+    """Return what lets him create RoleBindings, in the namespace itself if that does."""
+    for number in range(len(RBAC_GROUPS)):
+        grants = list(access.grants(subject, namespace, number))
+        if grants:
+            return next((grant for grant in grants if grant.namespace == namespace), grants[0])
+    raise AssertionError("who can hand it on may create bindings")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 
 from msgspec import Struct
@@ -18,14 +18,22 @@ from rbacguard.kubevirt.names import (
     UPGRADE_MIGRATE,
     UPGRADE_MIGRATE_EDIT,
 )
-from rbacguard.kubevirt.permissions import is_platform, live_migration, permissions
+from rbacguard.kubevirt.permissions import Action, is_platform, live_migration, permissions
 from rbacguard.kubevirt.releases import HARDENED, Release
 from rbacguard.rbac import ClusterRole, Subject
 from rbacguard.rbac.objects import AnyBinding
+from rbacguard.rbac.questions import Questions
 from rbacguard.snapshot import Snapshot
-from rbacguard.update.access import AccessChange, Change, Holdings, differences, holdings, summary
+from rbacguard.update import delegation
+from rbacguard.update.access import (
+    Access,
+    AccessChange,
+    Change,
+    Compared,
+    Transition,
+    in_order,
+)
 from rbacguard.update.bindings import Need, bindings_for, bound_to_migrate, smallest
-from rbacguard.update.delegation import delegations
 from rbacguard.update.simulate import apply_update, foreign_migrate
 from rbacguard.update.temporary import aggregation_labels, temporary_role, without_temporary
 
@@ -47,7 +55,7 @@ class Outcome(Struct, frozen=True):
         strategy: which one.
         title: in words.
         recommended: whether this is the way to go here.
-        changes: every row, compared with today.
+        compared: how access compares with today's.
         reached: who keeps migration because of the strategy, by subject and scopes.
         missed: who loses some of it all the same.
         more: who gets more than today.
@@ -60,7 +68,7 @@ class Outcome(Struct, frozen=True):
     strategy: Strategy
     title: str
     recommended: bool
-    changes: tuple[AccessChange, ...]
+    compared: Compared
     reached: dict[Subject, tuple[str, ...]]
     missed: dict[Subject, tuple[str, ...]]
     more: dict[Subject, tuple[str, ...]]
@@ -69,6 +77,11 @@ class Outcome(Struct, frozen=True):
     undo: str
     caution: str
 
+    def rows(self) -> Iterator[AccessChange]:
+        """Yield every row, compared with today."""
+        for each in self.compared.transitions():
+            yield from each.rows()
+
 
 class Plan(Struct, frozen=True):
     """The plan for one update.
@@ -76,6 +89,7 @@ class Plan(Struct, frozen=True):
     Attributes:
         now: what is installed.
         target: the release to update to.
+        asked: the actions that `changes` and `related` are about, by number.
         changes: what happens to each permission if nothing is done.
         related: the same for cancelling evacuations, which 4.21 gives to administrators.
         outcomes: the strategies side by side.
@@ -88,13 +102,19 @@ class Plan(Struct, frozen=True):
 
     now: Installed
     target: Release
-    changes: tuple[AccessChange, ...]
-    related: tuple[AccessChange, ...]
+    asked: tuple[Action, ...]
+    changes: tuple[Transition, ...]
+    related: tuple[Transition, ...]
     outcomes: tuple[Outcome, ...]
     needs: tuple[Need, ...]
     platform: dict[Subject, tuple[str, ...]]
     warnings: tuple[str, ...]
     gaps: tuple[str, ...]
+
+    def rows(self) -> Iterator[AccessChange]:
+        """Yield what happens to each permission, one by one."""
+        for each in self.changes:
+            yield from each.rows()
 
 
 def resolve_now(snapshot: Snapshot, source: Release | None) -> Installed:
@@ -138,36 +158,31 @@ def make_plan(snapshot: Snapshot, target: Release, source: Release | None = None
     """
     now = resolve_now(snapshot, source)
     check_target(now, target)
-    actions = live_migration().actions
-    before = holdings(snapshot, actions)
-    after = apply_update(snapshot, now, target)
-    changes = differences(before, holdings(after, actions))
-    related_actions = permissions()["evacuation-cancel"].actions
-    related = differences(holdings(snapshot, related_actions), holdings(after, related_actions))
-    needs = needs_of(changes)
-    platform = {
-        subject: scopes
-        for subject, scopes in summary(changes, Change.LOST).items()
-        if is_platform(subject)
-    }
+    simulation = _Simulation(snapshot, now, target)
+    changes = simulation.changes
     return Plan(
         now=now,
         target=target,
-        changes=changes,
-        related=tuple(row for row in related if row.change is not Change.KEPT),
-        outcomes=_outcomes(snapshot, now, target, before, changes, needs, after),
-        needs=needs,
-        platform=platform,
+        asked=simulation.asked,
+        changes=changes.transitions(),
+        related=simulation.related.transitions((Change.LOST, Change.GAINED)),
+        outcomes=_outcomes(simulation, now),
+        needs=simulation.needs,
+        platform={
+            subject: scopes
+            for subject, scopes in changes.summary(Change.LOST).items()
+            if is_platform(subject)
+        },
         warnings=_warnings(snapshot, now, target),
         gaps=_gaps(snapshot, now),
     )
 
 
-def needs_of(changes: Iterable[AccessChange]) -> tuple[Need, ...]:
-    """Return the smallest set of grants that gives back what these changes take."""
+def needs_of(lost: Mapping[Subject, tuple[str, ...]]) -> tuple[Need, ...]:
+    """Return the smallest set of grants that gives back what was lost, by subject and scopes."""
     return smallest(
         Need(scope, subject)
-        for subject, scopes in summary(changes, Change.LOST).items()
+        for subject, scopes in lost.items()
         if not is_platform(subject)
         for scope in scopes
     )
@@ -210,24 +225,13 @@ def _warnings(snapshot: Snapshot, now: Installed, target: Release) -> tuple[str,
     return tuple(warnings)
 
 
-def _outcomes(
-    snapshot: Snapshot,
-    now: Installed,
-    target: Release,
-    before: Holdings,
-    changes: tuple[AccessChange, ...],
-    needs: tuple[Need, ...],
-    after: Snapshot,
-) -> tuple[Outcome, ...]:
-    simulation = _Simulation(snapshot, now, target, before, changes, after)
-    crossing = bool(needs)
+def _outcomes(simulation: _Simulation, now: Installed) -> tuple[Outcome, ...]:
+    crossing = bool(simulation.needs)
     grants = "already at 4.19 or later: grants, does not preserve" if now.hardened else ""
-    admin_role = temporary_role("admin")
     return (
         simulation.outcome(
             Strategy.NOTHING,
             "do nothing",
-            after,
             recommended=not crossing,
             gap="from the moment the operator writes its roles, for good" if crossing else "none",
             undo="nothing to undo",
@@ -235,7 +239,6 @@ def _outcomes(
         simulation.outcome(
             Strategy.TEMPORARY_ROLE,
             "the temporary role as documented",
-            simulation.updated([admin_role]),
             gap="none for those reached; for good for those missed",
             undo=f"oc delete clusterrole {UPGRADE_MIGRATE}, then verify",
             caution=grants
@@ -244,7 +247,6 @@ def _outcomes(
         simulation.outcome(
             Strategy.TEMPORARY_TIERS,
             "the temporary role in two tiers",
-            simulation.updated([admin_role, temporary_role("edit")]),
             gap="none for those reached; for good for those missed",
             undo=f"oc delete clusterrole {UPGRADE_MIGRATE} {UPGRADE_MIGRATE_EDIT}, then verify",
             caution=grants
@@ -253,7 +255,6 @@ def _outcomes(
         simulation.outcome(
             Strategy.PREBIND,
             "bindings made before the update",
-            simulation.updated(bindings_for(needs, snapshot)),
             recommended=crossing,
             gap="none, but for the seconds in which the operator writes its roles",
             undo="delete a binding to take the permission from those it names",
@@ -264,7 +265,6 @@ def _outcomes(
         simulation.outcome(
             Strategy.RESTORE_DEFAULT,
             "the old default restored",
-            simulation.restored(),
             gap="from the update until the label is set",
             undo=f"oc label clusterrole {MIGRATE} {AGGREGATE_TO}admin-",
             caution="every namespace administrator holds migration again, also those to come",
@@ -279,60 +279,85 @@ def restored_label(role: ClusterRole, tiers: Iterable[str]) -> ClusterRole:
 
 
 class _Simulation:
-    def __init__(
-        self,
-        snapshot: Snapshot,
-        now: Installed,
-        target: Release,
-        before: Holdings,
-        changes: tuple[AccessChange, ...],
-        after: Snapshot,
-    ) -> None:
-        self._snapshot, self._now, self._target = snapshot, now, target
-        self._before = before
-        self._lost = summary(changes, Change.LOST)
-        self._gained = summary(changes, Change.GAINED)
-        self._after = after
-        # Who can hand it on without any role that aggregates it.
-        self._always = {(d.subject, d.namespace) for d in delegations(without_temporary(after))}
+    """Today and the cluster after each strategy, all asked the same questions."""
 
-    def updated(self, planned: Iterable[ClusterRole | AnyBinding]) -> Snapshot:
+    def __init__(self, snapshot: Snapshot, now: Installed, target: Release) -> None:
+        self._snapshot, self._now, self._target = snapshot, now, target
+        self._actions = in_order(live_migration().actions)
+        related = in_order(permissions()["evacuation-cancel"].actions)
+        self.asked = (*self._actions, *related)
+        self._handing_on = len(self.asked)
+        self._questions = Questions(
+            [*(action.attributes for action in self.asked), *delegation.requests()]
+        )
+        after = apply_update(snapshot, now, target)
+        admin, edit = temporary_role("admin"), temporary_role("edit")
+        # Who can hand it on without any role that aggregates it.
+        always = self._ask(without_temporary(after))
+        self._before = self._ask(snapshot)
+        self._after = {
+            Strategy.NOTHING: self._ask(after),
+            Strategy.TEMPORARY_ROLE: self._ask(self._updated([admin])),
+            Strategy.TEMPORARY_TIERS: self._ask(self._updated([admin, edit])),
+            Strategy.RESTORE_DEFAULT: self._ask(self._restored(after)),
+        }
+        Access.share([self._before, always, *self._after.values()])
+        self.changes = self._compared(Strategy.NOTHING)
+        self.related = Compared(
+            related, self._before, self._after[Strategy.NOTHING], first=len(self._actions)
+        )
+        self._lost = self.changes.summary(Change.LOST)
+        self._gained = self.changes.summary(Change.GAINED)
+        self.needs = needs_of(self._lost)
+        # The update touches no binding, so they may as well be made after it.
+        self._after[Strategy.PREBIND] = self._after[Strategy.NOTHING].with_bindings(
+            bindings_for(self.needs, snapshot)
+        )
+        self._always = delegation.can_hand_on(always, self._handing_on)
+
+    def _ask(self, snapshot: Snapshot) -> Access:
+        return Access(snapshot, self._questions)
+
+    def _compared(self, strategy: Strategy) -> Compared:
+        return Compared(self._actions, self._before, self._after[strategy])
+
+    def _updated(self, planned: Iterable[ClusterRole | AnyBinding]) -> Snapshot:
         """Return the cluster after the update, with some objects made before it."""
         return apply_update(self._snapshot.replace(planned), self._now, self._target)
 
-    def restored(self) -> Snapshot:
+    def _restored(self, after: Snapshot) -> Snapshot:
         """Return the cluster after the update, with the old default restored."""
-        role = self._after.cluster_roles.get(MIGRATE)
-        return self._after.replace([restored_label(role, ["admin"])] if role else [])
+        role = after.cluster_roles.get(MIGRATE)
+        return after.replace([restored_label(role, ["admin"])] if role else [])
 
     def outcome(
         self,
         strategy: Strategy,
         title: str,
-        after: Snapshot,
         *,
         gap: str,
         undo: str,
         recommended: bool = False,
         caution: str = "",
     ) -> Outcome:
-        """Compare a simulated state with today's."""
-        changes = differences(self._before, holdings(after, live_migration().actions))
-        missed = summary(changes, Change.LOST)
-        gained = summary(changes, Change.GAINED)
-        handed_on: dict[Subject, list[str]] = {}
-        for delegation in delegations(after):
-            if (delegation.subject, delegation.namespace) not in self._always:
-                handed_on.setdefault(delegation.subject, []).append(delegation.namespace)
+        """Compare what a strategy leads to with today."""
+        compared = self._compared(strategy)
+        missed = compared.summary(Change.LOST)
+        handed_on = {
+            subject: tuple(scope for scope in scopes if scope not in self._always.get(subject, ()))
+            for subject, scopes in delegation.can_hand_on(
+                self._after[strategy], self._handing_on
+            ).items()
+        }
         return Outcome(
             strategy=strategy,
             title=title,
             recommended=recommended,
-            changes=changes,
+            compared=compared,
             reached=_less(self._lost, missed),
             missed=missed,
-            more=_less(gained, self._gained),
-            can_hand_on={subject: tuple(scopes) for subject, scopes in handed_on.items()},
+            more=_less(compared.summary(Change.GAINED), self._gained),
+            can_hand_on={subject: scopes for subject, scopes in handed_on.items() if scopes},
             gap=gap,
             undo=undo,
             caution=caution,
@@ -342,8 +367,11 @@ class _Simulation:
 def _less(
     left: dict[Subject, tuple[str, ...]], right: dict[Subject, tuple[str, ...]]
 ) -> dict[Subject, tuple[str, ...]]:
-    rest = {
-        subject: tuple(sorted(set(scopes) - set(right.get(subject, ()))))
-        for subject, scopes in left.items()
-    }
-    return {subject: scopes for subject, scopes in rest.items() if scopes}
+    found = {}
+    for subject, scopes in left.items():
+        others = right.get(subject)
+        if others is None:
+            found[subject] = scopes
+        elif others != scopes and (rest := tuple(sorted(set(scopes) - set(others)))):
+            found[subject] = rest
+    return found

@@ -20,9 +20,10 @@ def proposal(snapshot: Snapshot, plan: Plan) -> MigrationAccess:
     Nothing in it is approved or accepted.
     """
     reasons = {
-        Need(row.namespace, row.subject): _reason(row.before[0])
-        for row in reversed(plan.changes)
-        if row.change is Change.LOST
+        Need(scope, each.subject): _reason(next(iter(each.by_role(scope).values())))
+        for each in reversed(plan.changes)
+        if each.change is Change.LOST
+        for scope in each.namespaces
     }
     holders = []
     for held, grants in own_grants(snapshot).items():

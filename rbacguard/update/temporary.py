@@ -20,6 +20,7 @@ from rbacguard.kubevirt.names import (
 from rbacguard.kubevirt.permissions import Action, live_migration
 from rbacguard.kubevirt.releases import migrate_rules
 from rbacguard.rbac import ClusterRole, ObjectKey, ObjectMeta, PolicyRule, rules_allow
+from rbacguard.rbac.questions import Questions
 from rbacguard.snapshot import Snapshot
 
 AGGREGATED_DEFAULTS = ("admin", "edit", "view")
@@ -74,11 +75,14 @@ def defaults_reached(snapshot: Snapshot, role: str) -> tuple[str, ...]:
 def temporary_roles(snapshot: Snapshot) -> tuple[TemporaryRole, ...]:
     """Return every role that does what the documented temporary role does, whatever its name."""
     found = []
+    granting = live_migration().granting
+    questions = Questions(action.attributes for action in granting)
     for role in snapshot.cluster_roles.values():
         name = role.metadata.name
         if name in _OPERATORS_ROLES or role.aggregation_rule or is_ephemeral_backup(role):
             continue
-        actions = actions_of(role.rules)
+        answers, _ = questions.ask(role.rules)
+        actions = tuple(a for a, rule in zip(granting, answers, strict=True) if rule is not None)
         defaults = defaults_reached(snapshot, name) if actions else ()
         if defaults or name in (UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT):
             found.append(TemporaryRole(role, defaults, actions))

@@ -109,26 +109,35 @@ def test_who_can_in_json_is_what_kubernetes_says(run: Run) -> None:
     assert all("namespace" not in s for s in found if s["kind"] != "ServiceAccount")
 
 
-def test_plan_in_json_has_one_row_a_permission(run: Run) -> None:
+def test_plan_in_json_tells_each_permission_in_each_place_once_and_why(run: Run) -> None:
     found = json.loads(run("plan", "-f", A, "--to", "4.20", "-o", "json").stdout)
     keys = [
-        (json.dumps(c["subject"]), c["namespace"], c["verb"], c["resource"], c["subresource"])
-        for c in found["changes"]
+        (json.dumps(each["subject"]), place["namespace"], action)
+        for each in found["changes"]
+        for place in each["places"]
+        for action in each["actions"]
     ]
     assert len(keys) == len(set(keys))
-    lost = [
+    (lost,) = [
         c for c in found["changes"] if c["change"] == "lost" and c["subject"]["name"] == "alice"
     ]
-    assert {(c["verb"], c["resource"], c["apiGroup"], c["subresource"]) for c in lost} == {
+    actions = [found["asked"][number] for number in lost["actions"]]
+    assert {(a["verb"], a["resource"], a["apiGroup"], a["subresource"]) for a in actions} == {
         *(
             (verb, "virtualmachineinstancemigrations", "kubevirt.io", "")
             for verb in ("create", "delete", "update", "patch", "deletecollection")
         ),
         ("update", "virtualmachines", "subresources.kubevirt.io", "migrate"),
     }
-    because = lost[0]["because"][0]
-    assert because["binding"] == {"kind": "RoleBinding", "name": "admin", "namespace": "payments"}
-    assert because["roles"][0]["name"] == "admin"
+    (place,) = lost["places"]
+    (bound,) = place["bindings"]
+    assert (bound["kind"], bound["namespace"], bound["name"]) == (
+        *("RoleBinding", "payments", "admin"),
+    )
+    chains = [found["chains"][number] for number in bound["chains"]]
+    assert {chain["roles"][0]["name"] for chain in chains} == {"admin"}
+    allowed = {number for chain in chains for number in chain["allows"]}
+    assert allowed >= set(lost["actions"])
 
 
 def test_the_whole_journey_from_files_to_a_clean_verification(run: Run, tmp_path: Path) -> None:

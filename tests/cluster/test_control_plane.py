@@ -361,9 +361,10 @@ def test_the_whole_update_from_plan_to_clean(
     assert tool("snapshot", "-o", before).returncode == 0
     planned = report(tool("plan", "--to", "4.20", "-o", "json"), 1)
     lost = {
-        (c["subject"]["kind"], c["subject"]["name"], c["namespace"])
+        (c["subject"]["kind"], c["subject"]["name"], place["namespace"])
         for c in planned["changes"]
-        if c["change"] == "lost" and c["tier"] == "direct"
+        for place in c["places"]
+        if c["change"] == "lost" and not c["reading"]
     }
     made = tool(
         *("generate", "--to", "4.20", "--out", str(out), "--approvals", APPROVALS),
@@ -425,9 +426,10 @@ def test_the_whole_update_from_plan_to_clean(
         for namespace in e.get("namespaces", [None])
     }
     really_lost = {
-        (c["subject"]["kind"], c["subject"]["name"], c["namespace"])
+        (c["subject"]["kind"], c["subject"]["name"], place["namespace"])
         for c in changes
-        if c["change"] == "lost" and c["tier"] == "direct"
+        for place in c["places"]
+        if c["change"] == "lost" and not c["reading"]
     }
     assert really_lost == lost - approved
 

@@ -96,12 +96,12 @@ def applied(letter: str, files: dict[str, str], folder: str) -> Snapshot:
 
 def rows(plan: Plan, strategy: Strategy) -> set[tuple[Any, ...]]:
     (outcome,) = [o for o in plan.outcomes if o.strategy is strategy]
-    return {(row.subject, row.namespace, row.action, row.change) for row in outcome.changes}
+    return {(row.subject, row.namespace, row.action, row.change) for row in outcome.rows()}
 
 
 def after_update(snapshot: Snapshot, plan: Plan) -> set[tuple[Any, ...]]:
     updated = make_plan(snapshot, plan.target)
-    return {(row.subject, row.namespace, row.action, row.change) for row in updated.changes}
+    return {(row.subject, row.namespace, row.action, row.change) for row in updated.rows()}
 
 
 def holders(snapshot: Snapshot) -> set[tuple[Any, ...]]:

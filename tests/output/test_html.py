@@ -75,9 +75,10 @@ def test_the_table_is_searched_sorted_filtered_and_expanded(
     page = opened.page
     report = json.loads(run("plan", "--to", "4.20", "-f", dump, "-o", "json").stdout)
     places = {
-        (c["subject"]["kind"], c["subject"].get("namespace"), c["subject"]["name"], c["namespace"])
+        (*(c["subject"].get(key) for key in ("kind", "namespace", "name")), place["namespace"])
         for c in report["changes"]
-        if c["tier"] != "read"
+        for place in c["places"]
+        if not c["reading"]
     }
     rows = page.locator("#table tbody tr")
     assert rows.count() == len(places)

@@ -34,7 +34,7 @@ def plan(snapshot: Snapshot, to: str = "4.20", **options: Any) -> Plan:
 
 def expanded(found: Plan, letter: str) -> dict[Change, set[tuple[str, str, str, str, str]]]:
     """Apply the rows as documented: a namespace's own row counts before the cluster's."""
-    rows = {(row.subject, row.action, row.namespace): row.change for row in found.changes}
+    rows = {(row.subject, row.action, row.namespace): row.change for row in found.rows()}
     result: dict[Change, set[tuple[str, str, str, str, str]]] = {change: set() for change in Change}
     for subject, action in {(subject, action) for subject, action, _ in rows}:
         for name in verdicts()[letter]:
@@ -51,12 +51,14 @@ def test_the_plan_is_what_really_happened(before: str, after: str, lost: int) ->
     rows = expanded(plan(state(before)), before)
     assert flat_verdicts(before) - flat_verdicts(after) == rows[Change.LOST]
     assert flat_verdicts(after) - flat_verdicts(before) == rows[Change.GAINED]
-    assert flat_verdicts(before) & flat_verdicts(after) == rows[Change.KEPT]
+    # That somebody goes on reading is no news, and is left out.
+    kept = {each for each in flat_verdicts(before) & flat_verdicts(after) if "get " not in each[1]}
+    assert kept == rows[Change.KEPT]
     assert lost == len(rows[Change.LOST])
 
 
 def test_every_row_is_proved_by_grants() -> None:
-    for row in plan(state("A")).changes:
+    for row in plan(state("A")).rows():
         assert row.because
         for grant in row.because:
             assert grant.subject == row.subject
@@ -89,7 +91,7 @@ def test_the_documented_role_misses_editors_and_those_bound_directly() -> None:
 def test_the_simulated_strategy_is_what_really_happened(strategy: Strategy, after: str) -> None:
     lost = {
         (row.namespace, str(row.action), row.subject.kind, row.subject.namespace, row.subject.name)
-        for row in outcomes(state("A"))[strategy].changes
+        for row in outcomes(state("A"))[strategy].rows()
         if row.change is Change.LOST
     }
     assert flat_verdicts("A") - flat_verdicts(after) == lost
@@ -106,14 +108,14 @@ def test_bindings_in_advance_miss_nobody_and_give_editors_deletecollection() -> 
     assert found.recommended
     assert found.missed == {}
     assert names(found.more) == {"carol", "payments-devs", "data-operators"}
-    gained = {row.action.verb for row in found.changes if row.change is Change.GAINED}
+    gained = {row.action.verb for row in found.rows() if row.change is Change.GAINED}
     assert gained == {"deletecollection"}
 
 
 def test_the_actions_are_one_need_for_each_loser() -> None:
     found = plan(state("A"))
     assert len(found.needs) == 12
-    lost = {row.subject for row in found.changes if row.change is Change.LOST}
+    lost = {row.subject for row in found.rows() if row.change is Change.LOST}
     assert {need.subject for need in found.needs} == lost
 
 
@@ -126,7 +128,7 @@ def test_tenants_can_hand_it_on_while_a_default_role_holds_it() -> None:
 
 def test_nothing_is_lost_on_a_cluster_that_is_updated_already() -> None:
     found = plan(state("E"), "4.21")
-    assert {row.change for row in found.changes} == {Change.KEPT}
+    assert {row.change for row in found.rows()} == {Change.KEPT}
     assert any("would grant migration anew" in warning for warning in found.warnings)
     by_strategy = {outcome.strategy: outcome for outcome in found.outcomes}
     assert "alice" in names(by_strategy[Strategy.TEMPORARY_ROLE].more)
@@ -189,12 +191,12 @@ def test_a_role_with_the_operators_label_is_deleted_by_the_update() -> None:
         labels={AGGREGATE_ADMIN: "true", "app.kubernetes.io/managed-by": "virt-operator"},
     )
     found = plan(Snapshot.from_objects([*objects("A"), copied]))
-    lost = {row.subject.name for row in found.changes if row.change is Change.LOST}
+    lost = {row.subject.name for row in found.rows() if row.change is Change.LOST}
     assert "alice" in lost
 
 
 def test_a_custom_role_on_kubevirts_label_keeps_access() -> None:
-    rows = [row for row in plan(state("A")).changes if row.subject.name == "platform-vm"]
+    rows = [row for row in plan(state("A")).rows() if row.subject.name == "platform-vm"]
     assert {row.change for row in rows} == {Change.KEPT}
     assert {
         grant.source_role.name
@@ -208,7 +210,7 @@ def test_a_binding_made_in_advance_takes_effect_by_the_update() -> None:
     early = binding("early", "kubevirt.io:migrate", user("eve"), namespace="web")
     rows = [
         r
-        for r in plan(Snapshot.from_objects([*objects("A"), early])).changes
+        for r in plan(Snapshot.from_objects([*objects("A"), early])).rows()
         if r.subject.name == "eve"
     ]
     assert {row.change for row in rows} == {Change.GAINED}
@@ -222,7 +224,7 @@ def test_a_cluster_wide_row_stands_for_all_namespaces_but_those_that_differ() ->
     ]
     rows = {
         row.namespace: row.change
-        for row in plan(Snapshot.from_objects([*objects("A"), *extra])).changes
+        for row in plan(Snapshot.from_objects([*objects("A"), *extra])).rows()
         if row.subject.name == "zoe" and row.action.verb == "create"
     }
     assert rows == {"": Change.LOST, "web": Change.KEPT}
@@ -245,7 +247,7 @@ def test_manual_aggregation_from_4_22_takes_all_access_but_not_the_restored_defa
     found = plan(Snapshot.from_objects(items), "4.22")
     reads = {
         row.change
-        for row in found.changes
+        for row in found.rows()
         if row.subject.name == "alice" and row.action.verb == "get"
     }
     assert reads == {Change.LOST}
@@ -256,7 +258,7 @@ def test_a_custom_aggregated_role_follows_kubevirts() -> None:
     bound = binding("ops", "ops", user("olga"))
     items = [*objects("A"), mine, bound]
     snapshot = Snapshot.from_objects(items, aggregate="recompute")
-    rows = {r.action.verb: r.change for r in plan(snapshot).changes if r.subject.name == "olga"}
+    rows = {r.action.verb: r.change for r in plan(snapshot).rows() if r.subject.name == "olga"}
     assert rows["create"] is Change.LOST
 
 
@@ -264,5 +266,5 @@ def test_the_roles_of_every_release_since_4_19_grant_migration_to_migrate_alone(
     for release in RELEASES[RELEASES.index(HARDENED) :]:
         assert isinstance(release, Release)
         found = plan(state("A"), release.cnv_version)
-        lost = {row.subject.name for row in found.changes if row.change is Change.LOST}
+        lost = {row.subject.name for row in found.rows() if row.change is Change.LOST}
         assert {"alice", "carol", "dana"} <= lost

@@ -1,0 +1,55 @@
+"""Several requests asked of many roles at once: each distinct list of rules is looked at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+from rbacguard.rbac.attributes import Attributes
+from rbacguard.rbac.matching import rule_allows
+from rbacguard.rbac.objects import PolicyRule
+
+Answers: TypeAlias = tuple[PolicyRule | None, ...]
+"""For each request, the first rule that allows it."""
+
+
+class Questions:
+    """Requests for resources, in a fixed order; number n is bit n of a mask.
+
+    Args:
+        requests: `user`, `groups` and `namespace` are not looked at.
+    """
+
+    def __init__(self, requests: Iterable[Attributes]) -> None:
+        """Note what a rule must name to matter at all."""
+        self.requests: Sequence[Attributes] = tuple(requests)
+        self._groups = frozenset({"*", *(each.api_group for each in self.requests)})
+        self._resources = frozenset(
+            {"*"}
+            | {each.combined_resource for each in self.requests}
+            | {f"*/{each.subresource}" for each in self.requests if each.subresource}
+        )
+        # By identity: the rules are kept, so that no other tuple can come to stand at the same
+        # place, and they never change.
+        self._known: dict[int, tuple[tuple[PolicyRule, ...], Answers, int]] = {}
+
+    def ask(self, rules: tuple[PolicyRule, ...]) -> tuple[Answers, int]:
+        """Return the answers of a role with these rules, and the mask of those that are allowed."""
+        known = self._known.get(id(rules))
+        if known is None:
+            answers = self._ask(rules)
+            mask = sum(1 << number for number, rule in enumerate(answers) if rule is not None)
+            known = self._known[id(rules)] = (rules, answers, mask)
+        return known[1], known[2]
+
+    def _ask(self, rules: tuple[PolicyRule, ...]) -> Answers:
+        groups, resources = self._groups, self._resources
+        some = [
+            rule
+            for rule in rules
+            if not (groups.isdisjoint(rule.api_groups) or resources.isdisjoint(rule.resources))
+        ]
+        return tuple(
+            next((rule for rule in some if rule_allows(request, rule)), None)
+            for request in self.requests
+        )

@@ -1,0 +1,126 @@
+"""Access compared by combinations of roles agrees with access compared one by one."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from conftest import account, binding, group, objects, role, rule, user
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rbacguard import Snapshot
+from rbacguard.kubevirt.permissions import Tier, live_migration
+from rbacguard.rbac import Grant, Subject
+from rbacguard.rbac.questions import Questions
+from rbacguard.update.access import Access, Change, Compared, Transition, holdings, in_order
+
+ASKED = in_order(live_migration().actions)
+QUESTIONS = Questions(action.attributes for action in ASKED)
+WHO = [user("alice"), group("devs"), account("bot", "web"), account("bot")]
+ROLES = ["admin", "edit", "view", "kubevirt.io:migrate", "half", "missing"]
+HALF = role("half", rule("create", "kubevirt.io", "virtualmachineinstancemigrations"))
+
+bound = st.builds(
+    lambda name, named, who, space: binding(f"b-{name}", named, *who, namespace=space),
+    st.integers(0, 10**6),
+    st.sampled_from(ROLES),
+    st.lists(st.sampled_from(WHO), max_size=3),
+    st.sampled_from(["", "web", "data"]),
+)
+many = st.lists(bound, max_size=8, unique_by=lambda each: each["metadata"]["name"])
+Naive = dict[tuple[Subject, int, str], set[Grant]]
+
+
+def held(snapshot: Snapshot) -> Naive:
+    """Return the grants of each subject, action and scope, asking the authorizer one by one."""
+    found: Naive = defaultdict(set)
+    for number, action in enumerate(ASKED):
+        for grant in snapshot.authorizer.grants_everywhere(action.attributes):
+            found[grant.subject, number, grant.namespace].add(grant)
+    return found
+
+
+def one_by_one(before: Naive, after: Naive) -> set[tuple[Subject, int, str, Change]]:
+    rows = set()
+    for subject, number, scope in before.keys() | after.keys():
+        everywhere, here = (subject, number, ""), (subject, number, scope)
+        was = bool(before.get(everywhere) or before.get(here))
+        now = bool(after.get(everywhere) or after.get(here))
+        change = Change.KEPT if was and now else Change.LOST if was else Change.GAINED
+        was_all, now_all = bool(before.get(everywhere)), bool(after.get(everywhere))
+        whole = Change.KEPT if was_all and now_all else Change.LOST if was_all else Change.GAINED
+        differs = scope == "" or not (was_all or now_all) or change is not whole
+        news = change is not Change.KEPT or ASKED[number].tier is not Tier.READ
+        if differs and news:
+            rows.add((subject, number, scope, change))
+    return rows
+
+
+def told(found: tuple[Transition, ...]) -> set[tuple[Subject, int, str, Change]]:
+    rows = [
+        (each.subject, number, scope, each.change)
+        for each in found
+        for number in each.numbers
+        for scope in each.namespaces
+    ]
+    assert len(rows) == len(set(rows))
+    return set(rows)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(first=many, second=many)
+def test_what_is_compared_together_is_what_is_found_one_by_one(
+    first: list[dict[str, Any]], second: list[dict[str, Any]]
+) -> None:
+    before = Snapshot.from_objects([*objects("A"), HALF, *first])
+    after = Snapshot.from_objects([*objects("D"), HALF, *second])
+    compared = Compared(ASKED, Access(before, QUESTIONS), Access(after, QUESTIONS))
+    found = compared.transitions()
+    old, new = held(before), held(after)
+    rows = one_by_one(old, new)
+    assert told(found) == rows
+    for each in found:
+        for row in each.rows():
+            number = ASKED.index(row.action)
+            scopes = dict.fromkeys(["", row.namespace])
+            assert set(row.before) == {g for s in scopes for g in old[row.subject, number, s]}
+            assert set(row.after) == {g for s in scopes for g in new[row.subject, number, s]}
+    for change in Change:
+        expected: dict[Subject, set[str]] = defaultdict(set)
+        for subject, number, scope, what in rows:
+            if what is change and ASKED[number].tier is not Tier.READ:
+                expected[subject].add(scope)
+        assert {who: set(at) for who, at in compared.summary(change).items()} == expected
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(first=many, more=many)
+def test_bindings_that_are_added_count_as_if_they_had_been_there(
+    first: list[dict[str, Any]], more: list[dict[str, Any]]
+) -> None:
+    base = Snapshot.from_objects([*objects("D"), HALF, *first])
+    added = Snapshot.from_objects([*objects("D"), *more]).bindings
+    known = {each.ref for each in base.bindings}
+    planned = [each for each in added if each.ref not in known]
+    before = Access(base, QUESTIONS)
+    grown = before.with_bindings(planned)
+    whole = Access(base.replace(planned), QUESTIONS)
+    assert told(Compared(ASKED, before, grown).transitions()) == told(
+        Compared(ASKED, before, whole).transitions()
+    )
+    assert {shape: set(at) for shape, at in grown.table.shapes.items()} == {
+        shape: set(at) for shape, at in whole.table.shapes.items()
+    }
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(first=many)
+def test_holdings_are_the_grants_that_the_authorizer_finds(first: list[dict[str, Any]]) -> None:
+    snapshot = Snapshot.from_objects([*objects("A"), HALF, *first])
+    found = {
+        (each.subject, ASKED.index(each.action), scope): set(grants)
+        for each, scopes in holdings(snapshot, ASKED).items()
+        for scope, grants in scopes.items()
+    }
+    assert found == held(snapshot)
