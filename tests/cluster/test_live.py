@@ -370,7 +370,9 @@ def test_a_snapshot_answers_as_the_cluster_did(live: LiveRun, run: Run, tmp_path
     def told(text: str) -> list[str]:
         # Commands have -f there and not here; and between the two readings time has gone on.
         lines = text.splitlines()
-        return [line for line in lines if not re.match(r"Read: |Snapshot: | +(\$ )?rbacguard ", line)]
+        return [
+            line for line in lines if not re.match(r"Read: |Snapshot: | +(\$ )?rbacguard ", line)
+        ]
 
     assert told(saved) == told(lived)
     redacted = live_redacted(run, file, tmp_path)
