@@ -227,7 +227,7 @@ def cli_page() -> str:
     """Return docs/cli.md."""
     parts = [CLI_INTRODUCTION.replace("COLLECT", COLLECT_COMMAND), "## Commands\n"]
     width: dict[str, Any] = {"max_content_width": 100, "terminal_width": 100}
-    context = click.Context(cli, info_name="rbacguard", **cli.context_settings | width)
+    context = click.Context(cli, info_name="rbacguard", **{**cli.context_settings, **width})
     parts.append(f"```text\n{cli.get_help(context)}\n```\n")
     parts += commands(cli, context, width)
     return "\n".join(parts)

@@ -47,28 +47,11 @@ def to_text(report: wire.Report, output: str, options: Options) -> str:
 
 
 def _whole(report: wire.Report, output: str) -> str:
-    value = _without_empty_namespaces(report.model_dump(mode="json", by_alias=True))
     if output == "json":
-        return json.dumps(value, indent=2, ensure_ascii=True) + "\n"
+        return report.model_dump_json(by_alias=True, indent=2, ensure_ascii=True) + "\n"
     from rbacguard.manifests.emit import to_yaml
 
-    return to_yaml(value).lstrip("\n") + "\n"
-
-
-def _without_empty_namespaces(value: object) -> object:
-    """Leave `namespace` out of subjects and objects that have none, and null lists out of rules."""
-    if isinstance(value, list):
-        return [_without_empty_namespaces(item) for item in value]
-    if isinstance(value, dict):
-        optional = {"apiGroups", "resources", "resourceNames", "nonResourceURLs"}
-        if set(value) == {"kind", "name", "namespace"}:
-            optional.add("namespace")
-        return {
-            key: _without_empty_namespaces(item)
-            for key, item in value.items()
-            if not (item is None and key in optional)
-        }
-    return value
+    return to_yaml(report.model_dump(mode="json", by_alias=True)).lstrip("\n") + "\n"
 
 
 SNAPSHOT = "snapshot"

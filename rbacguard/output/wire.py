@@ -13,6 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 ChangeName = Literal["kept", "lost", "gained"]
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Wire(BaseModel):
     """Base of all report models."""
 
@@ -24,7 +28,7 @@ class SubjectModel(Wire):
 
     kind: str
     name: str
-    namespace: str | None = None
+    namespace: str | None = Field(default=None, exclude_if=_is_none)
 
 
 class ObjectModel(Wire):
@@ -32,17 +36,21 @@ class ObjectModel(Wire):
 
     kind: str
     name: str
-    namespace: str | None = None
+    namespace: str | None = Field(default=None, exclude_if=_is_none)
 
 
 class RuleModel(Wire):
     """A rule as it stands in the role; empty lists are left out."""
 
     verbs: list[str]
-    api_groups: list[str] | None = Field(default=None, alias="apiGroups")
-    resources: list[str] | None = None
-    resource_names: list[str] | None = Field(default=None, alias="resourceNames")
-    non_resource_urls: list[str] | None = Field(default=None, alias="nonResourceURLs")
+    api_groups: list[str] | None = Field(default=None, alias="apiGroups", exclude_if=_is_none)
+    resources: list[str] | None = Field(default=None, exclude_if=_is_none)
+    resource_names: list[str] | None = Field(
+        default=None, alias="resourceNames", exclude_if=_is_none
+    )
+    non_resource_urls: list[str] | None = Field(
+        default=None, alias="nonResourceURLs", exclude_if=_is_none
+    )
 
 
 class GrantModel(Wire):
