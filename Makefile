@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types docs site golden clean
+.PHONY: demo test lint types docs site golden bench clean
 
 demo: .venv/ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
@@ -30,6 +30,10 @@ site: .venv/ready
 # Writes the expected outputs of the tests anew; look at the difference before committing it.
 golden: .venv/ready
 	$(BIN)/python -m pytest -q --update-golden
+
+# How fast it is, against floors measured in the same run; some twenty minutes and 6 GB of memory.
+bench: .venv/ready
+	$(BIN)/python benchmarks/run.py
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

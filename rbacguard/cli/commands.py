@@ -251,6 +251,7 @@ def watch(
     What is still missing goes to standard error whenever it changes, the last report to standard
     output.
     """
+    import gc
     import time
 
     from rbacguard.output import reports
@@ -263,6 +264,7 @@ def watch(
     old = Source(filenames=before).snapshot() if before else None
 
     def look() -> verification.Verification:
+        gc.collect()  # what the look before left
         snapshot = source.snapshot()
         return verification.verify(snapshot, access, before=old, today=options.day(today))
 

@@ -154,7 +154,7 @@ class Source:
     def snapshot(
         self, mode: AggregateMode = "as-recorded", *, namespace: str | None = None
     ) -> Snapshot:
-        """Read it, with the garbage collector at rest.
+        """Read it.
 
         Args:
             mode: how to take aggregated roles.
@@ -165,32 +165,26 @@ class Source:
             ClusterError: the cluster cannot be reached, or lets nothing be read.
             click.UsageError: files were given, and how to connect as well.
         """
-        import gc
-
         from rbacguard.snapshot import Snapshot
 
-        gc.disable()
-        try:
-            if self.filenames:
-                self._refuse_both()
-                working("reading " + ", ".join(self.filenames))
-                return Snapshot.load(self.filenames, aggregate=mode)
-            from rbacguard.cluster import NEEDS, read_cluster
+        if self.filenames:
+            self._refuse_both()
+            working("reading " + ", ".join(self.filenames))
+            return Snapshot.load(self.filenames, aggregate=mode)
+        from rbacguard.cluster import NEEDS, read_cluster
 
-            words = click.get_current_context().command_path.split()
-            command = next(word for word in words[1:] if word in NEEDS)
-            spaces = (namespace,) if namespace else self.namespaces
-            with self.connection() as connection, _progress() as progress:
-                reading = read_cluster(
-                    connection,
-                    NEEDS[command],
-                    namespaces=spaces,
-                    consistent=self.consistent,
-                    progress=progress,
-                )
-            return Snapshot.of(reading, aggregate=mode)
-        finally:
-            gc.enable()
+        words = click.get_current_context().command_path.split()
+        command = next(word for word in words[1:] if word in NEEDS)
+        spaces = (namespace,) if namespace else self.namespaces
+        with self.connection() as connection, _progress() as progress:
+            reading = read_cluster(
+                connection,
+                NEEDS[command],
+                namespaces=spaces,
+                consistent=self.consistent,
+                progress=progress,
+            )
+        return Snapshot.of(reading, aggregate=mode)
 
     def namespace_names(self) -> tuple[str, ...]:
         """Read names of namespaces alone, to complete them; a cluster has two seconds to answer.

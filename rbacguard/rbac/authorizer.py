@@ -8,13 +8,12 @@ something that was not read.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
 from rbacguard.rbac.attributes import Attributes
-from rbacguard.rbac.matching import rule_allows
+from rbacguard.rbac.matching import rules_allow
 from rbacguard.rbac.objects import AnyBinding, ObjectKey, PolicyRule, Subject
 
 SYSTEM_MASTERS = Subject("Group", "system:masters")
@@ -114,6 +113,23 @@ def can_apply(subject: Subject) -> bool:
 PathFinder = Callable[[ObjectKey, PolicyRule], tuple[ObjectKey, ...]]
 
 
+_MOST_KNOWN = 1_000
+"""How many kinds of request are remembered at once; a caller may ask for any number of names."""
+
+
+class _Rules(dict[ObjectKey, "PolicyRule | None"]):
+    """By role, the first rule that allows a request; a role is looked at when it is asked for."""
+
+    def __init__(
+        self, attributes: Attributes, rules: Mapping[ObjectKey, tuple[PolicyRule, ...]]
+    ) -> None:
+        self._attributes, self._of = attributes, rules
+
+    def __missing__(self, role: ObjectKey) -> PolicyRule | None:
+        found = self[role] = rules_allow(self._attributes, self._of.get(role, ()))
+        return found
+
+
 class Authorizer:
     """The authorizer over a fixed set of bindings and resolved roles.
 
@@ -129,15 +145,25 @@ class Authorizer:
         rules: Mapping[ObjectKey, tuple[PolicyRule, ...]],
         path: PathFinder | None = None,
     ) -> None:
-        """Index the bindings by namespace and by role."""
+        """Put the bindings in order of namespace; those of one by role when it is asked for."""
         self._rules = rules
         self._path: PathFinder = path or (lambda role, _rule: (role,))
-        self._by_namespace: dict[str, dict[ObjectKey, list[AnyBinding]]] = defaultdict(
-            lambda: defaultdict(list)
-        )
+        self._bindings: dict[str, list[AnyBinding]] = {}
         for binding in bindings:
-            namespace = binding.ref.namespace
-            self._by_namespace[namespace][binding.role_ref.key(namespace)].append(binding)
+            self._bindings.setdefault(binding.scope, []).append(binding)
+        self._by_role: dict[str, Mapping[ObjectKey, list[AnyBinding]]] = {}
+        # By what a rule is matched with; roles and rules are fixed, so no answer grows old.
+        self._known: dict[tuple[str, ...], _Rules] = {}
+
+    def _roles(self, scope: str) -> Mapping[ObjectKey, list[AnyBinding]]:
+        """Return the bindings of a namespace ('' = the cluster's) by the role that they give."""
+        found = self._by_role.get(scope)
+        if found is None:
+            found = {}
+            for binding in self._bindings.get(scope, ()):
+                found.setdefault(binding.role_ref.key(scope), []).append(binding)
+            self._by_role[scope] = found
+        return found
 
     def authorize(self, attributes: Attributes) -> Decision:
         """Decide one request, as RBACAuthorizer.Authorize does, and name every grant.
@@ -162,7 +188,7 @@ class Authorizer:
             dict.fromkeys(
                 role
                 for scope in self._scopes(attributes)
-                for role, bindings in self._by_namespace.get(scope, {}).items()
+                for role, bindings in self._roles(scope).items()
                 if role not in self._rules
                 and any(
                     subject_applies(effective_subject(s, scope), attributes.user, attributes.groups)
@@ -175,57 +201,64 @@ class Authorizer:
 
     def grants(self, attributes: Attributes) -> Iterator[Grant]:
         """Yield every grant of a request to anybody; `user` and `groups` are not looked at."""
+        rules = self._rules_for(attributes)
         for scope in self._scopes(attributes):
-            for role, bindings in self._by_namespace.get(scope, {}).items():
-                yield from self._grants_of(role, bindings, attributes, scope)
+            for role, bindings in self._roles(scope).items():
+                rule = rules[role]
+                if rule is not None:
+                    yield from self._expand(role, rule, bindings, scope)
 
     def grants_everywhere(self, attributes: Attributes) -> Iterator[Grant]:
         """Yield the grants of a request in the whole cluster and in every namespace.
 
         The namespace of `attributes` is not looked at; that of each grant says where it holds.
         """
-        for scope, role, rule, bindings in self._allowing(attributes):
-            yield from self._expand(role, rule, bindings, scope)
-
-    def _allowing(
-        self, attributes: Attributes
-    ) -> Iterator[tuple[str, ObjectKey, PolicyRule, list[AnyBinding]]]:
-        """Yield every scope, role and bindings that allow a request; each role is asked once."""
-        rules: dict[ObjectKey, PolicyRule | None] = {}
-        for scope, by_role in self._by_namespace.items():
-            for role, bindings in by_role.items():
-                if role not in rules:
-                    rules[role] = self._allowing_rule(role, attributes)
+        rules = self._rules_for(attributes)
+        for scope in self._bindings:
+            for role, bindings in self._roles(scope).items():
                 rule = rules[role]
                 if rule is not None:
-                    yield scope, role, rule, bindings
+                    yield from self._expand(role, rule, bindings, scope)
 
     def allowed_subjects(self, attributes: Attributes) -> list[Subject]:
         """Return who may do something, `system:masters` first, each once (AllowedSubjects)."""
-        return list(
-            dict.fromkeys([SYSTEM_MASTERS, *(grant.subject for grant in self.grants(attributes))])
-        )
+        rules = self._rules_for(attributes)
+        found = {SYSTEM_MASTERS: None}
+        for scope in self._scopes(attributes):
+            for role, bindings in self._roles(scope).items():
+                if rules[role] is not None:
+                    for _, subject in _applying(bindings, scope):
+                        found[subject] = None
+        return list(found)
 
     def _scopes(self, attributes: Attributes) -> tuple[str, ...]:
         return ("", attributes.namespace) if attributes.namespace else ("",)
 
-    def _allowing_rule(self, role: ObjectKey, attributes: Attributes) -> PolicyRule | None:
-        return next((r for r in self._rules.get(role, ()) if rule_allows(attributes, r)), None)
-
-    def _grants_of(
-        self, role: ObjectKey, bindings: list[AnyBinding], attributes: Attributes, scope: str
-    ) -> Iterator[Grant]:
-        rule = self._allowing_rule(role, attributes)
-        if rule is not None:
-            yield from self._expand(role, rule, bindings, scope)
+    def _rules_for(self, attributes: Attributes) -> _Rules:
+        """Return, by role, the rule that allows a request; each role is looked at once."""
+        key = (
+            *(attributes.verb, attributes.api_group, attributes.resource, attributes.subresource),
+            *(attributes.name, attributes.path),
+        )
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            found = self._known[key] = _Rules(attributes, self._rules)
+        return found
 
     def _expand(
         self, role: ObjectKey, rule: PolicyRule, bindings: list[AnyBinding], scope: str
     ) -> Iterator[Grant]:
         path = self._path(role, rule)
-        for binding in bindings:
-            for subject in binding.subjects:
-                effective = effective_subject(subject, scope)
-                if not can_apply(effective):
-                    continue
-                yield Grant(effective, scope, binding.ref, path, rule)
+        for binding, subject in _applying(bindings, scope):
+            yield Grant(subject, scope, binding.ref, path, rule)
+
+
+def _applying(bindings: Iterable[AnyBinding], scope: str) -> Iterator[tuple[AnyBinding, Subject]]:
+    """Yield the subjects of bindings in a scope, but for those that nobody can be."""
+    for binding in bindings:
+        for each in binding.subjects:
+            subject = effective_subject(each, scope)
+            if can_apply(subject):
+                yield binding, subject

@@ -1,0 +1,326 @@
+"""Measures rbacguard against floors that are measured in the same run: `make bench`.
+
+Every figure is a ratio of medians over whole processes, case and floor in turns, so that what else
+the machine does falls on both. Results are added to benchmarks/history.jsonl, and the table in
+docs/performance.md is written anew. `--only NAME`, `--runs N` and `--namespaces N` try something
+out; such runs are printed and not kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cluster
+from page import open_page
+
+ROOT = Path(__file__).resolve().parent.parent
+HISTORY = ROOT / "benchmarks" / "history.jsonl"
+PAGE = ROOT / "docs" / "performance.md"
+SNAPSHOT_OF = ROOT / "examples" / "clusters" / "A-before-4.18.yaml"
+PYTHON = sys.executable
+TOOL = str(Path(PYTHON).parent / "rbacguard")
+PASS = (PYTHON, "-c", "pass")
+ORJSON = "import orjson, sys; orjson.loads(open(sys.argv[1], 'rb').read())"
+C_LOADER = "import yaml, sys; yaml.load(open(sys.argv[1], 'rb'), yaml.CSafeLoader)"
+VERSIONS = ("rbacguard", "msgspec", "orjson", "py-yaml12", "pydantic", "pyyaml", "zstandard")
+
+
+class Usage(NamedTuple):
+    """What one process took: seconds by the clock, and the most memory it had, in MB."""
+
+    seconds: float
+    megabytes: float
+    output: bytes
+
+
+class Figure(NamedTuple):
+    """One line of the table; `ratio` may be at most `target`, or at least where `at_least`."""
+
+    work: str
+    floor: str
+    ratio: float
+    target: float
+    at_least: bool
+    measured: str
+
+    @property
+    def met(self) -> bool:
+        """Whether the target is met."""
+        return self.ratio >= self.target if self.at_least else self.ratio <= self.target
+
+
+def run(command: Sequence[str]) -> Usage:
+    """Run a process to its end; 1 is an answer too.
+
+    Raises:
+        SystemExit: it failed.
+    """
+    with tempfile.TemporaryFile() as out:
+        started = time.perf_counter()
+        process = subprocess.Popen(command, stdout=out)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode not in (0, 1):
+            sys.exit(f"{' '.join(command)} exited with {process.returncode}")
+        out.seek(0)
+        return Usage(seconds, usage.ru_maxrss / 1024, out.read())
+
+
+class Runs:
+    """Commands that are measured in turns."""
+
+    def __init__(self, count: int, *commands: Sequence[str]) -> None:
+        """Run each `count` times."""
+        self._found: list[list[Usage]] = [[] for _ in commands]
+        for _ in range(count):
+            for found, command in zip(self._found, commands, strict=True):
+                found.append(run(command))
+
+    def seconds(self, place: int) -> float:
+        """Return the median time of one command."""
+        return statistics.median(each.seconds for each in self._found[place])
+
+    def megabytes(self, place: int) -> float:
+        """Return the median of its peak memory."""
+        return statistics.median(each.megabytes for each in self._found[place])
+
+    def outputs(self, place: int) -> list[bytes]:
+        """Return what it printed, each time."""
+        return [each.output for each in self._found[place]]
+
+
+def _times(work: str, floor: str, runs: Runs, target: float) -> Figure:
+    case, base = runs.seconds(0), runs.seconds(1)
+    measured = f"{case:.3f} s / {base:.3f} s"
+    return Figure(work, floor, case / base, target, at_least=False, measured=measured)
+
+
+def _plan(path: Path) -> tuple[str, ...]:
+    return (TOOL, "plan", "-f", str(path), "--to", "4.20", "-o", "json")
+
+
+class Bench:
+    """The cases; files that several of them need are made once."""
+
+    def __init__(self, folder: Path, count: int, namespaces: int) -> None:
+        """Measure `count` times, on a cluster of that many namespaces."""
+        self._folder, self._count, self._namespaces = folder, count, namespaces
+
+    def _file(self, name: str, *, part: int = 1) -> Path:
+        path = self._folder / f"{part}-{name}"
+        if not path.exists():
+            size = self._namespaces // part
+            cluster.write(path, namespaces=size, cluster_roles=max(size // 2, 150))
+        return path
+
+    def json(self) -> list[Figure]:
+        """`plan` from a JSON dump."""
+        path = self._file("cluster.json")
+        runs = Runs(self._count, _plan(path), (PYTHON, "-c", ORJSON, str(path)))
+        case, base = runs.megabytes(0), runs.megabytes(1)
+        memory = f"{case:.0f} MB / {base:.0f} MB"
+        work, floor = "`plan -o json` from a JSON dump", "`orjson.loads` of the file"
+        return [
+            _times(f"{work}: time", floor, runs, 1.0),
+            Figure(f"{work}: memory", floor, case / base, 0.6, at_least=False, measured=memory),
+        ]
+
+    def yaml(self) -> list[Figure]:
+        """`plan` from the same dump as YAML; the answer is the same."""
+        path, other = self._file("cluster.yaml"), self._file("cluster.json")
+        runs = Runs(self._count, _plan(path), (PYTHON, "-c", C_LOADER, str(path)))
+        answers = [json.loads(text) for text in (runs.outputs(0)[0], run(_plan(other)).output)]
+        for answer in answers:
+            del answer["coverage"]["inputs"]
+        if answers[0] != answers[1]:
+            sys.exit("the answers from YAML and from JSON differ")
+        case, base = runs.seconds(0), runs.seconds(1)
+        measured = f"{base:.1f} s / {case:.1f} s"
+        work, floor = "the same from YAML", "PyYAML's C loader alone, times faster"
+        return [Figure(work, floor, base / case, 8.0, at_least=True, measured=measured)]
+
+    def snapshot(self) -> list[Figure]:
+        """`plan` from a saved snapshot."""
+        path = self._file("cluster.json")
+        saved = path.with_suffix(".zst")
+        if not saved.exists():
+            run((TOOL, "snapshot", "-f", str(path), "-o", str(saved)))
+        runs = Runs(self._count, _plan(saved), _plan(path))
+        return [_times("the same from a saved snapshot", "from JSON", runs, 0.5)]
+
+    def questions(self) -> list[Figure]:
+        """Many questions in one process."""
+        path = self._file("cluster.json")
+        script = str(Path(__file__).with_name("questions.py"))
+        runs = Runs(self._count, (PYTHON, script, str(path)), (PYTHON, "-c", ORJSON, str(path)))
+        found = [json.loads(text) for text in runs.outputs(0)]
+        asked, all_of_them, load = (
+            statistics.median(each[key] for each in found)
+            for key in ("questions", "everywhere", "load")
+        )
+        each = all_of_them / found[0]["permissions"]
+        base = runs.seconds(1)
+        return [
+            Figure(
+                "who can migrate, in all namespaces, for each permission",
+                "`orjson.loads` of the file",
+                each / base,
+                0.09,
+                at_least=False,
+                measured=f"{each:.3f} s / {base:.2f} s",
+            ),
+            Figure(
+                "1,000 different questions of who can",
+                "loading the file",
+                asked / load,
+                0.05,
+                at_least=False,
+                measured=f"{asked:.3f} s / {load:.2f} s",
+            ),
+        ]
+
+    def start(self) -> list[Figure]:
+        """What people run most."""
+        cases = {
+            "`rbacguard --help`": (TOOL, "--help"),
+            "`rbacguard --version`": (TOOL, "--version"),
+            "completion of a command": (
+                *("env", "_RBACGUARD_COMPLETE=bash_complete", "COMP_WORDS=rbacguard au"),
+                *("COMP_CWORD=1", TOOL),
+            ),
+        }
+        count = max(self._count, 15)
+        floor = "`python -c pass`"
+        found = [_times(name, floor, Runs(count, case, PASS), 4.0) for name, case in cases.items()]
+        audit = Runs(self._count, (TOOL, "audit", "-f", str(SNAPSHOT_OF)), PASS)
+        return [*found, _times("`audit` of the bundled dump", floor, audit, 12.0)]
+
+    def growth(self) -> list[Figure]:
+        """Ten times the objects."""
+        small = self._file("cluster.json", part=10)
+        runs = Runs(self._count, _plan(self._file("cluster.json")), _plan(small))
+        case, base = runs.megabytes(0), runs.megabytes(1)
+        memory = f"{case:.0f} MB / {base:.0f} MB"
+        floor = "a tenth of it"
+        work = "`plan` of ten times the objects"
+        return [
+            _times(f"{work}: time", floor, runs, 11.0),
+            Figure(f"{work}: memory", floor, case / base, 11.0, at_least=False, measured=memory),
+        ]
+
+    def page(self) -> list[Figure]:
+        """The page for auditors of some 50,000 places in which somebody holds migration."""
+        path = self._folder / "page.html"
+        run((*_plan(self._file("cluster.json"))[:-1], f"html={path}"))
+        seconds, rows = open_page(path, self._count)
+        size = path.stat().st_size / 2**20
+        work = f"page of {rows:,} rows"
+        return [
+            Figure(
+                f"{work}: opens in Chromium",
+                "seconds",
+                seconds,
+                3.0,
+                at_least=False,
+                measured=f"{seconds:.2f} s",
+            ),
+            Figure(f"{work}: size", "MiB", size, 10.0, at_least=False, measured=f"{size:.1f} MiB"),
+        ]
+
+
+CASES: dict[str, Callable[[Bench], list[Figure]]] = {
+    each.__name__: each
+    for each in (
+        *(Bench.json, Bench.snapshot, Bench.questions, Bench.start, Bench.growth),
+        *(Bench.page, Bench.yaml),
+    )
+}
+
+
+def row(figure: Figure) -> str:
+    """Return a line of the table."""
+    sign = "≥" if figure.at_least else "≤"
+    met = "yes" if figure.met else "**no**"
+    return (
+        f"| {figure.work} | {figure.floor} | {figure.ratio:.3g} | {sign} {figure.target:g} | "
+        f"{met} | {figure.measured} |"
+    )
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on."""
+    info = Path("/proc/cpuinfo")
+    model = re.search(r"model name\s*: (.*)", info.read_text("utf-8")) if info.exists() else None
+    return {
+        "cpu": model[1] if model else platform.processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
+    }
+
+
+def keep(figures: Sequence[Figure], count: int, namespaces: int) -> None:
+    """Add a run to the history, and write the table anew."""
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    made = {
+        "date": today,
+        "runs": count,
+        "namespaces": namespaces,
+        **machine(),
+        "figures": [figure._asdict() | {"met": figure.met} for figure in figures],
+    }
+    with HISTORY.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(made, ensure_ascii=False) + "\n")
+    versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
+    table = [
+        (
+            f"Measured on {today}: {made['cpu']}, {made['cores']} cores, Python {made['python']}; "
+            f"{versions}. {namespaces:,} namespaces, medians of {count} runs in turns."
+        ),
+        "",
+        "| work | floor | ratio | target | met | measured |",
+        "|---|---|---|---|---|---|",
+        *map(row, figures),
+    ]
+    text = PAGE.read_text("utf-8")
+    start, end = "<!-- figures -->\n", "<!-- end of figures -->\n"
+    head, _, rest = text.partition(start)
+    body = "\n".join(table)
+    PAGE.write_text(f"{head}{start}\n{body}\n\n{end}{rest.partition(end)[2]}", "utf-8")
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=CASES, action="append")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--namespaces", type=int, default=10_000)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), given.runs, given.namespaces)
+        figures = []
+        for name in given.only or CASES:
+            for figure in CASES[name](bench):
+                figures.append(figure)
+                print(row(figure), flush=True)
+    if not given.only:
+        keep(figures, given.runs, given.namespaces)
+
+
+if __name__ == "__main__":
+    main()
