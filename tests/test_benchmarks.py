@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
+import cluster
 import pytest
 import yaml
-from conftest import ROOT, Run
-
-sys.path.append(str(ROOT / "benchmarks"))
-
-import cluster
+from conftest import Run
 
 
 @pytest.fixture(scope="module")

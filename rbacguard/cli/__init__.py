@@ -9,8 +9,8 @@ import sys
 import click
 
 from rbacguard.cli.commands import cli
-from rbacguard.cli.exits import INCOMPLETE, INTERRUPTED, WRONG_INPUT
 from rbacguard.errors import ClusterError, RbacguardError
+from rbacguard.output.exits import INCOMPLETE, INTERRUPTED, WRONG_INPUT
 from rbacguard.visible import visible
 
 __all__ = ["main"]

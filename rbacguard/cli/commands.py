@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rbacguard import __version__
-from rbacguard.cli import exits, options
+from rbacguard.cli import options
 from rbacguard.cli.delivery import approvals, generate, lint
+from rbacguard.cli.fleet import fleet
 from rbacguard.cli.source import Source, collected, from_source
+from rbacguard.output import exits
 from rbacguard.visible import visible
 
 if TYPE_CHECKING:
@@ -535,5 +537,5 @@ def schema(report: str | None) -> int:
     return exits.NOTHING_TO_DO
 
 
-for delivered in (generate, approvals, lint):
-    cli.add_command(delivered)
+for each in (generate, approvals, lint, fleet):
+    cli.add_command(each)

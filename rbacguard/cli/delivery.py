@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from rbacguard import __version__
-from rbacguard.cli import exits, options
+from rbacguard.cli import options
 from rbacguard.cli.source import Source, collected, from_source
+from rbacguard.output import exits
 
 _GUARD = (
     click.option(

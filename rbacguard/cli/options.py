@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from rbacguard.cli.exits import SEVERITIES
+from rbacguard.output.exits import SEVERITIES
 from rbacguard.visible import visible
 
 if TYPE_CHECKING:

@@ -530,6 +530,69 @@ def _diff(report: wire.DiffReport, page: Page) -> None:
 
 
 @_render.register
+def _fleet(report: wire.FleetReport, page: Page) -> None:
+    page.line(f"Fleet:     {_count(report.clusters, 'cluster')}", "bold")
+    counts = ", ".join(f"{count} {result}" for result, count in report.results.items() if count)
+    page.line(f"Results:   {counts}")
+    if report.as_before:
+        page.line(f"           {report.as_before} as in the run before, not read again")
+    page.heading("where they are")
+    page.table(
+        ["STEP", "CLUSTERS", "WHICH"],
+        [
+            (each.step or "(not read)", str(len(each.clusters)), _scopes(each.clusters, 5))
+            for each in report.steps
+        ],
+    )
+    if report.lost:
+        page.heading("who loses migration by the update")
+        page.table(
+            ["SUBJECT", "WHERE", "CLUSTERS", "WHICH"],
+            [
+                (name(each.subject), _scopes(each.namespaces, 3), *_clusters(each.clusters))
+                for each in report.lost
+            ],
+        )
+    if report.findings:
+        page.heading("findings")
+        _fleet_findings(report.findings, page)
+    for title, problems in (
+        ("not read whole: what is not listed there is not known", report.unknown),
+        ("not read", report.failed),
+    ):
+        if problems:
+            page.heading(title)
+            page.table(
+                ["CLUSTER", "WHY"], [(each.cluster, "; ".join(each.reasons)) for each in problems]
+            )
+
+
+def _fleet_findings(found: Sequence[wire.FleetFoundModel], page: Page) -> None:
+    """Print what was found, a line for each rule, or for each finding."""
+    if page.options.verbose:
+        page.table(
+            ["SEVERITY", "RULE", "CLUSTERS", "WHICH", "WHAT"],
+            [(f.severity, f.rule, *_clusters(f.clusters), f.message) for f in found],
+        )
+        return
+    rules: dict[tuple[str, str], list[wire.FleetFoundModel]] = {}
+    for each in found:
+        rules.setdefault((each.severity, each.rule), []).append(each)
+    page.table(
+        ["SEVERITY", "RULE", "FINDINGS", "CLUSTERS", "WHICH"],
+        [
+            (*key, str(len(same)), *_clusters(sorted({c for f in same for c in f.clusters})))
+            for key, same in rules.items()
+        ],
+    )
+    page.line("(-v shows each of them)")
+
+
+def _clusters(names: Sequence[str]) -> tuple[str, str]:
+    return str(len(names)), _scopes(names, 3)
+
+
+@_render.register
 def _rules(report: wire.RulesReport, page: Page) -> None:
     if len(report.policies) != 1:
         page.table(

@@ -587,6 +587,82 @@ class CompareReport(Wire):
     gaps: list[str]
 
 
+class FleetFindingModel(Wire):
+    """What was found: a finding of a policy, or a check of `verify` that failed."""
+
+    rule: str
+    severity: str
+    message: str
+
+
+class FleetClusterModel(Wire):
+    """One cluster of a fleet: a line of the results file.
+
+    `input` is the digest of what was read, '' of a live cluster; `asked` of what was asked, and by
+    which version. `result` is the worst that holds: `failed` is not read at all, for `reason`.
+    """
+
+    schema_version: Literal["rbacguard.io/fleet-cluster/v1"] = Field(
+        default="rbacguard.io/fleet-cluster/v1", alias="schemaVersion"
+    )
+    cluster: str
+    source: str
+    input: str
+    asked: str
+    result: Literal["clean", "findings", "unknown", "failed"]
+    reason: str = ""
+    step: str = ""
+    installed: str = ""
+    lost: list[ReachModel] = []
+    findings: list[FleetFindingModel] = []
+    gaps: list[str] = []
+
+
+class FleetStepModel(Wire):
+    """Clusters at one step of the journey, '' where it could not be told."""
+
+    step: str
+    clusters: list[str]
+
+
+class FleetLossModel(Wire):
+    """Somebody who loses migration in the same places of each of these clusters."""
+
+    subject: SubjectModel
+    namespaces: list[str | None]
+    clusters: list[str]
+
+
+class FleetFoundModel(FleetFindingModel):
+    """The same finding in each of these clusters."""
+
+    clusters: list[str]
+
+
+class FleetProblemModel(Wire):
+    """A cluster that was not read, or not whole, and why."""
+
+    cluster: str
+    reasons: list[str]
+
+
+class FleetReport(Wire):
+    """`rbacguard fleet audit|plan|verify`: every cluster stands under one result and one step."""
+
+    schema_version: Literal["rbacguard.io/fleet/v1"] = Field(
+        default="rbacguard.io/fleet/v1", alias="schemaVersion"
+    )
+    command: Literal["audit", "plan", "verify"]
+    clusters: int
+    as_before: int = Field(alias="asBefore")
+    results: dict[str, int]
+    steps: list[FleetStepModel]
+    lost: list[FleetLossModel]
+    findings: list[FleetFoundModel]
+    unknown: list[FleetProblemModel]
+    failed: list[FleetProblemModel]
+
+
 Report = (
     StatusReport
     | AuditReport
@@ -601,6 +677,7 @@ Report = (
     | ApprovalsReport
     | LintReport
     | CompareReport
+    | FleetReport
 )
 
 REPORTS: dict[str, type[Wire]] = {
@@ -610,6 +687,7 @@ REPORTS: dict[str, type[Wire]] = {
     "compare": CompareReport,
     "diff": DiffReport,
     "explain": ExplainReport,
+    "fleet": FleetReport,
     "generate": GenerateReport,
     "lint": LintReport,
     "plan": PlanReport,

@@ -88,6 +88,15 @@ def load(paths: Iterable[str]) -> Reading:
     return reading
 
 
+def fingerprint(path: str) -> str:
+    """Return the SHA-256 by which reports name an input, without decoding anything of it.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    return _input(path, [(file.name, _sha256(file.data)()) for file in open_input(path)]).sha256
+
+
 def _sha256(data: bytes) -> Callable[[], str]:
     """Return what returns the digest; that of a large file is made meanwhile, on another core."""
     digest = hashlib.sha256()

@@ -72,6 +72,16 @@ def of_compare(report: wire.CompareReport) -> int:
     return of_gaps(report.gaps)
 
 
+def of_fleet(report: wire.FleetReport) -> int:
+    """As the command of one cluster would: a plan of what was not read whole is not certain."""
+    incomplete = bool(report.unknown or report.failed)
+    if report.command == "plan" and incomplete:
+        return INCOMPLETE
+    if report.results["findings"]:
+        return FINDINGS
+    return INCOMPLETE if incomplete else NOTHING_TO_DO
+
+
 def of_lint(report: wire.LintReport, fail_on: str) -> int:
     """Findings at or above the threshold."""
     threshold = SEVERITIES.index(fail_on)

@@ -1,0 +1,233 @@
+"""One cluster, looked at: the unit of work, done in any process on any machine alike."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from rbacguard import __version__
+from rbacguard.cluster import NEEDS, Connection, Overrides, find_access, read_cluster
+from rbacguard.errors import RbacguardError
+from rbacguard.fleet.clusters import PLACEHOLDER, Cluster, file_name
+from rbacguard.kubevirt.releases import find_release
+from rbacguard.output import exits, reports, wire
+from rbacguard.snapshot import Snapshot
+from rbacguard.sources.load import fingerprint
+from rbacguard.update.approvals import load_approvals
+from rbacguard.update.journey import status
+
+Command: TypeAlias = Literal["audit", "plan", "verify"]
+_RESULTS = {
+    exits.NOTHING_TO_DO: "clean",
+    exits.FINDINGS: "findings",
+    exits.INCOMPLETE: "unknown",
+}
+_NOT_PASSED = {"failed": "high", "unknown": "info"}
+
+
+class Task(Struct, frozen=True):
+    """What to ask of every cluster.
+
+    Attributes:
+        command: which command.
+        target: release to update to, for `plan` and findings about an update; '' for the default.
+        approvals: an approvals file, `{cluster}` in its path standing for the name; '' for none.
+        before: a snapshot of before the update, likewise.
+        policies: folders of one's own policies.
+        fail_on: severity from which findings of `audit` count.
+        today: the day that expiry is judged by, ISO 8601; not for `plan`.
+    """
+
+    command: Command
+    target: str = ""
+    approvals: str = ""
+    before: str = ""
+    policies: tuple[str, ...] = ()
+    fail_on: str = "medium"
+    today: str = ""
+
+    def digest(self, cluster: Cluster) -> str:
+        """Return what an answer depends on besides the cluster's own input."""
+        found = hashlib.sha256(__version__.encode() + msgspec.json.encode(self))
+        for path in (self._path(self.approvals, cluster), self._path(self.before, cluster)):
+            found.update((fingerprint(path) if path else "").encode() + b"\0")
+        for folder in self.policies:
+            for file in sorted(Path(folder).glob("*.yaml")):
+                found.update(file.read_bytes() + b"\0")
+        return found.hexdigest()
+
+    @staticmethod
+    def _path(path: str, cluster: Cluster) -> str:
+        return path.replace(PLACEHOLDER, file_name(cluster.name))
+
+    def run(self, cluster: Cluster, snapshot: Snapshot) -> _Answer:
+        """Ask a snapshot.
+
+        Raises:
+            RbacguardError: a file that goes with the cluster cannot be read.
+        """
+        approvals = self._path(self.approvals, cluster)
+        if self.command == "plan":
+            return self._plan(snapshot)
+        day = datetime.date.fromisoformat(self.today)
+        if self.command == "verify":
+            return self._verify(snapshot, approvals, self._path(self.before, cluster), day)
+        return self._audit(snapshot, approvals, day)
+
+    def _audit(self, snapshot: Snapshot, approvals: str, day: datetime.date) -> _Answer:
+        from rbacguard.checks import Context
+        from rbacguard.policy import evaluate, load_policies
+
+        context = Context(
+            snapshot,
+            today=day,
+            target=find_release(self.target) if self.target else None,
+            access=load_approvals(approvals) if approvals else None,
+        )
+        results = evaluate(load_policies(self.policies), context)
+        report = reports.audit(context, status(snapshot), results)
+        undecided = [
+            f"{each.policy.id}: {each.reason}"
+            for each in report.policies
+            if each.outcome == "undetermined"
+        ]
+        return _Answer(
+            exits.of_audit(report, self.fail_on),
+            [
+                wire.FleetFindingModel(
+                    rule=each.policy, severity=each.severity, message=each.message
+                )
+                for each in report.findings
+            ],
+            list(dict.fromkeys([*report.coverage.gaps, *undecided])),
+        )
+
+    def _plan(self, snapshot: Snapshot) -> _Answer:
+        from rbacguard.update.plan import make_plan
+
+        report = reports.plan(make_plan(snapshot, find_release(self.target)), snapshot)
+        lost = next(each.missed for each in report.strategies if each.strategy == "nothing")
+        return _Answer(exits.of_plan(report), [], report.gaps, lost)
+
+    def _verify(
+        self, snapshot: Snapshot, approvals: str, before: str, day: datetime.date
+    ) -> _Answer:
+        from rbacguard.update.verify import verify
+
+        access = load_approvals(approvals)
+        old = Snapshot.load([before]) if before else None
+        report = reports.verify(verify(snapshot, access, before=old, today=day), ())
+        return _Answer(
+            exits.of_verify(report),
+            [
+                wire.FleetFindingModel(
+                    rule=check.id,
+                    severity=_NOT_PASSED[check.result],
+                    message="; ".join([check.title, *check.details]),
+                )
+                for check in report.checks
+                if check.result != "passed"
+            ],
+            report.coverage.gaps,
+        )
+
+
+class _Answer(Struct, frozen=True):
+    code: int
+    findings: list[wire.FleetFindingModel]
+    gaps: list[str]
+    lost: list[wire.ReachModel] = []
+
+
+def look(cluster: Cluster, task: Task, known: str = "") -> bytes:
+    """Look at one cluster; whatever is wrong with it is an answer, not an exception.
+
+    Args:
+        cluster: which.
+        task: what to ask.
+        known: digests of an answer that is there already, input and task, as `known_by` has them.
+
+    Returns:
+        A `FleetClusterModel` as JSON, or nothing where the known answer still holds.
+    """
+    asked = ""
+    try:
+        asked = task.digest(cluster)
+        with _local(cluster) as path:
+            digest = fingerprint(path) if path else ""
+            if digest and known == known_by(digest, asked):
+                return b""
+            snapshot = Snapshot.load([path]) if path else _live(cluster, task.command)
+        step = status(snapshot)
+        answer = task.run(cluster, snapshot)
+        made = wire.FleetClusterModel(
+            cluster=cluster.name,
+            source=cluster.source,
+            input=digest,
+            asked=asked,
+            result=_RESULTS[answer.code],
+            step=step.step.value,
+            installed=step.installed.label,
+            lost=answer.lost,
+            findings=answer.findings,
+            gaps=answer.gaps,
+        )
+    except RbacguardError as error:
+        made = failed(cluster, str(error), asked)
+    except Exception as error:  # noqa: BLE001 - one cluster must not take the others with it
+        made = failed(cluster, f"error of the tool: {type(error).__name__}: {error}", asked)
+    return made.model_dump_json(by_alias=True).encode()
+
+
+def known_by(digest: str, asked: str) -> str:
+    """Return what an answer is known by."""
+    return f"{digest} {asked}"
+
+
+def failed(cluster: Cluster, reason: str, asked: str = "") -> wire.FleetClusterModel:
+    """Return the answer of a cluster that could not be read."""
+    return wire.FleetClusterModel(
+        cluster=cluster.name,
+        source=cluster.source,
+        input="",
+        asked=asked,
+        result="failed",
+        reason=" ".join(reason.split()),
+    )
+
+
+@contextmanager
+def _local(cluster: Cluster) -> Iterator[str]:
+    """Give the path of what was saved; what lies elsewhere is there as long as this lasts."""
+    if "://" not in cluster.path:
+        yield cluster.path
+        return
+    import fsspec
+
+    with tempfile.TemporaryDirectory(prefix="rbacguard-") as folder:
+        system, remote = fsspec.core.url_to_fs(cluster.path)
+        path = Path(folder, file_name(remote.rstrip("/").rpartition("/")[2]))
+        try:
+            system.get(remote, str(path), recursive=system.isdir(remote))
+        except OSError as error:
+            raise RbacguardError(f"{cluster.path}: {error.strerror or error}") from None
+        try:
+            yield str(path)
+        except RbacguardError as error:
+            raise RbacguardError(str(error).replace(str(path), cluster.path)) from None
+
+
+def _live(cluster: Cluster, command: Command) -> Snapshot:
+    overrides = Overrides(kubeconfig=cluster.kubeconfig, context=cluster.context)
+    access = find_access(overrides, os.environ, Path.home())
+    with Connection(access) as connection:
+        return Snapshot.of(read_cluster(connection, NEEDS[command]))
