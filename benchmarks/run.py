@@ -35,6 +35,7 @@ TOOL = str(Path(PYTHON).parent / "rbacguard")
 PASS = (PYTHON, "-c", "pass")
 ORJSON = "import orjson, sys; orjson.loads(open(sys.argv[1], 'rb').read())"
 C_LOADER = "import yaml, sys; yaml.load(open(sys.argv[1], 'rb'), yaml.CSafeLoader)"
+_FLEET, _DISTINCT = 1_000, 50
 VERSIONS = ("rbacguard", "msgspec", "orjson", "py-yaml12", "pydantic", "pyyaml", "zstandard")
 
 
@@ -244,12 +245,39 @@ class Bench:
             Figure(f"{work}: size", "MiB", size, 10.0, at_least=False, measured=f"{size:.1f} MiB"),
         ]
 
+    def fleet(self) -> list[Figure]:
+        """A thousand snapshots, by one process and by two."""
+        folder = self._folder / "fleet"
+        folder.mkdir()
+        script = str(Path(__file__).with_name("cluster.py"))
+        for seed in range(_DISTINCT):
+            dump, saved = folder / "dump.json", folder / f"{seed}-0.zst"
+            sizes = ("--namespaces", str(10 + seed), "--cluster-roles", "150", "--seed", str(seed))
+            run((PYTHON, script, "--out", str(dump), *sizes))
+            run((TOOL, "snapshot", "-f", str(dump), "-o", str(saved)))
+            dump.unlink()
+            for copy in range(1, _FLEET // _DISTINCT):
+                (folder / f"{seed}-{copy}.zst").hardlink_to(saved)
+        command = (TOOL, "fleet", "plan", str(folder), "--to", "4.20", "-o", "json", "--workers")
+        runs = Runs(self._count, (*command, "2"), (*command, "1"))
+        two, one = runs.seconds(0), runs.seconds(1)
+        return [
+            Figure(
+                f"`fleet plan` of {_FLEET:,} snapshots by two processes",
+                "by one, times faster",
+                one / two,
+                1.7,
+                at_least=True,
+                measured=f"{one:.1f} s / {two:.1f} s; {1000 * one / _FLEET:.1f} ms a cluster",
+            )
+        ]
+
 
 CASES: dict[str, Callable[[Bench], list[Figure]]] = {
     each.__name__: each
     for each in (
         *(Bench.json, Bench.snapshot, Bench.questions, Bench.start, Bench.growth),
-        *(Bench.page, Bench.yaml),
+        *(Bench.page, Bench.fleet, Bench.yaml),
     )
 }
 

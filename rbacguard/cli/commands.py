@@ -113,7 +113,6 @@ def audit(
     """Show who can migrate today and why, and the findings of all policies."""
     from rbacguard.checks import Context
     from rbacguard.kubevirt.releases import find_release
-    from rbacguard.lint import RULES
     from rbacguard.output import reports
     from rbacguard.output.suppress import suppressed_audit
     from rbacguard.policy import Selection, evaluate, load_policies
@@ -122,9 +121,12 @@ def audit(
 
     found_policies = load_policies(policy_folders)
     selection = Selection(known["select"], known["ignore"])
-    # One configuration serves lint as well: what names a rule of it is no mistake here.
-    names = [*(policy.names for policy in found_policies), *(rule.names for rule in RULES)]
-    selection.refuse_unknown(names)
+    if known["select"] or known["ignore"]:
+        from rbacguard.lint import RULES
+
+        # One configuration serves lint as well: what names a rule of it is no mistake here.
+        names = [*(policy.names for policy in found_policies), *(rule.names for rule in RULES)]
+        selection.refuse_unknown(names)
     suppression = options.suppression(known, options.day(today))
     if cross_check and source.filenames:
         raise click.UsageError("--cross-check asks a cluster; -f reads files")
@@ -167,9 +169,10 @@ def plan(
     from rbacguard.update.plan import make_plan
 
     release = find_release(target)
+    known = find_release(from_release) if from_release else None
     snapshot = source.snapshot(aggregate)
-    found = make_plan(snapshot, release, find_release(from_release) if from_release else None)
-    report = reports.plan(found, snapshot)
+    report = reports.plan(make_plan(snapshot, release, known), snapshot)
+    del snapshot  # of a large cluster, no room for it beside what is written
     options.show(report, **shown)
     return 0 if exit_zero else exits.of_plan(report)
 

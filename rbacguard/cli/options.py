@@ -283,15 +283,14 @@ def show(
         click.UsageError: two formats for standard output.
         OutputError: a file cannot be written, or there is no such form of this report.
     """
-    from rbacguard.output.formats import to_text
+    from rbacguard.output.formats import to_bytes
 
     if sum(not file for _, file in outputs) > 1:
         raise click.UsageError("-o: one format goes to standard output; give others a =FILE")
     look = table_options(verbose=verbose, limit=limit, color=color)
-    made = [(to_text(report, form, look), file) for form, file in outputs]
+    made = [(to_bytes(report, form, look), file) for form, file in outputs]
     stop_working()
-    for text, file in made:
-        data = text.encode("utf-8", "backslashreplace")
+    for data, file in made:
         if file:
             write(file, data, force=True)
         elif not quiet:

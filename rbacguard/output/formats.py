@@ -1,4 +1,4 @@
-"""A report as text in each format."""
+"""A report in each format."""
 
 from __future__ import annotations
 
@@ -27,31 +27,33 @@ _ROOMS = {
 """Modules that are not called like their format; a library is imported where it is needed."""
 
 
-def to_text(report: wire.Report, output: str, options: Options) -> str:
-    """Return a report in a format.
+def to_bytes(report: wire.Report, output: str, options: Options) -> bytes:
+    """Return a report in a format, as UTF-8.
 
     Raises:
         FormatError: there is no such form of this report.
     """
     if output == "table":
-        return to_table(report, options)
-    if output in ("json", "yaml"):
-        return _whole(report, output)
+        return _encoded(to_table(report, options))
+    if output == "json":
+        serializer = report.__pydantic_serializer__
+        return serializer.to_json(report, by_alias=True, indent=2, ensure_ascii=True) + b"\n"
+    if output == "yaml":
+        from rbacguard.manifests.emit import to_yaml
+
+        text = to_yaml(report.model_dump(mode="json", by_alias=True))
+        return _encoded(text.lstrip("\n") + "\n")
     module = import_module(f"rbacguard.output.{_ROOMS.get(output, output)}")
     convert = cast("Callable[[wire.Report], str]", getattr(module, f"to_{output}"))
     try:
-        return convert(report)
+        return _encoded(convert(report))
     except FormatError:
         command = report.schema_version.split("/")[1]
         raise FormatError(f"-o {output}: not for {command}; take another format") from None
 
 
-def _whole(report: wire.Report, output: str) -> str:
-    if output == "json":
-        return report.model_dump_json(by_alias=True, indent=2, ensure_ascii=True) + "\n"
-    from rbacguard.manifests.emit import to_yaml
-
-    return to_yaml(report.model_dump(mode="json", by_alias=True)).lstrip("\n") + "\n"
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
 
 
 SNAPSHOT = "snapshot"

@@ -277,6 +277,7 @@ class _Models:
         chains: dict[ObjectKey, list[int]] = {}
         places = []
         for scope in value.namespaces:
+            # Plain values, which become models all at once: there are many of them.
             bindings = []
             for _, bound in value.because.bound(value.subject, scope):
                 if bound.role not in chains:
@@ -288,20 +289,22 @@ class _Models:
                 if chains[bound.role]:
                     kind, namespace, name = bound.binding
                     bindings.append(
-                        wire.BoundModel(
-                            kind=kind,
-                            name=name,
-                            namespace=namespace or None,
-                            chains=chains[bound.role],
-                        )
+                        {
+                            "kind": kind,
+                            "name": name,
+                            "namespace": namespace or None,
+                            "chains": chains[bound.role],
+                        }
                     )
-            places.append(wire.PlaceModel(namespace=scope or None, bindings=bindings))
-        return wire.ChangeModel(
-            subject=self._subject(value.subject),
-            change=value.change.value,
-            reading=value.is_reading,
-            actions=list(value.numbers),
-            places=places,
+            places.append({"namespace": scope or None, "bindings": bindings})
+        return wire.ChangeModel.model_validate(
+            {
+                "subject": self._subject(value.subject),
+                "change": value.change.value,
+                "reading": value.is_reading,
+                "actions": value.numbers,
+                "places": places,
+            }
         )
 
     def _subject(self, value: Subject) -> wire.SubjectModel:
