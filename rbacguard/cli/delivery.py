@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from rbacguard import __version__
 from rbacguard.cli import options
 from rbacguard.cli.source import Source, collected, from_source
 from rbacguard.output import exits
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _GUARD = (
     click.option(
@@ -33,11 +36,41 @@ _GUARD = (
         help="Where the guard keeps the approvals that it looks at.",
     ),
 )
+_JOB = (
+    click.option(
+        "--image", default="", metavar="IMAGE", help="Image of rbacguard, for --layout cronjob."
+    ),
+    click.option(
+        "--publish-image",
+        default="quay.io/openshift/origin-cli:latest",
+        show_default=True,
+        metavar="IMAGE",
+        help="Image with sh and kubectl that publishes what the job found.",
+    ),
+    click.option(
+        "--publish",
+        type=click.Choice(["configmap", "policyreport", "openreports"]),
+        default="configmap",
+        show_default=True,
+        help="What the job makes of its audit: a ConfigMap with a summary, or a report for "
+        "clusters that collect them.",
+    ),
+    click.option(
+        "--schedule", default="17 6 * * *", show_default=True, metavar="CRON", help="When it runs."
+    ),
+    click.option(
+        "--job-namespace",
+        default="rbacguard",
+        show_default=True,
+        metavar="NS",
+        help="Namespace of the job.",
+    ),
+)
 _STEPS = ("10-before-update", "20-after-update", "30-clean-up")
 _DELIVERY = (
     click.option(
         "--layout",
-        type=click.Choice(["plain", "kustomize", "argocd", "flux", "acm"]),
+        type=click.Choice(["plain", "kustomize", "argocd", "flux", "acm", "cronjob"]),
         default="plain",
         show_default=True,
         help="For whom the files are laid out.",
@@ -143,6 +176,7 @@ _DELIVERY = (
 )
 @collected(_GUARD, "rails")
 @collected(_DELIVERY, "delivery")
+@collected(_JOB, "job")
 @click.option(
     "--check",
     is_flag=True,
@@ -164,15 +198,19 @@ def generate(
     applier: str,
     rails: dict[str, Any],
     delivery: dict[str, Any],
+    job: dict[str, Any],
     check: bool,
     **shown: Any,
 ) -> int:
     """Write manifests and a summary for a GitOps review.
 
-    Without --approvals it writes an approvals file to review, with nothing approved.
+    Without --approvals it writes an approvals file to review, with nothing approved. With --layout
+    cronjob it writes an audit that the cluster runs of itself, and reads nothing.
     """
     from pathlib import Path
 
+    if delivery["layout"] == "cronjob":
+        return _generate_job(job, Path(out), check=check, force=force, shown=shown)
     from rbacguard.kubevirt.installed import default_target
     from rbacguard.kubevirt.releases import find_release
     from rbacguard.manifests import (
@@ -227,6 +265,32 @@ def generate(
         more=(*warnings(remarks), *delivery_warnings(snapshot, applier)),
         different=different,
     )
+    options.show(report, **shown)
+    return exits.of_generate(report)
+
+
+def _generate_job(
+    job: dict[str, Any], out: Path, *, check: bool, force: bool, shown: dict[str, Any]
+) -> int:
+    from rbacguard.cluster import access_rules
+    from rbacguard.manifests import CronJob, Publish, differences, write_bundle
+    from rbacguard.output import reports
+
+    if not job["image"]:
+        raise click.UsageError("--layout cronjob needs --image, the image of rbacguard")
+    made = CronJob(
+        image=job["image"],
+        publish_image=job["publish_image"],
+        schedule=job["schedule"],
+        namespace=job["job_namespace"],
+        publish=Publish(job["publish"]),
+        rules=tuple(access_rules("audit")),
+        version=__version__,
+    )
+    files = made.files()
+    different = differences(files, out) if check else None
+    changed = False if check else write_bundle(files, out, force=force)
+    report = reports.generate_job(str(out), files, changed=changed, different=different)
     options.show(report, **shown)
     return exits.of_generate(report)
 

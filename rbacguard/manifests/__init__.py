@@ -9,6 +9,7 @@ from rbacguard.manifests.bundle import (
     step_of,
 )
 from rbacguard.manifests.contents import Delivery, Layout
+from rbacguard.manifests.cronjob import CronJob, Publish
 from rbacguard.manifests.permissions import permission_manifests
 from rbacguard.manifests.render import merged_approvals, render_approvals
 from rbacguard.manifests.validate import problems, schemas_of
@@ -16,9 +17,11 @@ from rbacguard.manifests.write import differences, write_bundle, write_file
 
 __all__ = [
     "Bundle",
+    "CronJob",
     "Delivery",
     "GenerateStrategy",
     "Layout",
+    "Publish",
     "Request",
     "delivery_warnings",
     "differences",

@@ -505,6 +505,22 @@ def generate(
     )
 
 
+def generate_job(
+    out: str, files: Iterable[str], *, changed: bool, different: Iterable[str] | None = None
+) -> wire.GenerateReport:
+    """Return the report of `generate` where it writes a job, and nobody is approved anything."""
+    return wire.GenerateReport(
+        out=out,
+        changed=changed,
+        files=list(files),
+        approved=True,
+        reached=[],
+        warnings=[],
+        gaps=[],
+        differences=None if different is None else list(different),
+    )
+
+
 def _applier(value: Bundle) -> wire.ApplierModel | None:
     if value.applier is None:
         return None

@@ -643,7 +643,7 @@ def _generate(report: wire.GenerateReport, page: Page) -> None:
     if report.reached:
         page.line(f"The role reaches {len(report.reached)} subjects; README.md lists them.")
     if report.approved:
-        page.line("Next: review README.md, and commit the folder for the GitOps review")
+        page.line("Next: review it, and commit the folder for the GitOps review")
     else:
         page.line("Nothing is approved yet. Next: review approvals.yaml, set approved: true where")
         page.line("it is right, and run generate again with --approvals")

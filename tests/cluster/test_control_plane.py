@@ -37,6 +37,7 @@ from control_plane import CUSTOM_RESOURCES, ControlPlane, assets, cleaned, write
 from rbacguard import Snapshot
 from rbacguard.cluster import NEEDS, Connection, Overrides, find_access, read_cluster
 from rbacguard.cluster.reviews import ask
+from rbacguard.manifests.cronjob import Publish, publish_command
 from rbacguard.manifests.render import manifest
 from rbacguard.rbac import ClusterRoleBinding, ObjectMeta, RoleBinding, RoleRef, Subject
 from rbacguard.rbac.objects import RBAC_GROUP
@@ -670,6 +671,51 @@ def test_what_hinders_the_applier_is_what_the_server_refuses(
             plane.kubectl("delete", "clusterrole", f"gitops-{name}", "--ignore-not-found")
             plane.kubectl("delete", "clusterrolebinding", name, "--ignore-not-found")
     assert compared == len(asked) * len(values)
+
+
+def test_the_job_of_the_cluster_may_do_its_work_and_no_more(
+    plane: ControlPlane, tool: Tool, tmp_path: Path
+) -> None:
+    """Its two containers' commands, as its service account."""
+    to_state(plane, "A")
+    out = tmp_path / "job"
+    assert (
+        tool("generate", "--layout", "cronjob", "--image", "x", "--out", str(out)).returncode == 0
+    )
+    # The namespace has to be there before what is in it.
+    for _ in range(2):
+        applied = plane.kubectl("apply", "-k", str(out))
+    assert applied.returncode == 0, applied.stderr
+    asked = plane.kubectl("create", "token", "rbacguard", "-n", "rbacguard")
+    assert asked.returncode == 0, asked.stderr
+    token = asked.stdout.strip()
+    report = tmp_path / "summary.md"
+    audit = ("audit", "--exit-zero", "--quiet", "-o", f"markdown={report}")
+    done = tool(*audit, token=token)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "loses migration" in report.read_text()
+
+    config = write_kubeconfig(tmp_path / "config", plane.server, plane.ca, {"token": token})
+    for _ in range(2):  # made, then brought up to date
+        subprocess.run(
+            ["/bin/sh", "-ec", publish_command(Publish.CONFIG_MAP, str(tmp_path))],
+            check=True,
+            env={
+                "PATH": f"{plane.programs}:{os.environ['PATH']}",
+                "HOME": str(tmp_path),
+                "KUBECONFIG": str(config),
+            },
+        )
+    found = plane.kubectl("get", "configmap", "rbacguard-audit", "-n", "rbacguard", "-o", "json")
+    assert json.loads(found.stdout)["data"] == {"summary.md": report.read_text()}
+    for refused in (
+        ("delete", "configmap", "rbacguard-audit", "-n", "rbacguard"),
+        ("create", "configmap", "another", "-n", "rbacguard"),
+        ("get", "secrets", "-n", "rbacguard"),
+    ):
+        tried = plane.kubectl(*refused, "--kubeconfig", str(config))
+        assert "forbidden" in tried.stderr
+    plane.kubectl("delete", "-k", str(out))
 
 
 def test_everything_is_stopped_in_the_end(tmp_path: Path) -> None:
