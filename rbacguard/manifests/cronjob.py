@@ -167,7 +167,7 @@ class CronJob(Struct, frozen=True):
                 _container(
                     "publish",
                     self.publish_image,
-                    {"command": ["/bin/sh", "-ec", publish_command(self.publish)]},
+                    {"command": ["/bin/sh", "-ec", publish_command(self.publish, self.namespace)]},
                 )
             ],
             "volumes": [
@@ -177,17 +177,19 @@ class CronJob(Struct, frozen=True):
         }
 
 
-def publish_command(publish: Publish, folder: str = "/report") -> str:
+def publish_command(publish: Publish, namespace: str, folder: str = "/report") -> str:
     """Return the shell command that publishes what an audit wrote; no name of a cluster is in it.
 
     Args:
         publish: what becomes of it.
+        namespace: of the ConfigMap; a checked name, so nothing that a shell would look at.
         folder: where the audit wrote its file.
     """
     apply = "kubectl apply --server-side --force-conflicts --field-manager=rbacguard -f"
     if publish is Publish.CONFIG_MAP:
         return (
-            f"kubectl create configmap {NAME} --from-file=summary.md={folder}/summary.md "
+            f"kubectl create configmap {NAME} -n {namespace} "
+            f"--from-file=summary.md={folder}/summary.md "
             f"--dry-run=client -o yaml > {folder}/configmap.yaml\n{apply} {folder}/configmap.yaml\n"
         )
     return f"{apply} {folder}/report.yaml\n"

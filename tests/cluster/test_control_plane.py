@@ -698,7 +698,7 @@ def test_the_job_of_the_cluster_may_do_its_work_and_no_more(
     config = write_kubeconfig(tmp_path / "config", plane.server, plane.ca, {"token": token})
     for _ in range(2):  # made, then brought up to date
         subprocess.run(
-            ["/bin/sh", "-ec", publish_command(Publish.CONFIG_MAP, str(tmp_path))],
+            ["/bin/sh", "-ec", publish_command(Publish.CONFIG_MAP, "rbacguard", str(tmp_path))],
             check=True,
             env={
                 "PATH": f"{plane.programs}:{os.environ['PATH']}",

@@ -103,7 +103,7 @@ def test_what_is_published_is_what_the_audit_wrote(run: Run, tmp_path: Path, kub
     """The first half of the command, which asks no server, by the real kubectl."""
     report = tmp_path / "summary.md"
     run("audit", "--exit-zero", "-o", f"markdown={report}", "-f", str(STATES["A"]))
-    create = publish_command(Publish.CONFIG_MAP, str(tmp_path)).splitlines()[0]
+    create = publish_command(Publish.CONFIG_MAP, "rbacguard", str(tmp_path)).splitlines()[0]
     command = create.replace("kubectl", shlex.quote(kubectl), 1)
     subprocess.run(
         ["/bin/sh", "-ec", command], check=True, env={**os.environ, "HOME": str(tmp_path)}
