@@ -715,7 +715,7 @@ def test_the_job_of_the_cluster_may_do_its_work_and_no_more(
     ):
         tried = plane.kubectl(*refused, "--kubeconfig", str(config))
         assert "forbidden" in tried.stderr
-    plane.kubectl("delete", "-k", str(out))
+    plane.kubectl("delete", "-k", str(out), "--wait=false")
 
 
 def test_everything_is_stopped_in_the_end(tmp_path: Path) -> None:
