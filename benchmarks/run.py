@@ -24,12 +24,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cluster import BUNDLED, ROOT
 from page import open_page
 
-ROOT = Path(__file__).resolve().parent.parent
 HISTORY = ROOT / "benchmarks" / "history.jsonl"
 PAGE = ROOT / "docs" / "performance.md"
-SNAPSHOT_OF = ROOT / "examples" / "clusters" / "A-before-4.18.yaml"
 PYTHON = sys.executable
 TOOL = str(Path(PYTHON).parent / "rbacguard")
 PASS = (PYTHON, "-c", "pass")
@@ -210,7 +209,7 @@ class Bench:
         count = max(self._count, 15)
         floor = "`python -c pass`"
         found = [_times(name, floor, Runs(count, case, PASS), 4.0) for name, case in cases.items()]
-        audit = Runs(self._count, (TOOL, "audit", "-f", str(SNAPSHOT_OF)), PASS)
+        audit = Runs(self._count, (TOOL, "audit", "-f", str(BUNDLED)), PASS)
         return [*found, _times("`audit` of the bundled dump", floor, audit, 12.0)]
 
     def growth(self) -> list[Figure]:

@@ -106,6 +106,10 @@ Layouts (`--layout`):
 - `argocd`: the same with sync waves and, given `--repo-url`, an Application; the temporary role is
   pruned, a binding once that is confirmed.
 - `flux`: a Flux Kustomization for each part, each waiting for those before it.
+- `cronjob`: no bundle but an audit that the cluster runs of itself: a CronJob, its service account
+  with the least rights, and a second container (`--publish-image`) that publishes what the first,
+  `--image`, found: a ConfigMap with a summary, or a policy report (`--publish`). The tool itself
+  writes nothing to the cluster there either. A Containerfile for the image is in the repository.
 - `acm`: Open Cluster Management policies for a hub, with Placement and PlacementBinding;
   `--remediation inform` by default, and what could delete `kubevirt.io:migrate` never enforces.
 

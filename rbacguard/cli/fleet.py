@@ -185,16 +185,20 @@ def fleet_audit(
 ) -> int:
     """Audit every cluster; the same finding is told once, with its clusters."""
     from rbacguard.fleet.look import Task
+    from rbacguard.kubevirt.releases import find_release
     from rbacguard.policy import load_policies
 
-    load_policies(policy_folders)  # what is wrong with them is wrong once, not in every cluster
+    # What is wrong with these is wrong once, not in every cluster.
+    if target:
+        find_release(target)
+    bundled = {policy.id for policy in load_policies()}
+    own = [policy for policy in load_policies(policy_folders) if policy.id not in bundled]
     day = options.day(today).isoformat()
-    folders = tuple(str(Path(each).absolute()) for each in policy_folders)
     task = Task(
         "audit",
         target=target,
         approvals=approvals,
-        policies=folders,
+        policies=tuple(policy.model_dump_json(by_alias=True) for policy in own),
         fail_on=fail_on,
         today=day,
     )

@@ -12,7 +12,7 @@ from rbacguard.cluster.kubeconfig import (
     context_names,
     find_access,
 )
-from rbacguard.cluster.reading import namespace_names, read_cluster
+from rbacguard.cluster.reading import namespace_names, object_names, read_cluster
 from rbacguard.cluster.resources import NEEDS, access_rules
 
 __all__ = [
@@ -25,5 +25,6 @@ __all__ = [
     "context_names",
     "find_access",
     "namespace_names",
+    "object_names",
     "read_cluster",
 ]

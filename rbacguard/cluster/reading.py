@@ -34,7 +34,7 @@ _NOT_FOUND = 404
 _GONE = 410
 
 
-class _ListMeta(Struct, rename="camel"):
+class _ListMeta(Struct, frozen=True, rename="camel"):
     resource_version: str = ""
     continue_: str | None = field(default=None, name="continue")
     remaining_item_count: int | None = None
@@ -70,6 +70,7 @@ class _Item(Struct):
 
 class _Names(Struct):
     items: tuple[_Item, ...]
+    metadata: _ListMeta = _ListMeta()
 
 
 class _Identity(Struct, frozen=True):
@@ -180,6 +181,29 @@ def namespace_names(connection: Connection) -> tuple[str, ...]:
     except (msgspec.DecodeError, UnicodeDecodeError):
         found = ()
     return tuple(each.metadata.name for each in found)
+
+
+def object_names(connection: Connection, path: str) -> tuple[str, ...]:
+    """Return the names of all objects of a list, page by page.
+
+    Raises:
+        ClusterError: the server cannot be reached, or does not give the whole list.
+    """
+    names: list[str] = []
+    query = [("limit", str(PAGE))]
+    while True:
+        reply = connection.get(path, query)
+        where = f"{connection.access.server}{path}"
+        if not reply.ok:
+            raise ClusterError(f"{where}: {reply.message}")
+        try:
+            page = msgspec.json.decode(reply.body, type=_Names)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ClusterError(f"{where}: no list of Kubernetes: {error}") from None
+        names += [each.metadata.name for each in page.items]
+        if not page.metadata.continue_:
+            return tuple(names)
+        query = [("limit", str(PAGE)), ("continue", page.metadata.continue_)]
 
 
 def _now() -> str:

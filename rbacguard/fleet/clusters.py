@@ -7,18 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from glob import glob, has_magic
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-import msgspec
 from msgspec import Struct
 
-from rbacguard.cluster import Access, Connection, Overrides, context_names
+from rbacguard.cluster import Access, Connection, Overrides, context_names, object_names
 from rbacguard.errors import ClusterError, InputError
+from rbacguard.sources.files import stem
 
-_SUFFIXES = (
-    *(".zst", ".gz", ".xz", ".tar", ".tgz", ".zip"),
-    *(".json", ".jsonl", ".yaml", ".yml"),
-)
 _HUB = "/apis/cluster.open-cluster-management.io/v1/managedclusters"
 PLACEHOLDER = "{cluster}"
 """What stands for a cluster's name in the path of a file."""
@@ -82,7 +77,7 @@ def distinct(clusters: Sequence[Cluster]) -> list[Cluster]:
 def _local(path: str) -> list[str]:
     if Path(path).is_dir():
         entries = sorted(Path(path).iterdir())
-        found = [str(each) for each in entries if each.is_dir() or _is_dump(each.name)]
+        found = [str(each) for each in entries if _is_cluster(each.name, folder=each.is_dir())]
         if not found:
             raise InputError(
                 f"{path}: no cluster in this folder, expected files that 'rbacguard snapshot' wrote"
@@ -106,12 +101,14 @@ def _remote(url: str) -> list[str]:
         if has_magic(path):
             found = sorted(system.glob(path))
         elif system.isdir(path):
-            found = sorted(each for each in system.ls(path, detail=False) if _is_dump(each))
+            found = sorted(
+                each["name"]
+                for each in system.ls(path, detail=True)
+                if _is_cluster(each["name"], folder=each["type"] == "directory")
+            )
         else:
             found = [path] if system.exists(path) else []
-    except ImportError as error:
-        raise InputError(f"{url}: {error}") from None
-    except ValueError as error:
+    except (ImportError, ValueError) as error:
         raise InputError(f"{url}: {error}") from None
     except OSError as error:
         raise InputError(f"{url}: {error.strerror or error}") from None
@@ -120,15 +117,15 @@ def _remote(url: str) -> list[str]:
     return [system.unstrip_protocol(each) for each in found]
 
 
-def _is_dump(name: str) -> bool:
-    return name.lower().endswith(_SUFFIXES)
+def _is_cluster(path: str, *, folder: bool) -> bool:
+    """Whether an entry of a folder is one: a dump, or a folder that is not hidden."""
+    name = PurePosixPath(path).name
+    return not name.startswith(".") and (folder or stem(name) != name)
 
 
 def _name(path: str) -> str:
     name = PurePosixPath(path.rstrip("/")).name
-    while _is_dump(name) and (stem := name[: name.rindex(".")]):
-        name = stem
-    return name
+    return stem(name) or name
 
 
 def contexts(
@@ -154,19 +151,6 @@ def contexts(
     return [Cluster(name, kubeconfig=kubeconfig, context=name) for name in wanted]
 
 
-class _Metadata(Struct):
-    name: str = ""
-
-
-class _Managed(Struct):
-    metadata: _Metadata
-
-
-class _ManagedList(Struct):
-    items: list[_Managed]
-    metadata: dict[str, Any] = {}
-
-
 def managed(hub: Access, template: str) -> list[Cluster]:
     """Return the ManagedClusters of a hub, each with the kubeconfig that the template names.
 
@@ -176,23 +160,9 @@ def managed(hub: Access, template: str) -> list[Cluster]:
     """
     if PLACEHOLDER not in template:
         raise InputError(f"--kubeconfig-template: expected {PLACEHOLDER} in it, found {template!r}")
-    names: list[str] = []
-    token = ""
     with Connection(hub) as connection:
         connection.start()
-        while True:
-            query = [("limit", "500"), *([("continue", token)] if token else [])]
-            reply = connection.get(_HUB, query)
-            if not reply.ok:
-                raise ClusterError(f"{hub.server}: ManagedClusters: {reply.message}")
-            try:
-                page = msgspec.json.decode(reply.body, type=_ManagedList)
-            except msgspec.DecodeError as error:
-                raise ClusterError(f"{hub.server}: ManagedClusters: {error}") from None
-            names += [each.metadata.name for each in page.items]
-            token = str(page.metadata.get("continue") or "")
-            if not token:
-                break
+        names = object_names(connection, _HUB)
     if not names:
         raise ClusterError(f"{hub.server}: the hub manages no cluster")
     return [

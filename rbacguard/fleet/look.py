@@ -8,8 +8,9 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -23,7 +24,10 @@ from rbacguard.output import exits, reports, wire
 from rbacguard.snapshot import Snapshot
 from rbacguard.sources.load import fingerprint
 from rbacguard.update.approvals import load_approvals
-from rbacguard.update.journey import status
+from rbacguard.update.journey import Status, status
+
+if TYPE_CHECKING:
+    from rbacguard.policy import Policy
 
 Command: TypeAlias = Literal["audit", "plan", "verify"]
 _RESULTS = {
@@ -31,7 +35,6 @@ _RESULTS = {
     exits.FINDINGS: "findings",
     exits.INCOMPLETE: "unknown",
 }
-_NOT_PASSED = {"failed": "high", "unknown": "info"}
 
 
 class Task(Struct, frozen=True):
@@ -42,7 +45,7 @@ class Task(Struct, frozen=True):
         target: release to update to, for `plan` and findings about an update; '' for the default.
         approvals: an approvals file, `{cluster}` in its path standing for the name; '' for none.
         before: a snapshot of before the update, likewise.
-        policies: folders of one's own policies.
+        policies: one's own policies, each as JSON, so that a worker needs no folder of them.
         fail_on: severity from which findings of `audit` count.
         today: the day that expiry is judged by, ISO 8601; not for `plan`.
     """
@@ -60,17 +63,14 @@ class Task(Struct, frozen=True):
         found = hashlib.sha256(__version__.encode() + msgspec.json.encode(self))
         for path in (self._path(self.approvals, cluster), self._path(self.before, cluster)):
             found.update((fingerprint(path) if path else "").encode() + b"\0")
-        for folder in self.policies:
-            for file in sorted(Path(folder).glob("*.yaml")):
-                found.update(file.read_bytes() + b"\0")
         return found.hexdigest()
 
     @staticmethod
     def _path(path: str, cluster: Cluster) -> str:
         return path.replace(PLACEHOLDER, file_name(cluster.name))
 
-    def run(self, cluster: Cluster, snapshot: Snapshot) -> _Answer:
-        """Ask a snapshot.
+    def run(self, cluster: Cluster, snapshot: Snapshot, step: Status) -> _Answer:
+        """Ask a snapshot, of which the step of the journey is known.
 
         Raises:
             RbacguardError: a file that goes with the cluster cannot be read.
@@ -81,11 +81,13 @@ class Task(Struct, frozen=True):
         day = datetime.date.fromisoformat(self.today)
         if self.command == "verify":
             return self._verify(snapshot, approvals, self._path(self.before, cluster), day)
-        return self._audit(snapshot, approvals, day)
+        return self._audit(snapshot, approvals, day, step)
 
-    def _audit(self, snapshot: Snapshot, approvals: str, day: datetime.date) -> _Answer:
+    def _audit(
+        self, snapshot: Snapshot, approvals: str, day: datetime.date, step: Status
+    ) -> _Answer:
         from rbacguard.checks import Context
-        from rbacguard.policy import evaluate, load_policies
+        from rbacguard.policy import evaluate
 
         context = Context(
             snapshot,
@@ -93,8 +95,7 @@ class Task(Struct, frozen=True):
             target=find_release(self.target) if self.target else None,
             access=load_approvals(approvals) if approvals else None,
         )
-        results = evaluate(load_policies(self.policies), context)
-        report = reports.audit(context, status(snapshot), results)
+        report = reports.audit(context, step, evaluate(_policies(self.policies), context))
         undecided = [
             f"{each.policy.id}: {each.reason}"
             for each in report.policies
@@ -129,16 +130,25 @@ class Task(Struct, frozen=True):
         return _Answer(
             exits.of_verify(report),
             [
-                wire.FleetFindingModel(
-                    rule=check.id,
-                    severity=_NOT_PASSED[check.result],
-                    message="; ".join([check.title, *check.details]),
-                )
+                wire.FleetFindingModel(rule=check.id, severity="high", message=_told(check))
                 for check in report.checks
-                if check.result != "passed"
+                if check.result == "failed"
             ],
-            report.coverage.gaps,
+            [_told(check) for check in report.checks if check.result == "unknown"],
         )
+
+
+def _told(check: wire.CheckModel) -> str:
+    return "; ".join([check.title, *check.details])
+
+
+@cache
+def _policies(own: tuple[str, ...]) -> tuple[Policy, ...]:
+    """Return the bundled policies and further ones, compiled once in each process."""
+    from rbacguard.policy import Policy, load_policies
+
+    more = (Policy.model_validate_json(each) for each in own)
+    return tuple(sorted((*load_policies(), *more), key=lambda policy: policy.id))
 
 
 class _Answer(Struct, frozen=True):
@@ -163,12 +173,13 @@ def look(cluster: Cluster, task: Task, known: str = "") -> bytes:
     try:
         asked = task.digest(cluster)
         with _local(cluster) as path:
-            digest = fingerprint(path) if path else ""
-            if digest and known == known_by(digest, asked):
+            if known and path and known == known_by(fingerprint(path), asked):
                 return b""
             snapshot = Snapshot.load([path]) if path else _live(cluster, task.command)
+        # Of what was read, which may have changed since it was looked at.
+        digest = "".join(each.sha256 for each in snapshot.coverage.inputs)
         step = status(snapshot)
-        answer = task.run(cluster, snapshot)
+        answer = task.run(cluster, snapshot, step)
         made = wire.FleetClusterModel(
             cluster=cluster.name,
             source=cluster.source,

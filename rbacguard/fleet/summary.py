@@ -36,7 +36,7 @@ def summarize(command: Command, answers: Iterable[Answer]) -> wire.FleetReport:
             found.setdefault(finding, []).append(each.cluster)
         if each.result == "failed":
             failed.append(wire.FleetProblemModel(cluster=each.cluster, reasons=[each.reason]))
-        elif each.gaps:
+        elif each.gaps or each.result == "unknown":
             unknown.append(wire.FleetProblemModel(cluster=each.cluster, reasons=each.gaps))
     return wire.FleetReport(
         command=command,

@@ -16,6 +16,7 @@ from msgspec import Struct
 from rbacguard.errors import OutputError
 from rbacguard.kubevirt.releases import RELEASES
 from rbacguard.manifests.contents import file_name, kustomization
+from rbacguard.manifests.permissions import reading_access
 from rbacguard.manifests.render import manifest, render_manifest
 from rbacguard.manifests.validate import problems
 from rbacguard.rbac import (
@@ -138,19 +139,17 @@ class CronJob(Struct, frozen=True):
         }
 
     def _access(self) -> Iterator[AnyRole | AnyBinding]:
-        account = (Subject("ServiceAccount", _ACCOUNT, self.namespace),)
-        cluster = ObjectMeta(name=NAME)
-        yield ClusterRole(cluster, self.rules)
-        yield ClusterRoleBinding(cluster, RoleRef("ClusterRole", NAME), account)
+        account = Subject("ServiceAccount", _ACCOUNT, self.namespace)
+        yield from reading_access(NAME, self.rules, account)
         if self.publish is Publish.CONFIG_MAP:
             inside = ObjectMeta(name=_PUBLISHER, namespace=self.namespace)
             yield Role(inside, (PolicyRule(_WRITE, ("",), ("configmaps",), (NAME,)),))
-            yield RoleBinding(inside, RoleRef("Role", _PUBLISHER), account)
+            yield RoleBinding(inside, RoleRef("Role", _PUBLISHER), (account,))
             return
         group, resource = _REPORTS[self.publish]
         publisher = ObjectMeta(name=_PUBLISHER)
         yield ClusterRole(publisher, (PolicyRule(_WRITE, (group,), (resource,), (NAME,)),))
-        yield ClusterRoleBinding(publisher, RoleRef("ClusterRole", _PUBLISHER), account)
+        yield ClusterRoleBinding(publisher, RoleRef("ClusterRole", _PUBLISHER), (account,))
 
     def _pod(self) -> dict[str, Any]:
         output, file = _FILES[self.publish]

@@ -43,7 +43,7 @@ def permission_manifests(
         OutputError: a name is none that the API server takes.
     """
     parts = []
-    for value in _objects(name, tuple(rules), subject, namespaces):
+    for value in reading_access(name, tuple(rules), subject, namespaces):
         found = manifest(value, {"app.kubernetes.io/managed-by": "rbacguard"}, {})
         wrong = problems(found, kubernetes_version)
         if wrong:
@@ -52,9 +52,10 @@ def permission_manifests(
     return "---\n".join(parts)
 
 
-def _objects(
-    name: str, rules: tuple[PolicyRule, ...], subject: Subject, namespaces: Sequence[str]
+def reading_access(
+    name: str, rules: tuple[PolicyRule, ...], subject: Subject, namespaces: Sequence[str] = ()
 ) -> Iterator[AnyRole | AnyBinding]:
+    """Yield roles and bindings that let a subject read (see `permission_manifests`)."""
     everywhere = tuple(_without(rules, _IN_NAMESPACES)) if namespaces else rules
     yield ClusterRole(ObjectMeta(name=name), everywhere)
     yield ClusterRoleBinding(ObjectMeta(name=name), RoleRef("ClusterRole", name), (subject,))

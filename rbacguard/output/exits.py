@@ -74,7 +74,7 @@ def of_compare(report: wire.CompareReport) -> int:
 
 def of_fleet(report: wire.FleetReport) -> int:
     """As the command of one cluster would: a plan of what was not read whole is not certain."""
-    incomplete = bool(report.unknown or report.failed)
+    incomplete = report.unknown or report.results["unknown"] or report.results["failed"]
     if report.command == "plan" and incomplete:
         return INCOMPLETE
     if report.results["findings"]:

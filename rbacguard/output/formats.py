@@ -62,7 +62,9 @@ ACCESS = "migration-access"
 """The schema of approvals files."""
 CONFIGURATION = "configuration"
 """The schema of rbacguard.toml."""
-SCHEMAS = tuple(sorted((*wire.REPORTS, SNAPSHOT, ACCESS, CONFIGURATION)))
+FLEET_CLUSTER = "fleet-cluster"
+"""The schema of a line of a fleet's results."""
+SCHEMAS = tuple(sorted((*wire.REPORTS, SNAPSHOT, ACCESS, CONFIGURATION, FLEET_CLUSTER)))
 """Everything that there is a schema of."""
 
 
@@ -78,6 +80,8 @@ def schema(name: str) -> str:
         found = dict(configuration_schema())
     elif name == ACCESS:
         found = MigrationAccess.model_json_schema(by_alias=True)
+    elif name == FLEET_CLUSTER:
+        found = wire.FleetClusterModel.model_json_schema(by_alias=True, mode="serialization")
     else:
         found = wire.REPORTS[name].model_json_schema(by_alias=True, mode="serialization")
     return json.dumps(found, indent=2) + "\n"

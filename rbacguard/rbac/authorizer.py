@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from rbacguard.rbac.attributes import Attributes
 from rbacguard.rbac.matching import rules_allow
-from rbacguard.rbac.objects import AnyBinding, ObjectKey, PolicyRule, RoleBinding, Subject
+from rbacguard.rbac.objects import AnyBinding, ObjectKey, PolicyRule, Subject
 
 SYSTEM_MASTERS = Subject("Group", "system:masters")
 SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
@@ -150,8 +150,7 @@ class Authorizer:
         self._path: PathFinder = path or (lambda role, _rule: (role,))
         self._bindings: dict[str, list[AnyBinding]] = {}
         for binding in bindings:
-            scope = binding.metadata.namespace if type(binding) is RoleBinding else ""
-            self._bindings.setdefault(scope, []).append(binding)
+            self._bindings.setdefault(binding.scope, []).append(binding)
         self._by_role: dict[str, Mapping[ObjectKey, list[AnyBinding]]] = {}
         # By what a rule is matched with; roles and rules are fixed, so no answer grows old.
         self._known: dict[tuple[str, ...], _Rules] = {}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from rbacguard.rbac.attributes import Attributes
-from rbacguard.rbac.matching import rule_allows
+from rbacguard.rbac.matching import rules_allow
 from rbacguard.rbac.objects import PolicyRule
 
 Answers: TypeAlias = tuple[PolicyRule | None, ...]
@@ -49,7 +49,4 @@ class Questions:
             for rule in rules
             if not (groups.isdisjoint(rule.api_groups) or resources.isdisjoint(rule.resources))
         ]
-        return tuple(
-            next((rule for rule in some if rule_allows(request, rule)), None)
-            for request in self.requests
-        )
+        return tuple(rules_allow(request, some) for request in self.requests)

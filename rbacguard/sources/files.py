@@ -31,7 +31,19 @@ MAX_MEMBERS = 500_000
 _SUFFIXES = (".yaml", ".yml", ".json", ".jsonl", ".ndjson")
 _PACKED = (".gz", ".zst")
 _SKIPPED_FOLDERS = frozenset({".git", "node_modules"})
+_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".zip")
 _CHUNK = 1 << 20
+
+
+def stem(name: str) -> str:
+    """Return the name of a dump's file without what says its form; the whole name of another."""
+    lower = name.lower()
+    for packed in ("", *_PACKED):
+        for suffix in (*_SUFFIXES, *_ARCHIVES):
+            if lower.endswith(suffix + packed):
+                return name[: -len(suffix + packed)]
+    # As `rbacguard snapshot -o NAME.zst` may be called.
+    return next((name[: -len(each)] for each in _PACKED if lower.endswith(each)), name)
 
 
 class _Reader(Protocol):

@@ -16,6 +16,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 from api_server import ADMIN, Answer, ApiServer, Request
 from conftest import ROOT, STATES, Run, environment, objects, write_dump
 
@@ -25,7 +26,6 @@ from rbacguard.fleet.clusters import Cluster, distinct, file_name, saved
 from rbacguard.fleet.look import Task, look
 from rbacguard.fleet.results import Results
 from rbacguard.fleet.summary import summarize
-from rbacguard.output.wire import FleetClusterModel
 
 CLUSTERS = str(ROOT / "examples" / "clusters")
 NAMES = {letter: path.stem for letter, path in STATES.items()}
@@ -93,6 +93,48 @@ def test_each_cluster_is_verified_by_files_of_its_own(run: Run, tmp_path: Path) 
     assert done.returncode == 1
 
 
+def test_what_is_not_known_without_a_gap_of_its_own_is_not_clean(run: Run, tmp_path: Path) -> None:
+    """RBAC was read whole, but an approval selects among namespaces that were not."""
+    dump = write_dump(tmp_path / "d.json", [o for o in objects("D") if o["kind"] != "Namespace"])
+    approvals = yaml.safe_load((ROOT / "examples" / "approvals.yaml").read_text("utf-8"))
+    subject = {"kind": "User", "name": "zoe"}
+    selected = {"namespaceSelector": {"matchLabels": {"team": "web"}}, "approved": True}
+    approvals["approvals"].append({"subject": subject, **selected})
+    (tmp_path / "approvals.yaml").write_text(yaml.safe_dump(approvals), "utf-8")
+    given = ["--approvals", str(tmp_path / "approvals.yaml"), "--before", str(STATES["A"])]
+    single = run("verify", "-f", dump, *given, "-o", "json")
+    assert json.loads(single.stdout)["coverage"]["gaps"] == []
+    done = run("fleet", "verify", dump, *given, "-o", "json")
+    found = report(done)
+    assert found["results"] == {"clean": 0, "findings": 0, "unknown": 1, "failed": 0}
+    assert [each["cluster"] for each in found["unknown"]] == ["d"]
+    assert "Namespace: not in the input" in found["unknown"][0]["reasons"][0]
+    assert done.returncode == single.returncode == 3
+
+
+def test_policies_of_ones_own_go_along_and_a_change_of_one_is_a_new_question(
+    run: Run, tmp_path: Path
+) -> None:
+    text = (
+        (ROOT / "policies" / "known-holder.yaml").read_text().replace("known-holder", "of-our-own")
+    )
+    policy = tmp_path / "policies" / "deeper" / "of-our-own.yaml"
+    policy.parent.mkdir(parents=True)
+    policy.write_text(text)
+    command = [
+        *("fleet", "audit", CLUSTERS, *TODAY, "--policies", str(tmp_path / "policies")),
+        *("--results", str(tmp_path / "r.jsonl"), "-o", "json"),
+    ]
+    found = report(run(*command))
+    assert "of-our-own" in {each["rule"] for each in found["findings"]}
+    assert report(run(*command))["asBefore"] == len(STATES)
+    policy.write_text(text.replace("severity: info", "severity: low"))
+    changed = report(run(*command))
+    assert changed["asBefore"] == 0
+    severities = {e["severity"] for e in changed["findings"] if e["rule"] == "of-our-own"}
+    assert severities == {"low"}
+
+
 def test_a_cluster_that_cannot_be_read_is_shown_with_the_reason(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "fleet"
     folder.mkdir()
@@ -127,7 +169,7 @@ def test_what_is_as_before_is_not_read_again_and_what_changed_is(run: Run, tmp_p
     lines = file.read_text().splitlines()
     names = [json.loads(line)["cluster"] for line in lines]
     assert names == sorted([*NAMES.values(), "0-broken"])
-    schema = FleetClusterModel.model_json_schema(by_alias=True, mode="serialization")
+    schema = json.loads(run("schema", "fleet-cluster").stdout)
     for line in lines:
         jsonschema.validate(json.loads(line), schema)
 
@@ -214,6 +256,17 @@ def test_other_locations_are_read_by_their_url(run: Run) -> None:
     found = report(run("fleet", "plan", f"file://{CLUSTERS}", "--to", "4.20", "-o", "json"))
     local = report(run("fleet", "plan", CLUSTERS, "--to", "4.20", "-o", "json"))
     assert found == local
+
+
+def test_folders_are_clusters_wherever_they_lie(run: Run, tmp_path: Path) -> None:
+    for name in ("gathered", ".hidden"):
+        (tmp_path / "fleet" / name).mkdir(parents=True)
+        shutil.copy(STATES["A"], tmp_path / "fleet" / name / "all.yaml")
+    shutil.copy(STATES["D"], tmp_path / "fleet" / "single.yaml")
+    for place in (str(tmp_path / "fleet"), f"file://{tmp_path / 'fleet'}"):
+        found = report(run("fleet", "plan", place, "--to", "4.20", "-o", "json"))
+        once(found, ["gathered", "single"])
+        assert found["results"] == {"clean": 1, "findings": 1, "unknown": 0, "failed": 0}
 
 
 HUB = "/apis/cluster.open-cluster-management.io/v1/managedclusters"
