@@ -2,7 +2,7 @@
 // Everything is put in as text, never as markup.
 const data = JSON.parse(document.getElementById("data").textContent);
 const PAGE = 200;
-const NODES = 400;
+const NODES = 2500;
 const byId = (id) => document.getElementById(id);
 const make = (tag, text, kind) => {
   const made = document.createElement(tag);
@@ -99,7 +99,7 @@ function reached(edges, start) {
   const found = new Set(start);
   for (const [from, to] of [[0, 1], [1, 0]]) {
     const next = new Map();
-    for (const edge of edges) next.set(edge[from], [...(next.get(edge[from]) || []), edge[to]]);
+    for (const edge of edges) next.get(edge[from])?.push(edge[to]) ?? next.set(edge[from], [edge[to]]);
     const todo = [...start];
     const seen = new Set(start);
     while (todo.length) for (const node of next.get(todo.pop()) || [])
@@ -139,8 +139,11 @@ function draw(holder, all) {
     const [x1, y1] = place.get(a); const [x2, y2] = place.get(b);
     picture.append(svg("path", { class: change, d: `M${x1 + 270} ${y1 + 13} C${x1 + 290} ${y1 + 13} ${x2 - 20} ${y2 + 13} ${x2} ${y2 + 13}` }));
   }
+  // One stop for Tab, and the arrows go on from there.
+  let stop = 0;
   for (const [node, [x, y]] of place) {
-    const group = svg("g", { class: named.has(node) && text ? "node on" : "node", tabindex: 0, role: "button", "aria-label": data.names[node], transform: `translate(${x} ${y})` });
+    const group = svg("g", { class: named.has(node) && text ? "node on" : "node", tabindex: stop, role: "button", "aria-label": data.names[node], transform: `translate(${x} ${y})` });
+    stop = -1;
     group.append(svg("rect", { width: 270, height: 26, rx: 4 }));
     const label = svg("text", { x: 8, y: 17 });
     label.textContent = cut(data.names[node]);
@@ -149,7 +152,13 @@ function draw(holder, all) {
     group.append(title, label);
     const choose = () => follow(data.names[node]);
     group.addEventListener("click", choose);
-    group.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); choose(); } });
+    group.addEventListener("keydown", (event) => {
+      const next = { ArrowDown: group.nextElementSibling, ArrowUp: group.previousElementSibling }[event.key];
+      if (event.key === "Enter" || event.key === " ") choose();
+      else if (next && next.tagName === "g") { group.setAttribute("tabindex", -1); next.setAttribute("tabindex", 0); next.focus(); }
+      else return;
+      event.preventDefault();
+    });
     picture.append(group);
   }
   const note = holder.querySelector(".note");

@@ -65,13 +65,21 @@ def mermaid() -> str:
     return str(Path(folder) / "node_modules/mermaid/dist/mermaid.min.js")
 
 
+def modules(*packages: str) -> Path:
+    """Return the folder in which node finds these packages; skip the test where there is none."""
+    folder, reason = _from_npm(*packages)
+    if not folder:
+        pytest.skip(f"{', '.join(packages)} cannot be fetched: {reason}")
+    return Path(folder)
+
+
 @cache
-def _from_npm(package: str) -> tuple[str, str]:
-    """Return the folder that a package of npm's was installed into, or why there is none."""
+def _from_npm(*packages: str) -> tuple[str, str]:
+    """Return the folder that packages of npm's were installed into, or why there is none."""
     npm = shutil.which("npm")
     if npm is None or (sys.platform, platform.machine()) != ("linux", "x86_64"):
         return "", "npm is not installed" if npm is None else "not for this machine"
-    folder = _CACHE / package.strip("@").replace("/", "-").replace("@", "-")
+    folder = _CACHE / "-".join(packages).strip("@").replace("/", "-").replace("@", "-")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with (folder.parent / ".lock").open("w") as lock:
@@ -82,7 +90,7 @@ def _from_npm(package: str) -> tuple[str, str]:
                     subprocess.run(
                         [
                             *(npm, "install", "--silent", "--no-audit", "--no-fund"),
-                            *("--ignore-scripts", "--prefix", str(made), package),
+                            *("--ignore-scripts", "--prefix", str(made), *packages),
                         ],
                         check=True,
                         capture_output=True,

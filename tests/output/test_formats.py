@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import jsonschema
 import pydot
 import pytest
 import yaml
 from conftest import ROOT, STATES, Run, binding, objects, user, write_dump
 from markdown_it import MarkdownIt
+from programs import modules
 from prometheus_client.parser import text_string_to_metric_families
 
 from rbacguard.policy import load_policies
@@ -63,6 +65,17 @@ def made(run: Run, form: str, *arguments: str, code: int = 1) -> str:
     done = run(*arguments, "-o", form)
     assert (code, "") == (done.returncode, done.stderr)
     return str(done.stdout)
+
+
+def node(script: str, text: str, folder: Path, found: Path) -> str:
+    """Return what a script prints that gets the text as input and the packages' folder."""
+    program = folder / "script.mjs"
+    program.write_text(script, "utf-8")
+    done = subprocess.run(
+        ["node", program, found], input=text, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
 
 
 def findings(run: Run, dump: str) -> list[dict[str, Any]]:
@@ -158,14 +171,75 @@ def test_github_gets_one_command_for_each_finding_and_none_from_a_name(
     assert levels == sorted(levels, key=("error", "warning", "notice").index)
 
 
+def test_github_gets_what_its_own_toolkit_would_have_written(
+    run: Run, hostile: str, tmp_path: Path
+) -> None:
+    """Each is decoded as the runner does (actions/runner, ActionCommand.cs) and written anew."""
+    again = """
+    import {createRequire} from "node:module";
+    import {readFileSync} from "node:fs";
+    const core = createRequire(process.argv[2] + "/")("@actions/core");
+    const data = (text) =>
+      text.replaceAll("%0D", "\\r").replaceAll("%0A", "\\n").replaceAll("%25", "%");
+    const property = (text) => data(text.replaceAll("%3A", ":").replaceAll("%2C", ","));
+    for (const line of readFileSync(0, "utf-8").split("\\n").filter(Boolean)) {
+      const [, level, fields, text] = /^::(\\w+) (.*?)::(.*)$/s.exec(line);
+      const pairs = fields.split(",").map((each) => each.split(/=(.*)/s).slice(0, 2));
+      const found = Object.fromEntries(pairs);
+      core[level](data(text), {file: property(found.file), title: property(found.title),
+        startLine: Number(found.line), startColumn: Number(found.col)});
+    }
+    """
+    text = made(run, "github", *AUDIT, hostile)
+    done = node(again, text, tmp_path, modules("@actions/core@1.11.1"))
+    fields = re.compile(r"::(\w+) (.*?)::(.*)")
+
+    def parts(line: str) -> tuple[str, set[str], str]:
+        match = fields.fullmatch(line)
+        assert match, line
+        return match[1], set(match[2].split(",")), match[3]
+
+    assert [parts(line) for line in done.splitlines()] == [
+        parts(line) for line in text.splitlines()
+    ]
+
+
+# What GitLab's parser asks of each entry (gitlabhq, app/validators/json_schemas/codeclimate.json),
+# narrowed to what its documentation promises to show (CI/CD, Code Quality, report format).
+_GITLAB_TEXT = {"type": "string", "minLength": 1}
+_GITLAB = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["description", "check_name", "fingerprint", "severity", "location"],
+        "properties": {
+            "description": _GITLAB_TEXT,
+            "check_name": _GITLAB_TEXT,
+            "fingerprint": _GITLAB_TEXT,
+            "severity": {"enum": ["info", "minor", "major", "critical", "blocker"]},
+            "location": {
+                "type": "object",
+                "required": ["path", "lines"],
+                "properties": {
+                    # Relative to the repository, without "./" in front.
+                    "path": {"type": "string", "pattern": r"^(?!\./)[^/].*"},
+                    "lines": {
+                        "type": "object",
+                        "required": ["begin"],
+                        "properties": {"begin": {"type": "integer", "minimum": 1}},
+                    },
+                },
+            },
+        },
+    },
+}
+
+
 def test_gitlab_gets_unique_fingerprints(run: Run, hostile: str) -> None:
     found = json.loads(made(run, "gitlab", *AUDIT, hostile))
+    jsonschema.validate(found, _GITLAB)
     assert len(found) == len(findings(run, hostile))
     assert len({each["fingerprint"] for each in found}) == len(found)
-    assert {each["severity"] for each in found} <= {
-        "info", "minor", "major", "critical", "blocker",
-    }  # fmt: skip
-    assert all(each["location"]["lines"]["begin"] >= 1 for each in found)
 
 
 @pytest.mark.parametrize(
@@ -283,6 +357,35 @@ def test_policy_reports_sum_up_what_they_hold(form: str, run: Run, hostile: str)
         key: counted.count(key) for key in ("pass", "fail", "warn", "error", "skip")
     }
     assert counted.count("fail") == len(findings(run, hostile))
+
+
+@pytest.mark.parametrize("form", ["policyreport", "openreports"])
+def test_policy_reports_are_what_their_types_say(
+    form: str, run: Run, hostile: str, partial: str, tmp_path: Path
+) -> None:
+    """kubernetes-models has both types as JSON Schema, made from their Go source."""
+    check = """
+    import {pathToFileURL} from "node:url";
+    import {readFileSync} from "node:fs";
+    const models = (name) => import(pathToFileURL(
+      `${process.argv[2]}/node_modules/@kubernetes-models/kyverno/${name}/index.js`));
+    const {ClusterPolicyReport} = await models("wgpolicyk8s.io/v1alpha2");
+    const {ReportResult, ReportSummary} = await models("openreports.io/v1alpha1");
+    const check = (report) => {
+      if (report.kind === "ClusterPolicyReport") return new ClusterPolicyReport(report).validate();
+      new ReportSummary(report.summary).validate();
+      for (const each of report.results) new ReportResult(each).validate();
+    };
+    const report = JSON.parse(readFileSync(0, "utf-8"));
+    check(report);
+    report.results[0].result = "nope";
+    try { check(report); } catch { console.log(`${report.results.length} fit`); }
+    """
+    for dump in (hostile, partial):
+        (report,) = yaml.safe_load_all(made(run, form, *AUDIT, dump))
+        text = json.dumps(report, default=str)
+        folder = modules("@kubernetes-models/kyverno@2.0.0")
+        assert node(check, text, tmp_path, folder) == f"{len(report['results'])} fit\n"
 
 
 @pytest.mark.parametrize("form", RESULTS)

@@ -118,6 +118,14 @@ def test_a_finding_leads_to_its_chain_in_the_picture(
     assert page.input_value("#find") == "User alice"
     page.keyboard.press("Escape")
     assert page.locator("g.node").count() == every
+    page.focus("#everything")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    labels = [node.get_attribute("aria-label") for node in page.locator("g.node").all()]
+    for key, at in (("ArrowDown", 1), ("ArrowDown", 2), ("ArrowUp", 1)):
+        page.keyboard.press(key)
+        focused = page.evaluate("document.activeElement.getAttribute('aria-label')")
+        assert focused == labels[at]
     opened.quiet()
 
 
@@ -189,13 +197,26 @@ def test_on_paper_every_row_is_there(browser: Browser, run: Run, tmp_path: Path)
 
 
 @needs_browser
-def test_two_thousand_objects_are_drawn_in_part_and_found_whole(
+def test_two_thousand_objects_are_drawn_and_more_are_found(
     browser: Browser, run: Run, tmp_path: Path
 ) -> None:
     many = [
         binding(f"b-{number}", "kubevirt.io:edit", user(f"u{number}"), namespace="web")
-        for number in range(1000)
+        for number in range(1500)
     ]
+    dump = write_dump(tmp_path / "dump.json", [*objects("A"), *many[:1000]])
+    opened = Opened(browser, made(run, tmp_path, "audit", "-f", dump))
+    page = opened.page
+    drawn = page.locator("g.node").count()
+    assert drawn > 2000
+    assert page.inner_text(".picture .note").startswith(f"{drawn} objects, ")
+    assert "left out" not in page.inner_text(".picture .note")
+    last = page.locator("g.node[aria-label='User u987']")
+    last.press("Enter")
+    assert page.input_value("#find") == "User u987"
+    assert page.locator("g.node").count() == 3
+    opened.quiet()
+
     dump = write_dump(tmp_path / "dump.json", [*objects("A"), *many])
     opened = Opened(browser, made(run, tmp_path, "audit", "-f", dump))
     page = opened.page
