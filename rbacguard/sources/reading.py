@@ -281,6 +281,8 @@ class Reading:
         for key in self.objects:
             present.setdefault(key.kind, []).append(key)
         kinds = {kind: self._kind_coverage(kind, keys) for kind, keys in present.items()}
+        for kind, count in Counter(defect.key.kind for defect in self.defects).items():
+            kinds[kind] = _without_defective(kinds[kind], count)
         skipped = dict(sorted(self.skipped.items()))
         return Coverage(kinds, tuple(self.problems), skipped, self.origin, tuple(self.inputs))
 
@@ -332,6 +334,14 @@ class Reading:
                 some = ", ".join(unread[:3]) + (" …" if len(unread) > 3 else "")  # noqa: PLR2004
                 return f"nothing was collected from {len(unread)} namespaces ({some})"
         return None
+
+
+def _without_defective(found: KindCoverage, count: int) -> KindCoverage:
+    """Return a kind's coverage when labels or annotations were left out: they may have mattered."""
+    reason = f"{count} labels or annotations cannot be read and were left out"
+    if reason in found.reasons:
+        return found
+    return structs.replace(found, state=State.PARTIAL, reasons=(*found.reasons, reason))
 
 
 def _decode(

@@ -6,8 +6,9 @@ import datetime
 from typing import Any
 
 from conftest import account, binding, group, objects, user
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from strategies import examples
 
 from rbacguard import Snapshot
 from rbacguard.kubevirt.permissions import live_migration
@@ -64,7 +65,7 @@ def held(snapshot: Snapshot) -> set[tuple[Need, str]]:
     }
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(40)
 @given(extra=st.lists(bound, max_size=5, unique_by=lambda b: b["metadata"]["name"]), file=decisions)
 def test_the_bundle_gives_exactly_what_is_approved(
     extra: list[dict[str, Any]], file: list[dict[str, Any]]

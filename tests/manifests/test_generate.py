@@ -14,9 +14,10 @@ import pytest
 import yaml as pyyaml
 import yaml12
 from conftest import ROOT, binding, group, objects, state, user
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from strategies import examples
 
 from rbacguard import Snapshot, Subject
 from rbacguard.errors import OutputError
@@ -335,7 +336,7 @@ def test_hostile_names_come_out_as_they_went_in() -> None:
     assert parse_approvals(again) == hostile_access()
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(st.text())
 def test_any_text_is_read_back_as_it_was_by_every_reader(text: str) -> None:
     written = f"{scalar(text)}: {scalar(text)}\nlist:\n- {scalar(text)}\n"
@@ -349,7 +350,7 @@ def test_any_text_is_read_back_as_it_was_by_every_reader(text: str) -> None:
         assert expected == yaml12.parse_yaml(written)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     st.recursive(
         st.text(max_size=5) | st.booleans() | st.integers(-9, 9),

@@ -6,8 +6,9 @@ from collections import defaultdict
 from typing import Any
 
 from conftest import account, binding, group, objects, role, rule, user
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from strategies import examples
 
 from rbacguard import Snapshot
 from rbacguard.kubevirt.permissions import Tier, live_migration
@@ -68,7 +69,7 @@ def told(found: tuple[Transition, ...]) -> set[tuple[Subject, int, str, Change]]
     return set(rows)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(120)
 @given(first=many, second=many)
 def test_what_is_compared_together_is_what_is_found_one_by_one(
     first: list[dict[str, Any]], second: list[dict[str, Any]]
@@ -94,7 +95,7 @@ def test_what_is_compared_together_is_what_is_found_one_by_one(
         assert {who: set(at) for who, at in compared.summary(change).items()} == expected
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(80)
 @given(first=many, more=many)
 def test_bindings_that_are_added_count_as_if_they_had_been_there(
     first: list[dict[str, Any]], more: list[dict[str, Any]]
@@ -114,7 +115,7 @@ def test_bindings_that_are_added_count_as_if_they_had_been_there(
     }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(60)
 @given(first=many)
 def test_holdings_are_the_grants_that_the_authorizer_finds(first: list[dict[str, Any]]) -> None:
     snapshot = Snapshot.from_objects([*objects("A"), HALF, *first])
