@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types docs site golden bench clean
+.PHONY: demo test lint types docs site golden bench fuzz nightly clean
 
 demo: .venv/ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
@@ -34,6 +34,16 @@ golden: .venv/ready
 # How fast it is, against floors measured in the same run; some twenty minutes and 6 GB of memory.
 bench: .venv/ready
 	$(BIN)/python benchmarks/run.py
+
+# Looks for inputs that break a promise, guided by coverage; the seconds are shared by all targets.
+FUZZ_SECONDS ?= 1800
+fuzz: .venv/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
+	$(BIN)/python tests/fuzz/drive.py $(FUZZ_SECONDS)
+
+# The random tests with twenty times the examples; about half an hour on two cores.
+nightly: .venv/ready
+	RBACGUARD_EXAMPLES=20 $(BIN)/python -m pytest -n auto --dist loadgroup tests/properties tests/rbac tests/fuzz
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

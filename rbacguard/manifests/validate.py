@@ -16,6 +16,7 @@ _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?
 _LABEL_KEY = re.compile(
     r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
 )
+_SCHEMA_NAME = re.compile(r"[a-z0-9-]{1,200}")
 _SUBJECT_KINDS = {"User": False, "Group": False, "ServiceAccount": True}
 _RBAC = "rbac.authorization.k8s.io"
 _SHOWN = 60
@@ -45,10 +46,15 @@ def _validator(version: str, api_version: str, kind: str) -> Any:
 
     folder = f"kubernetes-json-schema/v{schemas_of(version)}-local-strict"
     group = re.sub(r"^([^./]*)(?:\.[^/]*)?/", r"\1-", api_version)
+    name = f"{kind.lower()}-{group}"
+    unknown = OutputError(f"Kubernetes {version} has no {kind} in {api_version}")
+    # Both come from a manifest: they name a file of that folder, and no other.
+    if not _SCHEMA_NAME.fullmatch(name):
+        raise unknown
     try:
-        schema = schemas.schema_contents(f"{folder}/{kind.lower()}-{group}.json", version)
+        schema = schemas.schema_contents(f"{folder}/{name}.json", version)
     except FileNotFoundError:
-        raise OutputError(f"Kubernetes {version} has no {kind} in {api_version}") from None
+        raise unknown from None
     definitions = schemas.schema_contents(f"{folder}/_definitions.json", version)
     registry: Any = Registry()
     for content in (schema, definitions):
@@ -127,7 +133,8 @@ def _beyond_schema(manifest: Mapping[str, Any]) -> list[Problem]:
     found = []
     metadata = manifest.get("metadata") or {}
     for key, value in (metadata.get("labels") or {}).items():
-        if not _LABEL_KEY.match(key) or not _LABEL_VALUE.match(value):
+        # A value that is null is an empty one to the API server.
+        if not _LABEL_KEY.match(key) or not _LABEL_VALUE.match(value or ""):
             found.append(Problem(("metadata", "labels", key), f"{value!r} is no label"))
     name = metadata.get("name", "")
     if manifest["kind"] != "SubjectAccessReview" and not _is_path_segment(name):

@@ -37,7 +37,9 @@ def to_bytes(report: wire.Report, output: str, options: Options) -> bytes:
         return _encoded(to_table(report, options))
     if output == "json":
         serializer = report.__pydantic_serializer__
-        return serializer.to_json(report, by_alias=True, indent=2, ensure_ascii=True) + b"\n"
+        data = serializer.to_json(report, by_alias=True, indent=2, ensure_ascii=True) + b"\n"
+        # ASCII, and the one control character that JSON lets stand in it.
+        return data.replace(b"\x7f", b"\\u007f")
     if output == "yaml":
         from rbacguard.manifests.emit import to_yaml
 
