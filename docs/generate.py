@@ -29,6 +29,7 @@ set by an environment variable, such as `RBACGUARD_AUDIT_FAIL_ON`.
 | 2 | wrong usage or bad input: one line says where and what was expected |
 | 3 | the input does not suffice: something was not read, or the version is not known |
 | 130 | interrupted |
+| 141 | whoever read the output closed it, as `head` does |
 
 Findings stand even where the input is incomplete, since RBAC only adds; so `audit` and `verify`
 exit 1 rather than 3 when they found something. `plan` and `diff` compare two states and exit 3 as

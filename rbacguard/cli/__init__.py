@@ -8,9 +8,9 @@ import sys
 
 import click
 
-from rbacguard.cli.commands import cli
+from rbacguard.cli.commands import NotReadError, cli
 from rbacguard.errors import ClusterError, RbacguardError
-from rbacguard.output.exits import INCOMPLETE, INTERRUPTED, WRONG_INPUT
+from rbacguard.output.exits import INCOMPLETE, INTERRUPTED, NOT_READ, WRONG_INPUT
 from rbacguard.visible import visible
 
 __all__ = ["main"]
@@ -34,8 +34,19 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("rbacguard: interrupted", err=True)
         code = INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output is gone, as in `rbacguard audit | head`: not our error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+    except NotReadError:
+        # The reader of our output is gone, as in `rbacguard audit | head`: nothing to report, but
+        # nothing that may pass for clean either.
+        _drop_output()
+        code = NOT_READ
+    except OSError as error:
+        # Standard output, above all: files and connections say for themselves what is wrong.
+        _drop_output()
+        click.echo(f"rbacguard: error: {visible(str(error))}", err=True)
+        code = WRONG_INPUT
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _drop_output() -> None:
+    """Keep Python from writing what is left when it ends, which would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

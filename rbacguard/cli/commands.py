@@ -59,7 +59,26 @@ It only reads, and writes files for review.
 """
 
 
-@click.group(context_settings=CONTEXT, help=HELP, invoke_without_command=True)
+class NotReadError(Exception):
+    """Whoever read the output closed it."""
+
+
+class _Commands(click.Group):
+    """The commands, whose broken pipe is no finding: click itself would exit with 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command.
+
+        Raises:
+            NotReadError: whoever read its output closed it.
+        """
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise NotReadError from None
+
+
+@click.group(cls=_Commands, context_settings=CONTEXT, help=HELP, invoke_without_command=True)
 @click.version_option(__version__, "--version", prog_name="rbacguard")
 @click.pass_context
 def cli(ctx: click.Context) -> None:

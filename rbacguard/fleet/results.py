@@ -6,6 +6,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, NamedTuple, Self
@@ -15,6 +16,9 @@ from pydantic import ValidationError
 from rbacguard.errors import InputError, OutputError
 from rbacguard.fleet.look import known_by
 from rbacguard.output.wire import FleetClusterModel
+
+_OPENING = b'{"schemaVersion":"rbacguard.io/fleet-cluster/v1"'
+"""What every line begins with: a last one that is cut off is told from something else by it."""
 
 
 class _Line(NamedTuple):
@@ -42,7 +46,7 @@ class Results:
         self._lines: dict[str, _Line] = {}
         try:
             self._file: IO[bytes] = open(path, "a+b") if path else tempfile.TemporaryFile()  # noqa: PTH123, SIM115 - closed by `close`
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock()
             self._index()
         except BlockingIOError:
             self._file.close()
@@ -64,13 +68,22 @@ class Results:
         trace: TracebackType | None,
     ) -> None:
         """Close the file; what was added stays."""
-        self._file.close()
+        # What could not be written was told by `add`, and would be tried again here.
+        with suppress(OSError):
+            self._file.close()
+
+    def _lock(self) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        ours = os.fstat(self._file.fileno())
+        if self._path and not os.path.samestat(ours, Path(self._path).stat()):
+            # Another run put a new file in its place before this one had the lock.
+            raise BlockingIOError
 
     def _index(self) -> None:
         self._file.seek(0)
         place = 0
         for number, line in enumerate(self._file, 1):
-            if not line.endswith(b"\n"):
+            if not line.endswith(b"\n") and _OPENING.startswith(line[: len(_OPENING)]):
                 self._file.truncate(place)
                 break
             try:
@@ -126,7 +139,8 @@ class Results:
         """
         if not self._path:
             return
-        part = Path(f"{self._path}.{os.getpid()}.part")
+        # Only the run that holds the lock is here: what one left that was killed is written over.
+        part = Path(f"{self._path}.part")
         try:
             with part.open("wb") as file:
                 for name in sorted(clusters):

@@ -12,6 +12,8 @@ FINDINGS: Final = 1
 WRONG_INPUT: Final = 2
 INCOMPLETE: Final = 3
 INTERRUPTED: Final = 130
+NOT_READ: Final = 141
+"""Whoever read the output closed it: what a shell says of SIGPIPE."""
 
 SEVERITIES: Final = ("info", "low", "medium", "high", "critical")
 

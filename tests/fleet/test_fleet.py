@@ -196,14 +196,17 @@ def test_what_is_as_before_is_not_read_again_and_what_changed_is(run: Run, tmp_p
     assert NAMES["B"] not in file.read_text()
 
 
-def test_a_file_that_holds_something_else_is_left_alone(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["do not lose this\n", "do not lose this", '{"schema": 1}'])
+def test_a_file_that_holds_something_else_is_left_alone(
+    run: Run, tmp_path: Path, text: str
+) -> None:
     file = tmp_path / "notes.txt"
-    file.write_text("do not lose this\n")
+    file.write_text(text)
     done = run("fleet", "plan", CLUSTERS, "--to", "4.20", "--results", str(file))
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "line 1: expected results of 'rbacguard fleet'" in done.stderr
-    assert file.read_text() == "do not lose this\n"
+    assert file.read_text() == text
 
 
 def test_two_runs_do_not_write_one_file(run: Run, tmp_path: Path) -> None:

@@ -242,17 +242,6 @@ def test_a_file_that_changed_meanwhile_is_not_overwritten(tmp_path: Path) -> Non
     assert path.read_text() == "kind: other\n"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_folder_is_one_line(run: Run, tmp_path: Path) -> None:
-    path = tmp_path / "a.yaml"
-    path.write_bytes(DOCUMENTED.read_bytes())
-    tmp_path.chmod(0o500)
-    done = run("lint", "--fix", str(path))
-    tmp_path.chmod(0o700)
-    assert done.returncode == 2
-    assert DOCUMENTED.read_bytes() == path.read_bytes()
-
-
 def test_nothing_to_check_is_said_and_nothing_named_is_an_error(run: Run, tmp_path: Path) -> None:
     other = tmp_path / "a.yaml"
     other.write_text("kind: Deployment\napiVersion: apps/v1\n")
