@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Literal, TypeAlias, cast
@@ -34,6 +36,7 @@ from rbacguard.sources.redact import Redactor
 AggregateMode: TypeAlias = Literal["as-recorded", "recompute"]
 
 _BINDINGS = frozenset({"ClusterRoleBinding", "RoleBinding"})
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _ORDERED = {
     "cluster_roles": frozenset({"ClusterRole"}),
     "roles": frozenset({"Role"}),
@@ -109,6 +112,28 @@ class Snapshot:
     def __len__(self) -> int:
         """Return how many objects it has."""
         return len(self._objects)
+
+    @cached_property
+    def newest(self) -> str:
+        """The latest moment that it tells of, RFC 3339, UTC: when it was read, or an object made."""
+        origin = self.coverage.origin
+        moments = [origin.finished] if origin else []
+        for each in self._objects.values():
+            metadata = getattr(each, "metadata", None)
+            moments.append(getattr(metadata, "creation_timestamp", ""))
+        return max(filter(_MOMENT.fullmatch, moments), default="")
+
+    def refuse_before(self, today: datetime.date) -> None:
+        """Refuse a clock that is more than a day behind: what has expired would still count.
+
+        Raises:
+            InputError: it is.
+        """
+        if self.newest[:10] > (today + datetime.timedelta(days=1)).isoformat():
+            raise InputError(
+                f"this machine's clock says {today}, and the input tells of {self.newest}: what "
+                "has expired would still count; set the clock, or give the day with --today"
+            )
 
     def encode(self) -> bytes:
         """Return it as a saved snapshot (`rbacguard.sources.saved`), which `load` reads."""

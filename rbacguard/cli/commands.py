@@ -152,7 +152,7 @@ def audit(
     snapshot = source.snapshot(aggregate)
     context = Context(
         snapshot,
-        today=options.day(today),
+        today=options.day(today, snapshot),
         target=find_release(target) if target else None,
         access=load_approvals(approvals) if approvals else None,
         inputs=source.arguments,
@@ -227,9 +227,9 @@ def verify(
         snapshot,
         access,
         before=Source(filenames=before).snapshot() if before else None,
-        today=options.day(today),
+        today=options.day(today, snapshot),
     )
-    remarks = review(access, snapshot, today=options.day(today), warn_before=warn_before)
+    remarks = review(access, snapshot, today=options.day(today, snapshot), warn_before=warn_before)
     report = reports.verify(found, warnings(remarks))
     options.show(report, **shown)
     return 0 if exit_zero else exits.of_verify(report)
@@ -290,7 +290,7 @@ def watch(
     def look() -> verification.Verification:
         gc.collect()  # what the look before left
         snapshot = source.snapshot()
-        return verification.verify(snapshot, access, before=old, today=options.day(today))
+        return verification.verify(snapshot, access, before=old, today=options.day(today, snapshot))
 
     looks = until_clean(
         look, deadline=deadline, interval=interval, clock=time.monotonic, sleep=time.sleep

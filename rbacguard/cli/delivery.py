@@ -240,7 +240,7 @@ def generate(
         access=access,
         expires=expires.date() if expires else None,
         force=force,
-        today=options.day(today),
+        today=options.day(today, snapshot),
         version=__version__,
         applier=applier,
         delivery=Delivery(
@@ -348,8 +348,9 @@ def approvals_check(
 
     access = load_approvals(file)
     snapshot = source.snapshot()
-    remarks = review(access, snapshot, today=options.day(today), warn_before=warn_before)
-    report = reports.approvals(file, access, remarks, snapshot, options.day(today))
+    day = options.day(today, snapshot)
+    remarks = review(access, snapshot, today=day, warn_before=warn_before)
+    report = reports.approvals(file, access, remarks, snapshot, day)
     options.show(report, **shown)
     return 0 if exit_zero else exits.of_approvals(report)
 

@@ -201,6 +201,7 @@ def fleet_audit(
         policies=tuple(policy.model_dump_json(by_alias=True) for policy in own),
         fail_on=fail_on,
         today=day,
+        by_clock=today is None,
     )
     return clusters.ask(task, shown)
 
@@ -238,4 +239,5 @@ def fleet_verify(
     from rbacguard.fleet.look import Task
 
     day = options.day(today).isoformat()
-    return clusters.ask(Task("verify", approvals=approvals, before=before, today=day), shown)
+    task = Task("verify", approvals=approvals, before=before, today=day, by_clock=today is None)
+    return clusters.ask(task, shown)

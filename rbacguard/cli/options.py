@@ -449,9 +449,18 @@ def subject(text: str) -> Subject:
     raise click.UsageError(f"{text!r}: expected user/NAME, group/NAME or sa/NAMESPACE/NAME")
 
 
-def day(value: datetime.datetime | None) -> datetime.date:
-    """Return the day that counts."""
-    return value.date() if value else datetime.datetime.now(datetime.UTC).date()
+def day(value: datetime.datetime | None, snapshot: Snapshot | None = None) -> datetime.date:
+    """Return the day that counts: the one given, or this machine's.
+
+    Raises:
+        InputError: this machine's clock is behind what the snapshot tells of.
+    """
+    if value:
+        return value.date()
+    today = datetime.datetime.now(datetime.UTC).date()
+    if snapshot:
+        snapshot.refuse_before(today)
+    return today
 
 
 def attributes(

@@ -104,6 +104,8 @@ class Connection:
         self._agent = agent
         self.access = access
         self.version = ""
+        self.behind = datetime.timedelta()
+        """How far this machine's clock is behind the cluster's, where that matters."""
         self.warnings = list(access.warnings)
         self._timeout = timeout or None
         self._lock = threading.Lock()
@@ -321,6 +323,7 @@ class Connection:
             return
         off = datetime.datetime.now(datetime.UTC) - theirs
         if abs(off) > _SKEW:
+            self.behind = max(-off, datetime.timedelta())
             way = "ahead of" if off > datetime.timedelta() else "behind"
             minutes = int(abs(off).total_seconds() // 60)
             self.warnings.append(

@@ -130,7 +130,7 @@ def read_cluster(
     Raises:
         ClusterError: the server cannot be reached or used, or nothing of RBAC can be read.
     """
-    started = _now()
+    started = _now(connection)
     connection.start()
     reader = _Reader(connection, tuple(namespaces), progress or (lambda *_: None))
     passes = 1
@@ -160,7 +160,7 @@ def read_cluster(
         cluster_id=cluster_id,
         server_version=connection.version,
         started=started,
-        finished=_now(),
+        finished=_now(connection),
         resource_versions=dict(sorted(versions.items())),
         passes=passes,
         warnings=tuple(connection.warnings),
@@ -206,8 +206,9 @@ def object_names(connection: Connection, path: str) -> tuple[str, ...]:
         query = [("limit", str(PAGE)), ("continue", page.metadata.continue_)]
 
 
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _now(connection: Connection) -> str:
+    """Return the moment, by the cluster's clock where this machine's is behind it."""
+    return (datetime.datetime.now(datetime.UTC) + connection.behind).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _who(connection: Connection) -> str:

@@ -48,6 +48,7 @@ class Task(Struct, frozen=True):
         policies: one's own policies, each as JSON, so that a worker needs no folder of them.
         fail_on: severity from which findings of `audit` count.
         today: the day that expiry is judged by, ISO 8601; not for `plan`.
+        by_clock: whether that is what this machine's clock says, and nobody's choice.
     """
 
     command: Command
@@ -57,6 +58,7 @@ class Task(Struct, frozen=True):
     policies: tuple[str, ...] = ()
     fail_on: str = "medium"
     today: str = ""
+    by_clock: bool = False
 
     def digest(self, cluster: Cluster) -> str:
         """Return what an answer depends on besides the cluster's own input."""
@@ -79,6 +81,8 @@ class Task(Struct, frozen=True):
         if self.command == "plan":
             return self._plan(snapshot)
         day = datetime.date.fromisoformat(self.today)
+        if self.by_clock:
+            snapshot.refuse_before(day)
         if self.command == "verify":
             return self._verify(snapshot, approvals, self._path(self.before, cluster), day)
         return self._audit(snapshot, approvals, day, step)

@@ -591,18 +591,24 @@ def test_a_cluster_is_read_through_a_proxy(tmp_path: Path) -> None:
     assert {f"https://{target}" for target in _Proxy.wanted} == {api.url}
 
 
-def test_a_clock_that_is_off_is_told(tmp_path: Path) -> None:
-    def late(request: Request, _count: int) -> Answer | None:
+@pytest.mark.parametrize(
+    ("off", "told"), [(-180, "180 min ahead of"), (100 * 1440, "143999 min behind")]
+)
+def test_a_clock_that_is_off_is_told(tmp_path: Path, off: int, told: str) -> None:
+    def other(request: Request, _count: int) -> Answer | None:
         if request.path == "/version":
-            now = datetime.now(UTC) - timedelta(hours=3)
+            now = datetime.now(UTC) + timedelta(minutes=off)
             date = now.strftime("%a, %d %b %Y %H:%M:%S GMT")
             return Answer(200, {"gitVersion": "v1.36.2"}, {"Date": date})
         return None
 
-    with ApiServer(objects("A"), fault=late) as api:
+    with ApiServer(objects("A"), fault=other) as api:
         reading = read(api, tmp_path)
     assert reading.origin is not None
-    assert "this machine's clock is 180 min ahead of the cluster's" in reading.origin.warnings[0]
+    assert f"this machine's clock is {told} the cluster's" in reading.origin.warnings[0]
+    # A clock that is behind would let what has expired count: the cluster's own is noted then.
+    theirs = datetime.now(UTC) + timedelta(minutes=max(off, 0))
+    assert reading.origin.finished[:10] == theirs.date().isoformat()
 
 
 def test_a_server_that_is_none_of_kubernetes_is_said_to_be_none(tmp_path: Path) -> None:

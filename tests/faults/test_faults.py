@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import json
 import os
 import resource
 import shutil
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, STATES, Run, environment
+from conftest import ROOT, STATES, Run, environment, objects, write_dump
 from kills import JOBS, Job, content, kills
 from strategies import SCALE
 
@@ -32,6 +33,57 @@ Prepare = Callable[[], None]
 @pytest.mark.parametrize("job", JOBS)
 def test_killed_at_any_moment_it_leaves_the_old_or_the_new(job: type[Job]) -> None:
     assert kills(job, KILLS, seed=1).total() == KILLS
+
+
+STEPWISE = """
+import os, signal, sys
+from pathlib import Path
+from rbacguard.manifests.write import MARK, write_bundle, write_file
+
+folder, last = Path(sys.argv[1]), int(sys.argv[2])
+steps = 0
+
+def step(event, arguments):
+    global steps
+    if event.startswith(("os.", "open", "shutil.", "tempfile.", "fcntl.", "ctypes.")):
+        steps += 1
+        if steps == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(step)
+write_bundle({"a": f"{MARK} new", "sub/b": f"{MARK} new"}, folder / "out")
+write_file(folder / "file", b"new", force=True)
+print(steps)
+"""
+
+
+def test_killed_before_any_step_it_leaves_the_old_or_the_new(tmp_path: Path) -> None:
+    def stepwise(last: int) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", STEPWISE, str(tmp_path), str(last)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    old = {"a": f"{write.MARK} old", "sub/c": f"{write.MARK} old"}
+    new = {name: f"{write.MARK} new".encode() for name in ("a", "sub/b")}
+    allowed = [{name: text.encode() for name, text in old.items()}, new]
+    last, seen = 0, set()
+    while True:
+        last += 1
+        write.write_bundle(old, tmp_path / "out")
+        (tmp_path / "file").write_text("old")
+        done = stepwise(last)
+        seen.add((content(tmp_path / "out") == new, (tmp_path / "file").read_text()))
+        assert content(tmp_path / "out") in allowed
+        assert (tmp_path / "file").read_text() in ("old", "new")
+        if done.returncode != -signal.SIGKILL:
+            break
+    # It was killed before each, before and after the new was there.
+    assert (done.stderr, done.stdout) == ("", f"{last - 1}\n")
+    assert seen == {(False, "old"), (True, "old"), (True, "new")}
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "out"]
 
 
 def test_a_folder_taken_away_by_a_killed_run_comes_back(tmp_path: Path) -> None:
@@ -253,3 +305,42 @@ def test_the_folder_one_stands_in_is_not_replaced(run: Run, tmp_path: Path) -> N
     done = run(*GENERATE, ".", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].endswith("start from outside of it")
+
+
+CLOCKED = {
+    "verify": ["verify", "--approvals", str(ROOT / "examples/approvals.yaml")],
+    "audit": ["audit"],
+    "approvals": ["approvals", "check", str(ROOT / "examples/approvals.yaml")],
+    "generate": ["generate", "--to", "4.20", "--out", "made"],
+}
+
+
+@pytest.mark.parametrize("command", CLOCKED)
+def test_a_clock_set_back_lets_nothing_that_expired_count(
+    run: Run, tmp_path: Path, command: str
+) -> None:
+    # As if the clock said so: the input is of some years later.
+    items = objects("D")
+    for each in items:
+        if each["kind"] == "Namespace":
+            each["metadata"]["creationTimestamp"] = "2039-05-01T10:00:00Z"
+    path = write_dump(tmp_path / "later.json", items)
+    arguments = [*CLOCKED[command], "-f", path]
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "clock says 20" in done.stderr
+    assert "tells of 2039-05-01T10:00:00Z" in done.stderr
+    assert run(*arguments, "--today", "2039-05-02", cwd=tmp_path).returncode != 2
+
+
+def test_a_clock_set_back_is_a_cluster_of_a_fleet_that_failed(run: Run, tmp_path: Path) -> None:
+    items = objects("D")
+    items[0]["metadata"]["creationTimestamp"] = "2039-05-01T10:00:00Z"
+    path = write_dump(tmp_path / "later.json", items)
+    approvals = str(ROOT / "examples/approvals.yaml")
+    asked = ["fleet", "verify", path, str(STATES["D"]), "--approvals", approvals, "-o", "json"]
+    found = json.loads(run(*asked).stdout)
+    assert found["results"]["failed"] == 1
+    assert "clock says" in json.dumps(found)
+    assert json.loads(run(*asked, "--today", "2039-05-02").stdout)["results"]["failed"] == 0
