@@ -115,7 +115,7 @@ class Snapshot:
 
     @cached_property
     def newest(self) -> str:
-        """The latest moment that it tells of, RFC 3339, UTC: when it was read, or an object made."""
+        """The latest moment that it tells of, RFC 3339, UTC: of reading, or of making an object."""
         origin = self.coverage.origin
         moments = [origin.finished] if origin else []
         for each in self._objects.values():

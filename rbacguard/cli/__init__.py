@@ -39,6 +39,9 @@ def main() -> None:
         # nothing that may pass for clean either.
         _drop_output()
         code = NOT_READ
+    except MemoryError:
+        click.echo("rbacguard: error: not enough memory for this input", err=True)
+        code = WRONG_INPUT
     except OSError as error:
         # Standard output, above all: files and connections say for themselves what is wrong.
         _drop_output()

@@ -23,8 +23,7 @@ FieldPath = tuple[str | int, ...]
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _PATCHES = ("patches", "patchesStrategicMerge", "patchesJson6902")
 _IS_RBAC = re.compile(rb"rbac\.authorization\.k8s\.io|ClusterRole|RoleBinding")
-# A TypeError is a map as a key, as in an unquoted `{{ name }}`.
-_NOT_READABLE = (pyyaml.YAMLError, ValueError, RecursionError, TypeError)
+_NOT_READABLE = (pyyaml.YAMLError, ValueError, RecursionError)
 _LIST_PARTS = {"List": "items", **{f"{kind}List": "items" for kind in RBAC_KINDS}}
 
 

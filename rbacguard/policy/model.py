@@ -83,7 +83,7 @@ class Policy(BaseModel):
     stage: Stage
     applies_to: AppliesTo = Field(default=AppliesTo(), alias="appliesTo")
     check: AnyCheck
-    where: str = ""
+    where: str = Field(default="", max_length=4096)
     message: str = Field(min_length=1)
     rationale: str = Field(min_length=1)
     remediation: str = Field(min_length=1)
@@ -118,8 +118,11 @@ class Policy(BaseModel):
         """
         if not self.where:
             return True
-        result = self._condition.eval(data=dict(fact.fields))
-        value = result.value()
+        try:
+            value = self._condition.eval(data=dict(fact.fields)).value()
+        except RuntimeError as error:
+            # Such as cel-cpp's budget of 10,000 iterations (eval/public/cel_options.h).
+            raise PolicyError(f"policy {self.id}: where: {error}") from None
         if not isinstance(value, bool):
             raise PolicyError(f"policy {self.id}: where: {value}")
         return value

@@ -10,6 +10,7 @@ import gzip
 import io
 import lzma
 import os
+import stat
 import struct
 import sys
 import tarfile
@@ -17,14 +18,18 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 import zstandard
 
 from rbacguard.errors import InputError
 
 MAX_BYTES = 4 * 1024**3
-"""The most that one file or archive may hold unpacked, in bytes."""
+"""The most that is read of one file or archive, unpacked, in bytes."""
+MAX_RATIO = 200
+"""How many times its own size it may unpack to; large dumps make 16 (gzip -1) to 49 (zstd -19)."""
+ALWAYS = 64 * 1024**2
+"""What it may unpack to whatever its size, in bytes."""
 MAX_MEMBERS = 500_000
 """The most members that an archive may have."""
 
@@ -50,6 +55,28 @@ class _Reader(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
+class _Room:
+    """How much may still be unpacked of what one name stands for, archives in archives included."""
+
+    def __init__(self, name: str, size: int) -> None:
+        """Start from the size of the file itself, in bytes."""
+        self._name = name
+        self.left = min(max(size * MAX_RATIO, ALWAYS), MAX_BYTES)
+
+    def take(self, size: int) -> None:
+        """Note bytes that were unpacked.
+
+        Raises:
+            InputError: they are too many.
+        """
+        self.left -= size
+        if self.left < 0:
+            raise InputError(
+                f"{self._name}: unpacks to more than {MAX_RATIO} times its size, or than "
+                f"{MAX_BYTES} bytes; unpack it yourself if that is right"
+            )
+
+
 class NamedBytes:
     """One file's content; `loose` when it was found rather than named, so a flaw is reported."""
 
@@ -72,11 +99,13 @@ def open_input(path: str) -> Iterator[NamedBytes]:
         if path == "-":
             if sys.stdin is None or sys.stdin.isatty():
                 raise InputError("-: standard input is a terminal; pipe a dump into it")
-            yield from _expand("-", sys.stdin.buffer.read(), loose=False)
+            yield from _expand("-", _whole("-", sys.stdin.buffer), loose=False)
         elif Path(path).is_dir():
             yield from _folder(Path(path))
         else:
-            yield from _expand(path, Path(path).read_bytes(), loose=False)
+            with Path(path).open("rb") as file:
+                data = _whole(path, file)
+            yield from _expand(path, data, loose=False)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
 
@@ -95,29 +124,49 @@ def _folder(root: Path) -> Iterator[NamedBytes]:
             file = Path(folder, name)
             if file.is_file():
                 found = True
-                yield from _expand(str(file), file.read_bytes(), loose=True)
+                with file.open("rb") as opened:
+                    data = _whole(str(file), opened)
+                yield from _expand(str(file), data, loose=True)
     if not found:
         raise InputError(f"{root}: no .yaml, .yml, .json or .jsonl file in this folder")
 
 
-def _expand(name: str, data: bytes, *, loose: bool) -> Iterator[NamedBytes]:
+def _whole(name: str, file: IO[bytes]) -> bytes:
+    # A file says how large it is; a pipe or a device may never end.
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        parts = [file.read()]
+    else:
+        parts, size = [], 0
+        while size <= MAX_BYTES and (chunk := file.read(_CHUNK)):
+            parts.append(chunk)
+            size += len(chunk)
+    data = parts[0] if len(parts) == 1 else b"".join(parts)
+    if len(data) > MAX_BYTES:
+        raise InputError(f"{name}: more than {MAX_BYTES} bytes")
+    return data
+
+
+def _expand(
+    name: str, data: bytes, *, loose: bool, room: _Room | None = None
+) -> Iterator[NamedBytes]:
     """Unpack by content, not by name."""
+    room = room or _Room(name, len(data))
     try:
         if data[:2] == b"\x1f\x8b":
             with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-                data = _bounded(packed, name)
+                data = _bounded(packed, room)
         elif data[:4] == b"\x28\xb5\x2f\xfd":
             reader = zstandard.ZstdDecompressor(max_window_size=2**31).stream_reader(
                 data, read_across_frames=True
             )
-            data = _bounded(reader, name)
+            data = _bounded(reader, room)
         elif data[:6] == b"\xfd7zXZ\x00":
             with lzma.LZMAFile(io.BytesIO(data)) as xz:
-                data = _bounded(xz, name)
+                data = _bounded(xz, room)
         if data[:4] == b"PK\x03\x04":
-            yield from _zip(name, data)
+            yield from _zip(name, data, room)
         elif data[257:262] == b"ustar":
-            yield from _tar(name, data)
+            yield from _tar(name, data, room)
         else:
             yield NamedBytes(name, data, loose)
     except (
@@ -138,12 +187,10 @@ def _expand(name: str, data: bytes, *, loose: bool) -> Iterator[NamedBytes]:
         raise InputError(f"{name}: cannot be unpacked: {reason}") from None
 
 
-def _bounded(reader: _Reader, name: str) -> bytes:
-    parts, size = [], 0
+def _bounded(reader: _Reader, room: _Room) -> bytes:
+    parts = []
     while chunk := reader.read(_CHUNK):
-        size += len(chunk)
-        if size > MAX_BYTES:
-            raise InputError(f"{name}: unpacks to more than {MAX_BYTES} bytes")
+        room.take(len(chunk))
         parts.append(chunk)
     return b"".join(parts)
 
@@ -155,24 +202,20 @@ def _wanted(member: str) -> bool:
     return lower.endswith(_SUFFIXES)
 
 
-def _tar(name: str, data: bytes) -> Iterator[NamedBytes]:
-    total = 0
+def _tar(name: str, data: bytes, room: _Room) -> Iterator[NamedBytes]:
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
         for count, member in enumerate(archive):
             if count >= MAX_MEMBERS:
                 raise InputError(f"{name}: more than {MAX_MEMBERS} members")
-            if not (member.isfile() and _wanted(member.name)):
+            # A sparse file may claim any size.
+            if member.issparse() or not (member.isfile() and _wanted(member.name)):
                 continue
-            total += member.size
-            if total > MAX_BYTES:
-                raise InputError(f"{name}: unpacks to more than {MAX_BYTES} bytes")
             file = archive.extractfile(member)
             if file is not None:
-                yield from _member(name, member.name, file.read())
+                yield from _member(name, member.name, file.read(), room)
 
 
-def _zip(name: str, data: bytes) -> Iterator[NamedBytes]:
-    total = 0
+def _zip(name: str, data: bytes, room: _Room) -> Iterator[NamedBytes]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
         if len(members) > MAX_MEMBERS:
@@ -182,12 +225,10 @@ def _zip(name: str, data: bytes) -> Iterator[NamedBytes]:
                 continue
             # The size in the header is a claim: read no more than what is left.
             with archive.open(member) as file:
-                content = file.read(MAX_BYTES - total + 1)
-            total += len(content)
-            if total > MAX_BYTES:
-                raise InputError(f"{name}: unpacks to more than {MAX_BYTES} bytes")
-            yield from _member(name, member.filename, content)
+                content = file.read(room.left + 1)
+            room.take(len(content))
+            yield from _member(name, member.filename, content, room)
 
 
-def _member(archive: str, member: str, data: bytes) -> Iterator[NamedBytes]:
-    yield from _expand(f"{archive}!{member}", data, loose=True)
+def _member(archive: str, member: str, data: bytes, room: _Room) -> Iterator[NamedBytes]:
+    yield from _expand(f"{archive}!{member}", data, loose=True, room=room)

@@ -42,14 +42,37 @@ class KubectlLoader(yaml.CSafeLoader):
         self.duplicates: list[tuple[str, int]] = []
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Build a mapping and note the keys that are given twice."""
+        """Build a mapping whose keys are text, and note those that are given twice.
+
+        Keys become what sigs.k8s.io/yaml makes of them (yaml.go, convertToJSONableObject).
+        """
         seen = set()
         for key_node, _ in node.value:
             if isinstance(key_node, yaml.ScalarNode) and key_node.tag != "tag:yaml.org,2002:merge":
                 if key_node.value in seen:
                     self.duplicates.append((key_node.value, key_node.start_mark.line + 1))
                 seen.add(key_node.value)
-        return super().construct_mapping(node, deep=deep)
+        self.flatten_mapping(node)
+        return {
+            self._key(self.construct_object(key, deep=True), key): self.construct_object(
+                value, deep=deep
+            )
+            for key, value in node.value
+        }
+
+    @staticmethod
+    def _key(key: object, node: yaml.Node) -> str:
+        if isinstance(key, str):
+            return key
+        if isinstance(key, bool):
+            return str(key).lower()
+        if isinstance(key, int | float):
+            return str(key)
+        kind = "null" if key is None else type(key).__name__
+        raise yaml.constructor.ConstructorError(
+            problem=f"expected text as a key, found {kind}",
+            problem_mark=cast("yaml.Mark", node.start_mark),
+        )
 
 
 def _number(loader: KubectlLoader, node: yaml.ScalarNode) -> int | float:

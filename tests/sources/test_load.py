@@ -387,6 +387,16 @@ def test_names_that_kubectl_reads_as_text_are_text(tmp_path: Path, name: str) ->
     assert document.value == {"kind": "X", "name": name}
 
 
+def test_keys_are_text_as_kubectl_makes_them() -> None:
+    (document,) = yaml.documents(b"{1: a, 1.5: b, on: c, 012: d, x: e}")
+    assert document.value == {"1": "a", "1.5": "b", "true": "c", "10": "d", "x": "e"}
+
+
+def test_a_key_that_kubectl_refuses_is_refused(tmp_path: Path) -> None:
+    message = refused(tmp_path, "kind: Role\nmetadata:\n  labels: {~: a}\n")
+    assert "line 3: not well-formed YAML: expected text as a key, found null" in message
+
+
 def test_scalars_are_read_by_kubectls_rules() -> None:
     text = (
         "a: 0123\nb: 08\nc: 0o17\nd: 0b101\ne: 1_000\nf: 1e3\ng: -1.5\nh: 0x1F\ni: +12\nj: .5\n"
