@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types docs site golden bench fuzz nightly clean
+.PHONY: demo test lint types docs site golden bench fuzz nightly \
+	test-oldest test-newest test-locked lock vulnerabilities sbom clean
 
 demo: .venv/ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
@@ -44,6 +45,48 @@ fuzz: .venv/ready
 # The random tests with twenty times the examples; about half an hour on two cores.
 nightly: .venv/ready
 	RBACGUARD_EXAMPLES=20 $(BIN)/python -m pytest -n auto --dist loadgroup tests/properties tests/rbac tests/fuzz
+
+# The tests with the oldest and the newest versions that pyproject.toml allows, and with the locked ones.
+ENV = build/env-$(subst test-,,$@)
+define environment
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(ENV)
+endef
+test-oldest: .venv/supply
+	$(environment)
+	VIRTUAL_ENV=$(ENV) $(BIN)/uv pip install --quiet --editable '.[fleet]' --group dev
+	VIRTUAL_ENV=$(ENV) $(BIN)/uv pip install --quiet --editable '.[fleet]' --resolution lowest-direct --upgrade
+	$(ENV)/bin/python -m pytest -n auto --dist loadgroup
+
+test-newest: .venv/supply
+	$(environment)
+	VIRTUAL_ENV=$(ENV) $(BIN)/uv pip install --quiet --editable '.[fleet]' --group dev --upgrade
+	$(ENV)/bin/python -m pytest -n auto --dist loadgroup
+
+test-locked: .venv/supply
+	$(environment)
+	VIRTUAL_ENV=$(ENV) $(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	VIRTUAL_ENV=$(ENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	$(ENV)/bin/python -m pytest -n auto --dist loadgroup
+
+# Every version and hash that test-locked takes, for all platforms.
+lock: .venv/supply
+	$(BIN)/uv pip compile pyproject.toml --group dev --all-extras --universal --generate-hashes \
+	  --no-annotate --upgrade --quiet --custom-compile-command 'make lock' --output-file requirements.lock
+
+# What is known against the locked versions; asks pypi.org.
+vulnerabilities: .venv/supply
+	$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip
+
+# What the installed tool consists of (CycloneDX), in build/rbacguard.cdx.json.
+sbom: .venv/supply
+	$(environment)
+	VIRTUAL_ENV=$(ENV) $(BIN)/uv pip install --quiet --constraint requirements.lock '.[fleet]'
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type application \
+	  --output-reproducible --output-file build/rbacguard.cdx.json $(ENV)
+
+.venv/supply: .venv/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group supply
+	touch $@
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

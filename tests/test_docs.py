@@ -119,3 +119,14 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
         text=True,
         check=False,
     ).stdout  # fmt: skip
+
+
+def test_every_test_that_the_threat_model_names_is_there() -> None:
+    text = (ROOT / "docs" / "security.md").read_text("utf-8")
+    shown = [line.rpartition(" | ")[2] for line in text.splitlines() if "`tests/" in line]
+    assert len(shown) > 30
+    for cell in shown:
+        for file, names in re.findall(r"`(tests/\S+\.py)`((?:,? ?`\w+`)*)", cell):
+            source = (ROOT / file).read_text("utf-8")
+            for name in re.findall(r"`(\w+)`", names):
+                assert f"def test_{name}(" in source, f"{file}: {name}"
