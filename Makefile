@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types docs site golden bench fuzz nightly \
+.PHONY: demo test lint types docs site golden bench fuzz nightly mutants \
 	test-oldest test-newest test-locked lock vulnerabilities sbom clean
 
 demo: .venv/ready
@@ -45,6 +45,12 @@ fuzz: .venv/ready
 # The random tests with twenty times the examples; about half an hour on two cores.
 nightly: .venv/ready
 	RBACGUARD_EXAMPLES=20 $(BIN)/python -m pytest -n auto --dist loadgroup tests/properties tests/rbac tests/fuzz
+
+# Which changes to the evaluator and the simulation no test notices; see docs/mutants.md.
+mutants: .venv/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group mutants
+	RBACGUARD_EXAMPLES=0.05 RBACGUARD_IN_PROCESS=1 $(BIN)/mutmut run
+	$(BIN)/mutmut export-cicd-stats
 
 # The tests with the oldest and the newest versions that pyproject.toml allows, and with the locked ones.
 ENV = build/env-$(subst test-,,$@)

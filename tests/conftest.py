@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
+import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -78,11 +80,47 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     return {**kept, "HOME": str(home), **more}
 
 
+def run_here(
+    arguments: Sequence[str], *, cwd: Path, env: dict[str, str], given: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the tool in this process, for mutation testing, which has to see what a test runs."""
+    from rbacguard.cli import main
+
+    before = Path.cwd(), dict(os.environ), sys.argv, sys.stdin, sys.stdout, sys.stderr
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    code: Any = 0
+    try:
+        os.chdir(cwd)
+        os.environ.clear()
+        os.environ.update(env)
+        sys.argv = ["rbacguard", *arguments]
+        sys.stdin = io.TextIOWrapper(io.BytesIO(given.encode()), "utf-8")
+        sys.stdout, sys.stderr = out, err
+        main()
+    except SystemExit as end:
+        code = end.code
+    finally:
+        os.chdir(before[0])
+        os.environ.clear()
+        os.environ.update(before[1])
+        sys.argv, sys.stdin, sys.stdout, sys.stderr = before[2:]
+        gc.enable()
+    text = [stream.buffer.getvalue().decode() for stream in (out, err)]
+    return subprocess.CompletedProcess(arguments, code, *text)
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Run the tool as a process of its own, in the project's folder, logged in nowhere."""
 
     def start(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        if "RBACGUARD_IN_PROCESS" in os.environ and not options.keys() - {"cwd", "env", "input"}:
+            return run_here(
+                arguments,
+                cwd=options.get("cwd", ROOT),
+                env=options.get("env", environment(tmp_path)),
+                given=options.get("input", ""),
+            )
         return subprocess.run(
             [sys.executable, "-m", "rbacguard", *arguments],
             cwd=options.pop("cwd", ROOT),

@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
 import zstandard
 
@@ -99,13 +99,11 @@ def open_input(path: str) -> Iterator[NamedBytes]:
         if path == "-":
             if sys.stdin is None or sys.stdin.isatty():
                 raise InputError("-: standard input is a terminal; pipe a dump into it")
-            yield from _expand("-", _whole("-", sys.stdin.buffer), loose=False)
+            yield from _expand("-", _endless("-", sys.stdin.buffer), loose=False)
         elif Path(path).is_dir():
             yield from _folder(Path(path))
         else:
-            with Path(path).open("rb") as file:
-                data = _whole(path, file)
-            yield from _expand(path, data, loose=False)
+            yield from _expand(path, _whole(path, Path(path)), loose=False)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
 
@@ -124,26 +122,26 @@ def _folder(root: Path) -> Iterator[NamedBytes]:
             file = Path(folder, name)
             if file.is_file():
                 found = True
-                with file.open("rb") as opened:
-                    data = _whole(str(file), opened)
-                yield from _expand(str(file), data, loose=True)
+                yield from _expand(str(file), _whole(str(file), file), loose=True)
     if not found:
         raise InputError(f"{root}: no .yaml, .yml, .json or .jsonl file in this folder")
 
 
-def _whole(name: str, file: IO[bytes]) -> bytes:
-    # A file says how large it is; a pipe or a device may never end.
-    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        parts = [file.read()]
-    else:
-        parts, size = [], 0
-        while size <= MAX_BYTES and (chunk := file.read(_CHUNK)):
-            parts.append(chunk)
-            size += len(chunk)
-    data = parts[0] if len(parts) == 1 else b"".join(parts)
-    if len(data) > MAX_BYTES:
-        raise InputError(f"{name}: more than {MAX_BYTES} bytes")
-    return data
+def _whole(name: str, path: Path) -> bytes:
+    with path.open("rb") as file:
+        # A file says how large it is; a pipe or a device may never end.
+        known = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        return file.read() if known else _endless(name, file)
+
+
+def _endless(name: str, file: _Reader) -> bytes:
+    parts, size = [], 0
+    while chunk := file.read(_CHUNK):
+        parts.append(chunk)
+        size += len(chunk)
+        if size > MAX_BYTES:
+            raise InputError(f"{name}: more than {MAX_BYTES} bytes")
+    return b"".join(parts)
 
 
 def _expand(
