@@ -33,7 +33,7 @@ def _covers_atom(owner: PolicyRule, atom: PolicyRule) -> bool:
     if atom.non_resource_urls:
         (url,) = atom.non_resource_urls
         return any(
-            own in ("*", url) or (own.endswith("*") and url.startswith(own.rstrip("*")))
+            own == url or (own.endswith("*") and url.startswith(own.rstrip("*")))
             for own in owner.non_resource_urls
         )
     (resource,) = atom.resources

@@ -37,9 +37,9 @@ def resource_name_matches(rule: PolicyRule, name: str) -> bool:
 
 
 def non_resource_url_matches(rule: PolicyRule, path: str) -> bool:
-    """Port of NonResourceURLMatches: `*`, exact, or a prefix before trailing stars."""
+    """Port of NonResourceURLMatches: exact, or a prefix, also an empty one, before stars."""
     return any(
-        url in ("*", path) or (url.endswith("*") and path.startswith(url.rstrip("*")))
+        url == path or (url.endswith("*") and path.startswith(url.rstrip("*")))
         for url in rule.non_resource_urls
     )
 

@@ -151,6 +151,7 @@ def test_migrate_with_a_resource_name_is_for_that_machine_only() -> None:
         ("/healthz**", "/healthz/ping", True),
         ("/h*z", "/healthz", False),
         ("/h*z", "/h*z", True),
+        ("/healthX*", "/health", False),
     ],
 )
 def test_urls_match_exactly_or_by_a_trailing_star(url: str, path: str, expected: bool) -> None:
@@ -434,6 +435,16 @@ def test_roles_that_select_each_other_never_lose_a_rule(size: int) -> None:
         (rule("*", "core", "pods"), rule("*", "core", "pods"), True),
         (rule("get", "core", "pods", resourceNames=["a"]), rule("get", "core", "pods"), False),
         (rule("get", "core", "pods"), rule("get", "core", "pods", resourceNames=["a"]), True),
+        (
+            rule("get", "core", "pods", resourceNames=["a", "b"]),
+            rule("get", "core", "pods", resourceNames=["b"]),
+            True,
+        ),
+        (
+            rule("get", "core", "pods", resourceNames=["a"]),
+            rule("get", "core", "pods", resourceNames=["b"]),
+            False,
+        ),
         (rule("get", "core", "*/log"), rule("get", "core", "pods/log"), True),
         (rule("get", "core", "pods/*"), rule("get", "core", "pods/log"), False),
         (rule("get", "core", "pods"), rule("get", "core apps", "pods"), False),

@@ -21,9 +21,11 @@ from conftest import (
 
 from rbacguard import Snapshot, Subject
 from rbacguard.errors import VersionError
+from rbacguard.kubevirt.installed import installed
 from rbacguard.kubevirt.releases import HARDENED, RELEASES, Release, find_release
 from rbacguard.update.access import Change
 from rbacguard.update.plan import Plan, Strategy, make_plan
+from rbacguard.update.simulate import apply_update
 
 VMIM = "virtualmachineinstancemigrations"
 
@@ -193,6 +195,27 @@ def test_a_role_with_the_operators_label_is_deleted_by_the_update() -> None:
     found = plan(Snapshot.from_objects([*objects("A"), copied]))
     lost = {row.subject.name for row in found.rows() if row.change is Change.LOST}
     assert "alice" in lost
+
+
+def test_only_a_role_that_bears_the_operators_label_and_not_its_version_is_deleted() -> None:
+    def copied(name: str, **annotations: str) -> dict[str, Any]:
+        return role(
+            name,
+            rule("create", "kubevirt.io", VMIM),
+            labels={"app.kubernetes.io/managed-by": "virt-operator"},
+            annotations=annotations,
+        )
+
+    version = {"kubevirt.io/install-strategy-version": "v1.4.1"}
+    added = [
+        copied("copied"),
+        copied("installed", **version),
+        role("own", rule("get", "core", "pods")),
+    ]
+    snapshot = Snapshot.from_objects([*objects("A"), *added])
+    after = apply_update(snapshot, installed(snapshot), find_release("4.20"))
+    gone = snapshot.cluster_roles.keys() - after.cluster_roles.keys()
+    assert gone == {"copied"}
 
 
 def test_a_custom_role_on_kubevirts_label_keeps_access() -> None:

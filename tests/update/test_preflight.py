@@ -14,8 +14,10 @@ from rbacguard import Snapshot
 from rbacguard.rbac import (
     ClusterRole,
     ClusterRoleBinding,
+    ObjectKey,
     ObjectMeta,
     PolicyRule,
+    Role,
     RoleBinding,
     RoleRef,
     Subject,
@@ -193,3 +195,173 @@ def test_the_snapshot_stays_as_it_is() -> None:
     before = state("A")
     obstacles(before, [temporary_role("admin"), bind()], find_applier("root", before))
     assert "kubevirt.io:upgrademigrate" not in before.cluster_roles
+
+
+def key(kind: str, name: str, namespace: str = "") -> ObjectKey:
+    return ObjectKey(kind, namespace, name)
+
+
+def grants(verb: str, resource: str, *names: str) -> PolicyRule:
+    return PolicyRule((verb,), (RBAC,), (resource,), names)
+
+
+def test_every_obstacle_names_object_rule_and_place() -> None:
+    own = ClusterRole(ObjectMeta(name="own"), (PolicyRule(("get",), ("",), ("pods", "nodes")),))
+    local = Role(
+        ObjectMeta(name="own", namespace="web"),
+        (
+            PolicyRule(("get", "list"), ("apps",), ("deployments",)),
+            PolicyRule(("x",), ("",), ("y",)),
+        ),
+    )
+    found = hindered("D", "nobody", own, local, bind("web"), bind(""))
+    verbs = ("create", "get", "patch")
+    made = [
+        (key("ClusterRole", "own"), "clusterroles", ""),
+        (key("Role", "own", "web"), "roles", "web"),
+        (key("RoleBinding", "b", "web"), "rolebindings", "web"),
+        (key("ClusterRoleBinding", "b"), "clusterrolebindings", ""),
+    ]
+    rights = [
+        Obstacle(each, f"may not {verb} {plural}", grants(verb, plural), namespace)
+        for each, plural, namespace in made
+        for verb in verbs
+    ]
+    assert [each for each in found if each.message.startswith("may not")] == rights
+    lacking = [each for each in found if not each.message.startswith("may not")]
+    bound = grants("bind", "clusterroles", "kubevirt.io:migrate")
+    assert [(each.object, each.rule, each.namespace) for each in lacking] == [
+        (key("ClusterRole", "own"), grants("escalate", "clusterroles"), ""),
+        (key("Role", "own", "web"), grants("escalate", "roles"), "web"),
+        (key("RoleBinding", "b", "web"), bound, "web"),
+        (key("ClusterRoleBinding", "b"), bound, ""),
+    ]
+    assert [each.message for each in lacking[:2]] == [
+        "holds less than the role: lacks get pods; get nodes",
+        "holds less than the role: lacks get,list deployments.apps; x y",
+    ]
+
+
+def test_rights_in_one_namespace_do_not_reach_another_or_the_cluster() -> None:
+    may = allowing(
+        WRITE,
+        rule("bind escalate", RBAC, "roles clusterroles"),
+        rule("get", "core", "pods"),
+        namespace="web",
+    )
+    local = ClusterRole(ObjectMeta(name="own"), (PolicyRule(("get",), ("",), ("pods",)),))
+    assert hindered("D", "gitops", bind("web"), more=may) == ()
+    assert [each.rule for each in hindered("D", "gitops", bind("data"), more=may)][-1] == grants(
+        "bind", "clusterroles", "kubevirt.io:migrate"
+    )
+    (*_, last) = hindered("D", "gitops", local, more=may)
+    assert (last.rule, last.namespace) == (grants("escalate", "clusterroles"), "")
+    inside = Role(ObjectMeta(name="own", namespace="web"), local.rules)
+    assert hindered("D", "gitops", inside, more=may) == ()
+
+
+def test_a_role_of_the_bindings_own_namespace_is_found_there() -> None:
+    here = RoleRef("Role", "helper")
+    may = [
+        *allowing(WRITE, rule("get", "core", "pods")),
+        role("helper", rule("get", "core", "pods"), kind="Role", namespace="web"),
+        role("helper", rule("get", "core", "secrets"), kind="Role", namespace="data"),
+    ]
+    assert hindered("D", "gitops", bind("web", reference=here), more=may) == ()
+    (found,) = hindered("D", "gitops", bind("data", reference=here), more=may)
+    assert found == Obstacle(
+        key("RoleBinding", "b", "data"),
+        "holds less than helper: lacks get secrets",
+        grants("bind", "roles", "helper"),
+        "data",
+    )
+
+
+def test_what_is_made_first_counts_for_what_comes_after() -> None:
+    own = ClusterRole(ObjectMeta(name="own"), (PolicyRule(("get",), ("",), ("pods",)),))
+    after = bind("web", reference=RoleRef("ClusterRole", "own"))
+    may = allowing(WRITE, rule("get", "core", "pods"))
+    assert hindered("D", "gitops", own, after, more=may) == ()
+    (found,) = hindered("D", "gitops", after, more=may)
+    assert found.message == "own does not exist yet, so only who may bind it can be let do so"
+    # Of a role that is there a label is applied: it keeps its rules.
+    label = ClusterRole(ObjectMeta(name="kubevirt.io:migrate", labels={"a": "true"}))
+    (still,) = hindered("D", "gitops", label, bind(), more=may)
+    assert still.message.startswith("holds less than kubevirt.io:migrate: lacks ")
+
+
+def test_a_right_to_change_may_be_limited_to_a_name_but_not_one_to_create() -> None:
+    everything = rule("*", "*", "*")
+    named = rule("get patch", RBAC, "rolebindings", resourceNames=["b"])
+    made = rule("create", RBAC, "rolebindings", resourceNames=["b"])
+    bindable = rule("bind", RBAC, "clusterroles")
+    (found,) = hindered("D", "gitops", bind(), more=allowing(named, made, bindable))
+    assert found == Obstacle(
+        key("RoleBinding", "b", "web"),
+        "may not create rolebindings",
+        grants("create", "rolebindings"),
+        "web",
+    )
+    assert hindered("D", "gitops", bind(), more=allowing(everything)) == ()
+
+
+def test_a_persons_groups_are_those_of_openshift() -> None:
+    members = {
+        "apiVersion": "user.openshift.io/v1",
+        "kind": "Group",
+        "metadata": {"name": "platform"},
+        "users": ["gina"],
+    }
+    more = [
+        members,
+        role("all", rule("*", "*", "*")),
+        binding("platform", "all", {"kind": "Group", "name": "platform"}),
+    ]
+    assert hindered("D", "gina", bind(), more=more) == ()
+    assert hindered("D", "gino", bind(), more=more) != ()
+    snapshot = Snapshot.from_objects([*objects("D"), *more])
+    assert find_applier("gina", snapshot).groups == ("platform", "system:authenticated")
+    assert str(find_applier("gina", snapshot)) == "gina"
+
+
+def test_masters_meet_no_escalation_check() -> None:
+    root = [
+        role("all", rule("create get patch", RBAC, "rolebindings")),
+        binding("all", "all", user("root2")),
+        {
+            "apiVersion": "user.openshift.io/v1",
+            "kind": "Group",
+            "metadata": {"name": "system:masters"},
+            "users": ["root2"],
+        },
+    ]
+    assert hindered("D", "root2", bind(), more=root) == ()
+
+
+def test_a_restriction_is_told_for_each_subject_with_its_name() -> None:
+    two = (*ALICE, Subject("Group", "devs"))
+    made = RoleBinding(ObjectMeta(name="b", namespace="web"), MIGRATE, two)
+    only = restriction(userrestriction={"users": [], "labels": [{"matchLabels": {"a": "b"}}]})
+    more = restriction(grouprestriction={"groups": ["others"]})
+    more["metadata"]["name"] = "second"
+    assert hindered("D", "root", made, more=[only, more]) == (
+        Obstacle(
+            key("RoleBinding", "b", "web"),
+            "User alice fits none of the RoleBindingRestrictions only, second"
+            " (their labels were not looked at)",
+        ),
+        Obstacle(
+            key("RoleBinding", "b", "web"),
+            "Group devs fits none of the RoleBindingRestrictions only, second"
+            " (their labels were not looked at)",
+        ),
+    )
+    group = restriction(userrestriction={"groups": ["devs"]})
+    member = {
+        "apiVersion": "user.openshift.io/v1",
+        "kind": "Group",
+        "metadata": {"name": "devs"},
+        "users": ["alice"],
+    }
+    assert hindered("D", "root", bind(), more=[group, member]) == ()
+    assert hindered("D", "root", bind(), more=[group]) != ()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, STATES, Run, group, objects, state, user
+from conftest import ROOT, STATES, Run, binding, group, objects, state, user
 
 from rbacguard import Snapshot
 from rbacguard.errors import InputError
@@ -99,6 +99,78 @@ def test_a_day_that_is_not_over_counts_and_a_later_end_is_no_news() -> None:
     assert remarks(today)["ends-soon"].endswith("ends on 2026-11-23, today")
     later = access(entry(user("carol"), expires="2026-12-08"))
     assert remarks(later) == {}
+
+
+def test_many_namespaces_are_cut_short() -> None:
+    def anew(*namespaces: str) -> str:
+        return remarks(access(entry(user("root2"), namespaces=list(namespaces))))["granted-anew"]
+
+    assert "no migration in batch, data, legacy now" in anew("batch", "data", "legacy")
+    assert "no migration in batch, data, legacy and 1 more now" in anew(
+        "batch", "data", "legacy", "web"
+    )
+    assert "no migration in batch, data, legacy and 2 more now" in anew(
+        "batch", "data", "legacy", "payments", "web"
+    )
+
+
+def test_who_holds_it_in_the_whole_cluster_is_granted_nothing_anew() -> None:
+    found = remarks(access(entry(user("root"), namespaces=["web"])))
+    assert "granted-anew" not in found
+
+
+def held_otherwise(who: dict[str, str], *more: dict[str, Any], **scope: Any) -> str | None:
+    snapshot = Snapshot.from_objects([*objects("D"), *more])
+    found = review(access(entry(who, **scope)), snapshot, today=TODAY)
+    return {each.id: each.message for each in found}.get("held-otherwise")
+
+
+def test_a_binding_for_the_whole_cluster_makes_one_for_a_namespace_needless() -> None:
+    wide = binding("wide", "kubevirt.io:migrate", user("gina"))
+    assert held_otherwise(user("gina"), wide) == (
+        "User gina holds it in web already, by ClusterRoleBinding wide"
+    )
+    assert held_otherwise(user("gino"), wide) is None
+    here = binding("here", "kubevirt.io:migrate", user("gina"), namespace="web")
+    assert held_otherwise(user("gina"), here) is None
+    assert held_otherwise(user("gina"), wide, clusterWide=True) is None
+    assert held_otherwise(group("gina"), wide) is None
+
+
+def test_a_grant_of_ones_own_for_the_whole_cluster_is_told_as_such() -> None:
+    assert held_otherwise(user("root"), clusterWide=True) == (
+        "User root holds it in the whole cluster already, by ClusterRoleBinding cluster-admins to "
+        "cluster-admin"
+    )
+
+
+@pytest.mark.parametrize("namespace", ["", "web"])
+def test_a_members_group_may_be_bound_here_or_everywhere(namespace: str) -> None:
+    members = {
+        "apiVersion": "user.openshift.io/v1",
+        "kind": "Group",
+        "metadata": {"name": "ops"},
+        "users": ["gina"],
+    }
+    bound = binding("ops", "kubevirt.io:migrate", group("ops"), namespace=namespace)
+    told = "User gina holds it in web already, as a member of Group ops"
+    assert held_otherwise(user("gina"), members, bound) == told
+    elsewhere = binding("ops", "kubevirt.io:migrate", group("ops"), namespace="data")
+    assert held_otherwise(user("gina"), members, elsewhere) is None
+
+
+def test_what_ends_within_a_time_is_told_by_its_days() -> None:
+    cases: dict[str, dict[str, Any]] = {
+        "past": {"expires": "2026-11-22"},
+        "today": {"expires": "2026-11-23"},
+        "last": {"expires": "2026-12-03"},
+        "later": {"expires": "2026-12-04"},
+        "never": {},
+        "refused": {"expires": "2026-11-24", "approved": False},
+    }
+    found = access(*(entry(user(name), **more) for name, more in cases.items()))
+    ending = found.ending(TODAY, datetime.timedelta(days=10))
+    assert [each.subject.name for each in ending] == ["today", "last"]
 
 
 def test_what_is_not_approved_raises_no_doubt_but_of_its_spelling() -> None:

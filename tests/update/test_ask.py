@@ -1,0 +1,223 @@
+"""Who somebody is, what he holds, and what the input does not tell about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conftest import account, binding, group, objects, role, rule, state, user
+
+from rbacguard import Attributes, Snapshot
+from rbacguard.rbac import Subject
+from rbacguard.rbac.authorizer import service_account_groups
+from rbacguard.update.ask import decide, explain, identities
+
+EVERYBODY = Subject("Group", "system:authenticated")
+
+
+def members(name: str, *users: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "user.openshift.io/v1",
+        "kind": "Group",
+        "metadata": {"name": name},
+        "users": list(users),
+    }
+
+
+MORE = [
+    members("ops", "gina"),
+    members("unbound", "gina"),
+    {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "idle", "namespace": "web"},
+    },
+    binding("both", "view", user("twin"), group("twin"), namespace="web"),
+    binding("bots", "view", account("bot", "ci"), account("bot", "web"), namespace="web"),
+]
+
+
+def cluster(*without: str, more: Any = MORE) -> Snapshot:
+    kept = [each for each in objects("A") if each["kind"] not in without]
+    return Snapshot.from_objects([*kept, *more])
+
+
+def who(text: str, snapshot: Snapshot | None = None) -> list[str]:
+    return [str(each) for each in identities(text, snapshot or cluster())]
+
+
+def test_a_plain_name_is_whoever_is_called_so() -> None:
+    assert who("twin") == [
+        "Group twin",
+        "User twin",
+        "Group system:authenticated",
+    ]
+    assert who("bot") == [
+        "ServiceAccount ci/bot",
+        "User system:serviceaccount:ci:bot",
+        "Group system:serviceaccounts",
+        "Group system:serviceaccounts:ci",
+        "Group system:authenticated",
+        "ServiceAccount web/bot",
+        "User system:serviceaccount:web:bot",
+        "Group system:serviceaccounts:web",
+    ]
+    assert who("idle") == [
+        "ServiceAccount web/idle",
+        "User system:serviceaccount:web:idle",
+        "Group system:serviceaccounts",
+        "Group system:serviceaccounts:web",
+        "Group system:authenticated",
+    ]
+
+
+def test_a_name_that_nothing_bears_is_a_user() -> None:
+    assert who("nobody") == ["User nobody", "Group system:authenticated"]
+    assert who("gina") == [
+        "User gina",
+        "Group ops",
+        "Group unbound",
+        "Group system:authenticated",
+    ]
+    assert who("system:anonymous") == ["User system:anonymous", "Group system:unauthenticated"]
+
+
+def test_a_group_without_a_binding_is_found_by_its_name() -> None:
+    assert who("unbound") == ["Group unbound"]
+    assert who("ops") == ["Group ops"]
+
+
+@pytest.mark.parametrize("prefix", ["sa", "SA", "serviceaccount", "ServiceAccount"])
+def test_a_prefix_says_of_what_kind_it_is(prefix: str) -> None:
+    assert who(f"{prefix}/ci/bot")[:2] == [
+        "ServiceAccount ci/bot",
+        "User system:serviceaccount:ci:bot",
+    ]
+
+
+def test_a_prefix_is_taken_at_its_word() -> None:
+    assert who("user/twin") == ["User twin", "Group system:authenticated"]
+    assert who("group/twin") == ["Group twin"]
+    assert who("group/a/b") == ["Group a/b"]
+    assert who("user") == ["User user", "Group system:authenticated"]
+    assert who("other/twin") == ["User other/twin", "Group system:authenticated"]
+
+
+def test_an_account_by_its_user_name_is_the_account() -> None:
+    name = "system:serviceaccount:ci:bot"
+    assert who(name) == [
+        f"User {name}",
+        "ServiceAccount ci/bot",
+        "Group system:serviceaccounts",
+        "Group system:serviceaccounts:ci",
+        "Group system:authenticated",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [
+        (
+            "system:serviceaccount:web:bot",
+            ("system:serviceaccounts", "system:serviceaccounts:web"),
+        ),
+        (
+            "system:serviceaccount:web:a:b",
+            ("system:serviceaccounts", "system:serviceaccounts:web"),
+        ),
+        ("system:serviceaccount:web", ()),
+        ("system:serviceaccount:web:", ()),
+        ("system:serviceaccount::bot", ()),
+        ("web:bot", ()),
+        ("alice", ()),
+    ],
+)
+def test_an_accounts_groups_follow_from_its_name(name: str, groups: tuple[str, ...]) -> None:
+    assert service_account_groups(name) == groups
+
+
+def asked(name: str, namespace: str = "web", groups: tuple[str, ...] = ()) -> Attributes:
+    return Attributes(
+        user=name,
+        groups=groups,
+        verb="create",
+        api_group="kubevirt.io",
+        resource="virtualmachineinstancemigrations",
+        namespace=namespace,
+    )
+
+
+def test_the_groups_of_the_input_and_of_the_server_are_added() -> None:
+    found = decide(cluster(), asked("gina"))
+    assert found.attributes.groups == ("ops", "unbound", "system:authenticated")
+    given = decide(cluster(), asked("gina", groups=("own", "system:authenticated")))
+    assert given.attributes.groups == ("own", "system:authenticated")
+    nobody = decide(cluster(), asked("system:anonymous"))
+    assert nobody.attributes.groups == ("system:unauthenticated",)
+
+
+def test_a_grant_has_no_gaps_and_a_refusal_names_what_it_rests_on() -> None:
+    partial = cluster("ClusterRoleBinding", "RoleBinding", "Role", more=[])
+    more = [binding("carol", "admin", user("carol"), namespace="web")]
+    snapshot = cluster("ClusterRoleBinding", "Role", more=more)
+    assert decide(snapshot, asked("carol")).gaps == ()
+    assert decide(snapshot, asked("carol")).decision.allowed
+    gaps = decide(partial, asked("carol")).gaps
+    assert [gap.partition(":")[0] for gap in gaps] == [
+        "ClusterRoleBinding",
+        "Role",
+        "RoleBinding",
+    ]
+    # Nothing in a namespace grants anything in the whole cluster.
+    wide = decide(partial, asked("carol", namespace="")).gaps
+    assert [gap.partition(":")[0] for gap in wide] == ["ClusterRoleBinding"]
+
+
+def test_members_that_are_not_known_leave_a_refusal_open() -> None:
+    allowing = [
+        role("may", rule("create", "kubevirt.io", "virtualmachineinstancemigrations")),
+        binding(
+            "may",
+            "may",
+            group("zeta"),
+            group("alpha"),
+            group("system:nodes"),
+            user("ada"),
+            namespace="web",
+        ),
+    ]
+    unknown = cluster("Group", more=allowing)
+    told = [
+        f"the members of Group {name}, which may do it, are not known"
+        for name in ("alpha", "cluster-admins", "platform-vm", "zeta")
+    ]
+    found = decide(unknown, asked("somebody")).gaps
+    assert [gap for gap in found if gap.startswith("the members")] == told
+    assert decide(unknown, asked("somebody", groups=("own",))).gaps == ()
+    assert decide(unknown, asked("system:serviceaccount:ci:bot")).gaps == ()
+    assert decide(unknown, asked("system:anonymous")).gaps == ()
+    assert decide(cluster(more=[*MORE, *allowing]), asked("somebody")).gaps == ()
+
+
+def test_a_namespace_that_was_read_whole_needs_no_other() -> None:
+    kept = [each for each in objects("A") if each["metadata"].get("namespace") in (None, "web")]
+    snapshot = Snapshot.from_objects(kept)
+    gaps = decide(snapshot, asked("somebody", namespace="data")).gaps
+    assert [gap.partition(":")[0] for gap in gaps] == ["Role", "RoleBinding"]
+
+
+def test_what_somebody_holds_is_told_with_what_was_not_read() -> None:
+    found = explain(state("A"), "alice")
+    assert found.identities == (Subject("User", "alice"), EVERYBODY)
+    assert found.members is None
+    assert found.gaps == ()
+    verbs = {held.action.verb for held in found.holds if held.subject.name == "alice"}
+    assert {"create", "delete", "update"} <= verbs
+    without = explain(cluster("Group", more=[]), "alice")
+    assert without.gaps == ("Group: not in the input, so the groups of a user are not known",)
+
+
+def test_a_group_is_told_with_its_members() -> None:
+    assert explain(cluster(), "group/ops").members == ("gina",)
+    assert explain(cluster(), "group/none").members is None
+    assert explain(cluster(), "user/ops").members is None

@@ -1,0 +1,178 @@
+"""What is asked of the server itself, and how often a cluster is looked at until it is clean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from conftest import account, binding, group, role, rule, state, user
+from test_review import APPROVALS, TODAY
+
+from rbacguard import Snapshot
+from rbacguard.errors import ClusterError
+from rbacguard.kubevirt.permissions import live_migration
+from rbacguard.rbac import Review, Subject
+from rbacguard.update.approvals import load_approvals
+from rbacguard.update.crosscheck import NOBODY, SAMPLE, disagreements, identity, questions
+from rbacguard.update.verify import Verification, verify
+from rbacguard.update.watch import until_clean
+
+
+@pytest.mark.parametrize(
+    ("subject", "name", "groups"),
+    [
+        (Subject("User", "alice"), "alice", ("system:authenticated",)),
+        (
+            Subject("User", "system:serviceaccount:web:bot"),
+            "system:serviceaccount:web:bot",
+            ("system:serviceaccounts", "system:serviceaccounts:web", "system:authenticated"),
+        ),
+        (
+            Subject("ServiceAccount", "bot", "web"),
+            "system:serviceaccount:web:bot",
+            ("system:serviceaccounts", "system:serviceaccounts:web", "system:authenticated"),
+        ),
+        (Subject("Group", "devs"), NOBODY, ("devs", "system:authenticated")),
+        (Subject("Group", "system:authenticated"), NOBODY, ("system:authenticated",)),
+    ],
+)
+def test_a_subject_asks_as_the_server_would_see_it(
+    subject: Subject, name: str, groups: tuple[str, ...]
+) -> None:
+    assert identity(subject) == (name, groups)
+
+
+def small() -> Snapshot:
+    return Snapshot.from_objects(
+        [
+            role("may", rule("create", "kubevirt.io", "virtualmachineinstancemigrations")),
+            binding("a", "may", user("ann"), account("bot"), user(""), namespace="web"),
+            binding("b", "may", group("devs"), account("lost"), account("far", "ci")),
+        ]
+    )
+
+
+def test_every_subject_is_asked_for_in_every_namespace_and_the_cluster() -> None:
+    found = questions(small(), limit=None)
+    users = {
+        "ann",
+        "system:serviceaccount:web:bot",
+        "system:serviceaccount:ci:far",
+        NOBODY,
+    }
+    actions = {
+        (each.verb, each.api_group, each.resource, each.subresource)
+        for each in live_migration().granting
+    }
+    asked = {
+        (each.user, each.groups, each.namespace, each.verb, each.api_group, each.resource,
+         each.subresource)
+        for each in found
+    }  # fmt: skip
+    assert len(asked) == len(found)
+    assert {each.user for each in found} == users
+    assert {each.namespace for each in found} == {"", "web"}
+    identities = {(each.user, each.groups) for each in found}
+    assert (NOBODY, ("devs", "system:authenticated")) in identities
+    assert (NOBODY, ("system:authenticated",)) in identities
+    assert asked == {
+        (name, groups, scope, *action)
+        for name, groups in identities
+        for scope in ("", "web")
+        for action in actions
+    }
+
+
+def test_a_sample_has_both_answers_and_is_the_same_each_time() -> None:
+    whole = state("A")
+    assert len(questions(whole, limit=None)) > SAMPLE
+    found = questions(whole)
+    assert len(found) == SAMPLE
+    answers = [whole.authorizer.authorize(each).allowed for each in found]
+    assert answers.count(True) == answers.count(False) == SAMPLE // 2
+    assert questions(whole) == found
+    assert set(found) <= set(questions(whole, limit=None))
+    assert len(questions(whole, limit=7)) == 7
+
+
+def test_where_one_answer_is_rare_the_other_fills_the_sample() -> None:
+    one = Snapshot.from_objects(
+        [
+            role("may", rule("create", "kubevirt.io", "virtualmachineinstancemigrations")),
+            binding("a", "may", user("ann"), namespace="web"),
+        ]
+    )
+    everything = questions(one, limit=None)
+    allowed = [each for each in everything if one.authorizer.authorize(each).allowed]
+    assert len(allowed) == 1
+    found = questions(one, limit=len(everything) - 1)
+    assert len(found) == len(everything) - 1
+    assert allowed[0] in found
+    most = Snapshot.from_objects(
+        [role("all", rule("*", "*", "*")), binding("a", "all", group("system:authenticated"))]
+    )
+    assert len(questions(most, limit=10)) == 10
+    assert len(questions(most, limit=len(questions(most, limit=None)))) > 10
+
+
+def test_only_what_differs_is_a_disagreement() -> None:
+    snapshot = small()
+    asked = questions(snapshot, limit=None)
+    right = [Review(each, snapshot.authorizer.authorize(each).allowed) for each in asked]
+    assert disagreements(snapshot, right) == ()
+    wrong = [Review(each.attributes, not each.allowed) for each in right]
+    found = disagreements(snapshot, [right[0], *wrong])
+    assert [each.review for each in found] == wrong
+    assert [each.decision for each in found] == [snapshot.authorizer.authorize(a) for a in asked]
+
+
+class Clock:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def verification(letter: str) -> Verification:
+    return verify(state(letter), load_approvals(APPROVALS), before=state("A"), today=TODAY)
+
+
+def looks(*answers: Verification | ClusterError) -> Callable[[], Verification]:
+    left = list(answers)
+
+    def look() -> Verification:
+        found = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(found, ClusterError):
+            raise found
+        return found
+
+    return look
+
+
+def watched(clock: Clock, deadline: float, *answers: Verification | ClusterError) -> list[object]:
+    return list(
+        until_clean(looks(*answers), deadline=deadline, interval=30, clock=clock, sleep=clock.sleep)
+    )
+
+
+def test_it_looks_until_the_cluster_is_clean() -> None:
+    clock, clean, dirty = Clock(), verification("D"), verification("C")
+    assert (clean.clean, dirty.clean) == (True, False)
+    lost = ClusterError("gone")
+    assert watched(clock, 600, dirty, lost, clean, dirty) == [dirty, lost, clean]
+    assert clock.slept == [30, 30]
+
+
+def test_the_last_look_is_at_the_deadline() -> None:
+    clock, dirty = Clock(), verification("C")
+    assert watched(clock, 70, dirty) == [dirty] * 4
+    assert clock.slept == [30, 30, 10]
+    assert watched(Clock(), 0, dirty) == [dirty]
