@@ -78,7 +78,14 @@ class _Commands(click.Group):
             raise NotReadError from None
 
 
-@click.group(cls=_Commands, context_settings=CONTEXT, help=HELP, invoke_without_command=True)
+@click.group(
+    cls=_Commands,
+    context_settings=CONTEXT,
+    help=HELP,
+    invoke_without_command=True,
+    # As newer versions of click word it; older ones leave the brackets out.
+    subcommand_metavar="[COMMAND] [ARGS]...",
+)
 @click.version_option(__version__, "--version", prog_name="rbacguard")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
