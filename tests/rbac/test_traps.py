@@ -9,6 +9,7 @@ from conftest import account, binding, group, role, rule, selecting, user
 
 from rbacguard import Attributes, PolicyRule, Snapshot, Subject
 from rbacguard.rbac import covers, rule_allows
+from rbacguard.rbac.authorizer import Authorizer
 
 VMIM: dict[str, Any] = {"api_group": "kubevirt.io", "resource": "virtualmachineinstancemigrations"}
 MIGRATE = {
@@ -239,6 +240,54 @@ def test_a_missing_role_grants_nothing_and_other_bindings_still_count() -> None:
         Attributes(user="alice", verb="create", **VMIM, namespace="web")
     )
     assert [str(key) for key in decision.unread] == ["ClusterRole was-deleted"]
+
+
+def test_a_refusal_names_the_roles_of_the_asker_that_were_not_read() -> None:
+    snapshot = Snapshot.from_objects(
+        [
+            role("there", rule("get", "core", "nodes")),
+            binding("his", "gone", user("alice"), namespace="web"),
+            binding("bots", "lost", account("bot"), role_kind="Role", namespace="web"),
+            binding("there", "there", user("alice"), namespace="web"),
+            binding("others", "away", user("bob"), namespace="web"),
+            binding("wide", "far", group("devs")),
+            binding("odd", "odd", {"kind": "Robot", "name": "alice"}, namespace="web"),
+        ]
+    )
+
+    def unread(who: str, *groups: str, namespace: str = "web") -> list[str]:
+        asked = Attributes(
+            user=who, groups=groups, verb="get", resource="pods", namespace=namespace
+        )
+        decision = snapshot.authorizer.authorize(asked)
+        assert (decision.allowed, decision.reason) == (False, "no RBAC rule allows it")
+        return [str(each) for each in decision.unread]
+
+    assert unread("alice") == ["ClusterRole gone"]
+    assert unread("alice", "devs") == ["ClusterRole far", "ClusterRole gone"]
+    assert unread("system:serviceaccount:web:bot") == ["Role web/lost"]
+    assert unread("system:serviceaccount:data:bot") == []
+    assert unread("alice", namespace="") == []
+    assert unread("nobody") == []
+
+
+def test_a_request_for_the_cluster_is_not_granted_by_an_empty_namespace() -> None:
+    authorizer = Snapshot.from_objects(
+        [role("get", rule("get", "core", "pods")), binding("b", "get", user("alice"))]
+    ).authorizer
+    asked = Attributes(user="alice", verb="get", resource="pods")
+    # Once by the cluster's binding, not once for each scope that is looked into.
+    assert len(authorizer.authorize(asked).grants) == 1
+
+
+def test_an_authorizer_without_paths_names_the_role_itself() -> None:
+    snapshot = Snapshot.from_objects(
+        [role("get", rule("get", "core", "pods")), binding("b", "get", user("alice"))]
+    )
+    bare = Authorizer(snapshot.bindings, snapshot.rules)
+    asked = Attributes(user="alice", verb="get", resource="pods")
+    (grant,) = bare.authorize(asked).grants
+    assert [str(each) for each in grant.path] == ["ClusterRole get"]
 
 
 def test_the_api_group_of_a_subject_makes_no_second_user() -> None:

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, STATES, Run, binding, group, objects, state, user
+from conftest import ROOT, STATES, Run, account, binding, group, objects, state, user
 
 from rbacguard import Snapshot
 from rbacguard.errors import InputError
 from rbacguard.kubevirt.releases import find_release
 from rbacguard.rbac import Subject
+from rbacguard.update import approvals
 from rbacguard.update.approvals import MigrationAccess, load_approvals, parse_approvals
-from rbacguard.update.bindings import Need
+from rbacguard.update.bindings import Need, bound_to_migrate
 from rbacguard.update.plan import make_plan
 from rbacguard.update.proposal import newcomers, proposal
 from rbacguard.update.review import review
@@ -99,6 +100,129 @@ def test_a_day_that_is_not_over_counts_and_a_later_end_is_no_news() -> None:
     assert remarks(today)["ends-soon"].endswith("ends on 2026-11-23, today")
     later = access(entry(user("carol"), expires="2026-12-08"))
     assert remarks(later) == {}
+
+
+@pytest.mark.parametrize(
+    ("who", "known"),
+    [
+        (user("gina"), True),
+        (group("gina"), False),
+        (group("ops"), True),
+        (user("ops"), False),
+        (user("system:admin"), True),
+        (group("system:cluster-admins"), True),
+        (user("carol"), True),
+        (group("carol"), False),
+        (account("idle", "web"), True),
+        (account("gone", "web"), False),
+        (account("idle", "data"), False),
+    ],
+)
+def test_a_name_is_known_as_what_it_is(who: dict[str, str], known: bool) -> None:
+    more = [
+        {
+            "apiVersion": "user.openshift.io/v1",
+            "kind": "Group",
+            "metadata": {"name": "ops"},
+            "users": ["gina"],
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": "idle", "namespace": "web"},
+        },
+    ]
+    snapshot = Snapshot.from_objects([*objects("A"), *more])
+    found = review(access(entry(who, approved=False)), snapshot, today=TODAY)
+    assert ("unknown-name" in {each.id for each in found}) is not known
+
+
+def test_without_accounts_in_the_input_their_namespace_has_to_be_there() -> None:
+    known = review(access(entry(account("any", "web"), approved=False)), state("A"), today=TODAY)
+    assert known == ()
+    lost = review(access(entry(account("any", "wep"), approved=False)), state("A"), today=TODAY)
+    assert [each.id for each in lost] == ["unknown-name"]
+
+
+def test_a_remark_says_where_it_stands() -> None:
+    holder = {"subject": {"kind": "User", "name": "nobody"}, "clusterWide": True, "accepted": True}
+    twice = {"subject": {"kind": "User", "name": "carol"}, "clusterWide": True, "approved": True}
+    found = review(access(twice, twice, holders=[holder, holder]), state("A"), today=TODAY)
+    said = [(each.id, each.place, each.message) for each in found]
+    unknown = "User nobody is named nowhere in the input; is it spelt right?"
+    assert ("unknown-name", "holders[0]", unknown) in said
+    assert ("unknown-name", "holders[1]", unknown) in said
+    again = "User carol in the whole cluster stands in approvals[0] too"
+    assert ("given-twice", "approvals[1]", again) in said
+    other = "User nobody in the whole cluster stands in holders[0] too"
+    assert ("given-twice", "holders[1]", other) in said
+
+
+def test_a_file_that_is_none_is_one_line_with_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "approvals.yaml"
+
+    def refused(data: bytes) -> str:
+        file.write_bytes(data)
+        with pytest.raises(InputError) as caught:
+            load_approvals(str(file))
+        return str(caught.value).replace(str(file), "FILE")
+
+    head = b"apiVersion: rbacguard.io/v1alpha1\nkind: MigrationAccess\n"
+    assert refused(b"a: 1\nb: [\n") == (
+        "FILE, line 3: not well-formed YAML: did not find expected node content"
+    )
+    assert refused(b"\xff").startswith("FILE: not well-formed UTF-8 YAML: unacceptable character #")
+    assert refused(b"") == "FILE: expected one MigrationAccess document, found 0"
+    assert refused(head + b"---\n" + head) == (
+        "FILE: expected one MigrationAccess document, found 2"
+    )
+    assert refused(head + b"kind: MigrationAccess\napiVersion: x\n") == (
+        "FILE, line 3: key 'kind' is given twice"
+    )
+    assert refused(b"kind: MigrationAccess\n") == "FILE: apiVersion: field required"
+    with pytest.raises(InputError, match=r"^none: No such file or directory$"):
+        load_approvals("none")
+
+
+def test_a_file_of_too_many_bytes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "approvals.yaml"
+    file.write_text("apiVersion: rbacguard.io/v1alpha1\nkind: MigrationAccess\n")
+    size = file.stat().st_size
+    monkeypatch.setattr(approvals, "MAX_BYTES", size)
+    assert load_approvals(str(file)).approvals == []
+    monkeypatch.setattr(approvals, "MAX_BYTES", size - 1)
+    with pytest.raises(InputError, match=f"larger than {size - 1} bytes, expected an approvals"):
+        load_approvals(str(file))
+
+
+def test_decisions_that_contradict_each_other_name_the_place() -> None:
+    yes = entry(user("carol"), clusterWide=True)
+    no = entry(user("carol"), clusterWide=True, approved=False)
+    with pytest.raises(InputError) as caught:
+        access(yes, no)
+    assert str(caught.value) == (
+        "approvals: approvals[1]: User carol in the whole cluster is approved in one entry and not "
+        "in another; keep one of them"
+    )
+    with pytest.raises(InputError, match=r"^approvals: approvals\[1\]: User carol in web is"):
+        access(entry(user("carol")), entry(user("carol"), approved=False))
+
+
+def test_an_account_of_the_bindings_own_namespace_is_bound_there() -> None:
+    more = [
+        binding("here", "kubevirt.io:migrate", account("bot"), user("gina"), namespace="web"),
+        binding("there", "kubevirt.io:migrate", account("bot", "ci"), namespace="data"),
+        binding("other", "view", user("gino"), namespace="web"),
+    ]
+    snapshot = Snapshot.from_objects(more)
+    bot, far = Subject("ServiceAccount", "bot", "web"), Subject("ServiceAccount", "bot", "ci")
+    assert set(bound_to_migrate(snapshot)) == {
+        Need("web", bot),
+        Need("web", Subject("User", "gina")),
+        Need("data", far),
+    }
 
 
 def test_many_namespaces_are_cut_short() -> None:
