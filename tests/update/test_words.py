@@ -1,0 +1,191 @@
+"""What is said of each state, word for word: the golden files are for reading, too."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import (
+    AGGREGATE_ADMIN,
+    AGGREGATE_EDIT,
+    ROOT,
+    account,
+    binding,
+    group,
+    objects,
+    role,
+    rule,
+    state,
+    user,
+)
+
+from rbacguard import Snapshot
+from rbacguard.kubevirt.releases import find_release
+from rbacguard.rbac import Grant, Subject
+from rbacguard.update.approvals import load_approvals
+from rbacguard.update.bindings import Need
+from rbacguard.update.compare import compare
+from rbacguard.update.delegation import delegations
+from rbacguard.update.journey import status
+from rbacguard.update.plan import make_plan
+from rbacguard.update.verify import verify
+
+GOLDEN = Path(__file__).parent / "golden"
+TODAY = datetime.date(2026, 11, 23)
+APPROVALS = str(ROOT / "examples" / "approvals.yaml")
+VMIM = "virtualmachineinstancemigrations"
+EARLIER = "2026-11-20T08:00:00Z"
+LATER = TODAY + datetime.timedelta(days=4000)
+
+
+def cluster(letter: str, *more: dict[str, Any], without: tuple[str, ...] = ()) -> Snapshot:
+    kept = [
+        each
+        for each in objects(letter)
+        if not {each["kind"], each["metadata"]["name"]} & set(without)
+    ]
+    return Snapshot.from_objects([*kept, *more])
+
+
+def label(**labels: str) -> dict[str, Any]:
+    """Return kubevirt.io:migrate as the operator has it, with labels on top."""
+    (found,) = [
+        each
+        for each in objects("D")
+        if each["kind"] == "ClusterRole" and each["metadata"]["name"] == "kubevirt.io:migrate"
+    ]
+    found["metadata"]["labels"] |= labels
+    return found
+
+
+MIGRATE = rule("create", "kubevirt.io", VMIM)
+CASES: dict[str, Callable[[], Snapshot]] = {
+    **{letter: partial(state, letter) for letter in "ABCDEF"},
+    "bound-in-advance": lambda: cluster(
+        "A", binding("early", "kubevirt.io:migrate", user("alice"), user("carol"), namespace="web")
+    ),
+    "two-temporary-roles": lambda: cluster(
+        "A",
+        role("keep", MIGRATE, labels={AGGREGATE_ADMIN: "true"}),
+        role("keep-edit", MIGRATE, labels={AGGREGATE_EDIT: "true"}),
+    ),
+    "role-made-by-hand": lambda: cluster("A", role("kubevirt.io:migrate", MIGRATE)),
+    "left-over": lambda: cluster(
+        "D",
+        role("sneaky", MIGRATE, labels={AGGREGATE_ADMIN: "true"}),
+        binding("old", "kubevirt.io:upgrademigrate", user("frank"), namespace="legacy"),
+        binding("old-everywhere", "kubevirt.io:upgrademigrate", group("devs")),
+    ),
+    "handed-on": lambda: cluster(
+        "D",
+        role(
+            "own", MIGRATE, kind="Role", namespace="web", creationTimestamp="2026-11-20T08:00:00Z"
+        ),
+        binding("own", "own", user("frank"), namespace="web", role_kind="Role"),
+        binding("more", "kubevirt.io:migrate", account("bot"), namespace="data"),
+        binding(
+            "late",
+            "kubevirt.io:migrate",
+            user("dora"),
+            namespace="legacy",
+            creationTimestamp=EARLIER,
+        ),
+    ),
+    "reverted-for-two": lambda: cluster(
+        "D",
+        label(**{AGGREGATE_ADMIN: "true", AGGREGATE_EDIT: "true"}),
+        without=("kubevirt.io:migrate",),
+    ),
+    "other-rules": lambda: cluster(
+        "D", role("kubevirt.io:migrate", rule("*", "*", "*")), without=("kubevirt.io:migrate",)
+    ),
+    "migrate-missing": lambda: cluster("D", without=("kubevirt.io:migrate",)),
+    "roles-missing": lambda: cluster("D", without=("Role",)),
+    "bindings-missing": lambda: cluster("D", without=("RoleBinding",)),
+    "kubevirt-missing": lambda: Snapshot.from_objects(
+        [each for each in objects("D") if "kubevirt" not in each["metadata"]["name"]]
+    ),
+    "version-unknown": lambda: cluster("D", without=("KubeVirt", "HyperConverged")),
+}
+
+
+def proof(grants: tuple[Grant, ...]) -> list[str]:
+    return [
+        f"{each.subject} in {each.namespace or '*'} by {each.binding}: "
+        f"{' -> '.join(part.name for part in each.path)}: {','.join(each.rule.verbs)} "
+        f"{','.join(each.rule.resources)}"
+        for each in grants
+    ]
+
+
+def places(found: dict[Subject, tuple[str, ...]]) -> dict[str, list[str]]:
+    return {str(subject): list(scopes) for subject, scopes in found.items()}
+
+
+def needs(found: tuple[Need, ...]) -> list[str]:
+    return [f"{each.subject} in {each.namespace or '*'}" for each in found]
+
+
+def words(snapshot: Snapshot) -> dict[str, Any]:
+    """Return everything that is said about a state, as plain values."""
+    access = load_approvals(APPROVALS)
+    step = status(snapshot)
+    said: dict[str, Any] = {
+        "status": [step.step, step.title, step.next, step.bound, list(step.restored)],
+        "commands": list(step.commands),
+        "installed": [
+            str(step.installed.release),
+            step.installed.hardened,
+            step.installed.updating,
+        ],
+        "temporary roles": list(step.temporary_roles),
+        "delegations": {
+            f"{each.subject} in {each.namespace or '*'}": [each.how, *proof((each.grant,))]
+            for each in delegations(snapshot)
+        },
+        "against D": [
+            [str(each.subject), *{row.change.value: None for row in each.rows()}]
+            for each in compare(state("D"), snapshot).changes
+        ],
+        "gaps against D": list(compare(state("D"), snapshot).gaps),
+    }
+    for title, before, today in (
+        ("verify", None, TODAY),
+        ("verify before A", state("A"), TODAY),
+        ("verify when all has expired", state("A"), LATER),
+    ):
+        found = verify(snapshot, access, before=before, today=today)
+        said[title] = {
+            "clean": found.clean,
+            "unaccepted": needs(found.unaccepted),
+            **{
+                each.id: [each.result, each.title, each.next, *each.details, *proof(each.grants)]
+                for each in found.checks
+            },
+        }
+    plan = make_plan(snapshot, find_release("4.22"))
+    said["plan"] = {
+        "warnings": list(plan.warnings),
+        "gaps": list(plan.gaps),
+        "needs": needs(plan.needs),
+        "platform": places(plan.platform),
+        **{
+            each.strategy: [
+                *(each.title, each.recommended, each.gap, each.undo, each.caution),
+                *(places(one) for one in (each.reached, each.missed, each.more, each.can_hand_on)),
+            ]
+            for each in plan.outcomes
+        },
+    }
+    return said
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_said_is_exactly_this(case: str, golden: Callable[[Path, str], None]) -> None:
+    text = json.dumps(words(CASES[case]()), indent=1, ensure_ascii=False)
+    golden(GOLDEN / f"{case}.json", text + "\n")
