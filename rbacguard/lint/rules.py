@@ -421,8 +421,12 @@ def _duplicate_key(manifest: Manifest, _: Setting) -> Iterator[Remark]:
 
 
 def _not_valid(manifest: Manifest, setting: Setting) -> Iterator[Remark]:
-    if not manifest.get("apiVersion"):
+    version = manifest.get("apiVersion")
+    if not version:
         yield Remark((), "apiVersion is missing")
+        return
+    if not isinstance(version, str):
+        yield Remark(("apiVersion",), f"apiVersion: expected a string, found {version!r}")
         return
     try:
         found = problems(manifest.value, setting.kubernetes_version)
