@@ -224,14 +224,10 @@ def _decode(path: Path, data: bytes) -> _File:
     try:
         values = [document.value for document in yaml.documents(data)]
         return msgspec.convert(values[0] if values else {}, _File)
-    except pyyaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise InputError(f"{path}{line}: not well-formed YAML: {error.problem}") from None
     except msgspec.ValidationError as error:
         raise InputError(f"{path}: not a kubeconfig: {_typed(error)}") from None
-    except (ValueError, TypeError, pyyaml.YAMLError, RecursionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not a kubeconfig: {reason}") from None
+    except (ValueError, pyyaml.YAMLError) as error:
+        raise InputError(yaml.refusal(str(path), error)) from None
 
 
 def _typed(error: msgspec.ValidationError) -> str:

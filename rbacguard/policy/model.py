@@ -239,11 +239,10 @@ def load_policies(folders: Iterable[str] = ()) -> tuple[Policy, ...]:
 def _load(path: Path) -> Policy:
     try:
         documents = list(yaml.documents(path.read_bytes()))
-    except pyyaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise PolicyError(f"{path}{line}: not well-formed YAML: {error.problem}") from None
-    except (OSError, ValueError, pyyaml.YAMLError) as error:
-        raise PolicyError(f"{path}: {str(error).splitlines()[0]}") from None
+    except (ValueError, pyyaml.YAMLError) as error:
+        raise PolicyError(yaml.refusal(str(path), error)) from None
+    except OSError as error:
+        raise PolicyError(f"{path}: {error.strerror or error}") from None
     if len(documents) != 1 or not isinstance(documents[0].value, dict):
         raise PolicyError(f"{path}: expected one policy")
     if documents[0].duplicates:

@@ -223,13 +223,12 @@ class Authorizer:
     def allowed_subjects(self, attributes: Attributes) -> list[Subject]:
         """Return who may do something, `system:masters` first, each once (AllowedSubjects)."""
         rules = self._rules_for(attributes)
-        found = {SYSTEM_MASTERS: None}
+        found = [SYSTEM_MASTERS]
         for scope in self._scopes(attributes):
             for role, bindings in self._roles(scope).items():
                 if rules[role] is not None:
-                    for _, subject in _applying(bindings, scope):
-                        found[subject] = None
-        return list(found)
+                    found += [subject for _, subject in _applying(bindings, scope)]
+        return list(dict.fromkeys(found))
 
     def _scopes(self, attributes: Attributes) -> tuple[str, ...]:
         return ("", attributes.namespace) if attributes.namespace else ("",)

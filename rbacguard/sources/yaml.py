@@ -172,6 +172,14 @@ def _check_aliases(root: yaml.Node) -> None:
             stack.extend((child, False) for child in children)
 
 
+def refusal(path: str, error: yaml.YAMLError | ValueError) -> str:
+    """Return in one line where a small file is not well-formed YAML, and why."""
+    mark = getattr(error, "problem_mark", None)
+    line = f", line {mark.line + 1}" if mark else ""
+    reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+    return f"{path}{line}: not well-formed YAML: {reason}"
+
+
 class Document:
     """One YAML document: its value, the line it starts on, the lines of a list's items.
 

@@ -204,12 +204,8 @@ def load_approvals(path: str) -> MigrationAccess:
         raise InputError(f"{path}: larger than {MAX_BYTES} bytes, expected an approvals file")
     try:
         found = list(yaml.documents(data))
-    except pyyaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise InputError(f"{path}{line}: not well-formed YAML: {error.problem}") from None
     except (pyyaml.YAMLError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not well-formed UTF-8 YAML: {reason}") from None
+        raise InputError(yaml.refusal(path, error)) from None
     if len(found) != 1:
         raise InputError(f"{path}: expected one MigrationAccess document, found {len(found)}")
     if found[0].duplicates:
@@ -248,7 +244,7 @@ def _first(error: ValidationError) -> str:
     first = error.errors()[0]
     place = "".join(
         f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]
-    ).lstrip(".")
+    ).removeprefix(".")
     message = first["msg"].removeprefix("Value error, ")
     found: Any = first.get("input")
     shown = f", found {found!r}" if isinstance(found, str | int | float | bool) else ""

@@ -101,9 +101,9 @@ def identities(text: str, snapshot: Snapshot) -> tuple[Subject, ...]:
         found = [Subject(kind, rest)]
     else:
         found = sorted(s for s in named if s.name == text)
-        if not any(s.kind == "Group" for s in found) and text in snapshot.groups:
+        if text in snapshot.groups:
             found.append(Subject("Group", text))
-        if text.startswith("system:serviceaccount:") or not found:
+        if not found:
             found.append(Subject("User", text))
     return tuple(dict.fromkeys(_with_groups(found, snapshot)))
 

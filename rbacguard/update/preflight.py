@@ -154,10 +154,12 @@ def _binding_refusals(
 
 def _restrictions(snapshot: Snapshot, binding: AnyBinding) -> Iterator[Obstacle]:
     """OpenShift's RoleBindingRestrictions: where there is one, each new subject must fit one."""
-    restrictions = snapshot.restrictions.get(binding.ref.namespace, ())
+    restrictions = snapshot.restrictions.get(binding.ref.namespace)
+    if not restrictions:
+        return
     groups = dict(snapshot.groups)
     for subject in binding.subjects:
-        if restrictions and not any(each.allows(subject, groups) for each in restrictions):
+        if not any(each.allows(subject, groups) for each in restrictions):
             names = ", ".join(each.metadata.name for each in restrictions)
             unseen = any(each.has_selector for each in restrictions)
             note = " (their labels were not looked at)" if unseen else ""

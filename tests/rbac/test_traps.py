@@ -342,7 +342,7 @@ def test_system_masters_is_allowed_before_rbac_is_asked() -> None:
     )
     assert decision.allowed
     assert decision.grants == ()
-    assert "before RBAC" in decision.reason
+    assert decision.reason == "allowed to Group system:masters before RBAC is asked"
 
 
 def test_the_controllers_result_replaces_what_is_written() -> None:

@@ -10,6 +10,8 @@ from conftest import account, binding, group, objects, role, rule, state, user
 from rbacguard import Attributes, Snapshot
 from rbacguard.rbac import Subject
 from rbacguard.rbac.authorizer import service_account_groups
+from rbacguard.sources import State, from_objects
+from rbacguard.sources.reading import KindCoverage
 from rbacguard.update.ask import decide, explain, identities
 
 EVERYBODY = Subject("Group", "system:authenticated")
@@ -92,6 +94,14 @@ def test_a_prefix_says_of_what_kind_it_is(prefix: str) -> None:
     assert who(f"{prefix}/ci/bot")[:2] == [
         "ServiceAccount ci/bot",
         "User system:serviceaccount:ci:bot",
+    ]
+
+
+def test_a_name_may_hold_what_parts_others() -> None:
+    assert who("sa/ci/a/b")[0] == "ServiceAccount ci/a/b"
+    assert who("system:serviceaccount:ci:a:b")[:2] == [
+        "User system:serviceaccount:ci:a:b",
+        "ServiceAccount ci/a:b",
     ]
 
 
@@ -200,10 +210,14 @@ def test_members_that_are_not_known_leave_a_refusal_open() -> None:
 
 
 def test_a_namespace_that_was_read_whole_needs_no_other() -> None:
-    kept = [each for each in objects("A") if each["metadata"].get("namespace") in (None, "web")]
-    snapshot = Snapshot.from_objects(kept)
-    gaps = decide(snapshot, asked("somebody", namespace="data")).gaps
-    assert [gap.partition(":")[0] for gap in gaps] == ["Role", "RoleBinding"]
+    reading = from_objects([each for each in objects("A") if each["kind"] != "RoleBinding"])
+    reasons = ("only 1 namespace was read",)
+    reading.known["RoleBinding"] = KindCoverage(State.PARTIAL, 0, reasons, ("web",))
+    snapshot = Snapshot.of(reading)
+    assert decide(snapshot, asked("somebody", namespace="web")).gaps == ()
+    assert decide(snapshot, asked("somebody", namespace="data")).gaps == (
+        "RoleBinding: only 1 namespace was read",
+    )
 
 
 def test_what_somebody_holds_is_told_with_what_was_not_read() -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from conftest import account, binding, group, role, rule, state, user
+from conftest import account, binding, group, objects, role, rule, state, user
+from msgspec import to_builtins
 from test_review import APPROVALS, TODAY
 
 from rbacguard import Snapshot
 from rbacguard.errors import ClusterError
 from rbacguard.kubevirt.permissions import live_migration
+from rbacguard.kubevirt.releases import migrate_rules
 from rbacguard.rbac import Review, Subject
 from rbacguard.update.approvals import load_approvals
+from rbacguard.update.compare import compare
 from rbacguard.update.crosscheck import NOBODY, SAMPLE, disagreements, identity, questions
+from rbacguard.update.delegation import delegations
 from rbacguard.update.verify import Verification, verify
 from rbacguard.update.watch import until_clean
 
@@ -48,6 +52,7 @@ def small() -> Snapshot:
             role("may", rule("create", "kubevirt.io", "virtualmachineinstancemigrations")),
             binding("a", "may", user("ann"), account("bot"), user(""), namespace="web"),
             binding("b", "may", group("devs"), account("lost"), account("far", "ci")),
+            binding("c", "may", user("ann"), group("devs"), namespace="data"),
         ]
     )
 
@@ -71,14 +76,14 @@ def test_every_subject_is_asked_for_in_every_namespace_and_the_cluster() -> None
     }  # fmt: skip
     assert len(asked) == len(found)
     assert {each.user for each in found} == users
-    assert {each.namespace for each in found} == {"", "web"}
+    assert {each.namespace for each in found} == {"", "data", "web"}
     identities = {(each.user, each.groups) for each in found}
     assert (NOBODY, ("devs", "system:authenticated")) in identities
     assert (NOBODY, ("system:authenticated",)) in identities
     assert asked == {
         (name, groups, scope, *action)
         for name, groups in identities
-        for scope in ("", "web")
+        for scope in ("", "data", "web")
         for action in actions
     }
 
@@ -91,7 +96,11 @@ def test_a_sample_has_both_answers_and_is_the_same_each_time() -> None:
     answers = [whole.authorizer.authorize(each).allowed for each in found]
     assert answers.count(True) == answers.count(False) == SAMPLE // 2
     assert questions(whole) == found
-    assert set(found) <= set(questions(whole, limit=None))
+    everything = questions(whole, limit=None)
+    assert set(found) <= set(everything)
+    # Not simply the first ones, of a few subjects.
+    assert len({each.user for each in found}) > len({each.user for each in everything[:SAMPLE]})
+    assert questions(whole, limit=len(everything)) == everything
     assert len(questions(whole, limit=7)) == 7
 
 
@@ -176,3 +185,36 @@ def test_the_last_look_is_at_the_deadline() -> None:
     assert watched(clock, 70, dirty) == [dirty] * 4
     assert clock.slept == [30, 30, 10]
     assert watched(Clock(), 0, dirty) == [dirty]
+    clock = Clock()
+    assert watched(clock, 61, dirty) == [dirty] * 4
+    assert clock.slept == [30, 30, 1]
+
+
+def test_who_can_hand_on_is_proved_by_the_grant_of_the_namespace_if_there_is_one() -> None:
+    everything = role("all", rule("*", "*", "*"))
+    binder = role("bind", rule("create", "rbac.authorization.k8s.io", "rolebindings"))
+    local = [everything, binder, binding("here", "all", user("ann"), namespace="web")]
+    wide = binding("wide", "bind", user("ann"))
+    (only,) = delegations(Snapshot.from_objects([*local, wide]))
+    assert (only.namespace, only.how, str(only.grant.binding)) == (
+        "web",
+        "holds",
+        "RoleBinding web/here",
+    )
+    may = [
+        binder,
+        wide,
+        role("held", *to_builtins(migrate_rules())),
+        binding("held", "held", user("ann"), namespace="web"),
+    ]
+    (other,) = delegations(Snapshot.from_objects(may))
+    assert (other.namespace, str(other.grant.binding)) == ("web", "ClusterRoleBinding wide")
+
+
+def test_a_comparison_tells_what_was_not_read_of_either() -> None:
+    some = Snapshot.from_objects([each for each in objects("A") if each["kind"] != "Role"])
+    other = Snapshot.from_objects([each for each in objects("E") if each["kind"] != "ClusterRole"])
+    assert [gap[:22] for gap in compare(some, other).gaps] == [
+        "before: Role: not in t",
+        "after: ClusterRole: no",
+    ]

@@ -22,7 +22,7 @@ from rbacguard.rbac import (
     RoleRef,
     Subject,
 )
-from rbacguard.update.preflight import Obstacle, find_applier, obstacles
+from rbacguard.update.preflight import Obstacle, find_applier, is_service_account, obstacles
 from rbacguard.update.temporary import temporary_role
 
 MIGRATE = RoleRef("ClusterRole", "kubevirt.io:migrate")
@@ -275,6 +275,74 @@ def test_a_role_of_the_bindings_own_namespace_is_found_there() -> None:
         grants("bind", "roles", "helper"),
         "data",
     )
+
+
+def test_a_role_of_a_namespace_needs_what_is_held_there_or_escalate_there() -> None:
+    made = Role(ObjectMeta(name="own", namespace="web"), (PolicyRule(("get",), ("",), ("pods",)),))
+    here = allowing(WRITE, rule("get", "core", "pods"), namespace="web")
+    assert hindered("D", "gitops", made, more=here) == ()
+    there = [
+        *allowing(WRITE),
+        role("pods", rule("get", "core", "pods")),
+        binding("pods", "pods", user("gitops"), namespace="data"),
+    ]
+    assert messages(hindered("D", "gitops", made, more=there)) == [
+        "holds less than the role: lacks get pods"
+    ]
+    may = [
+        *allowing(WRITE),
+        role("may", rule("escalate", RBAC, "roles")),
+        binding("may", "may", user("gitops"), namespace="web"),
+    ]
+    assert hindered("D", "gitops", made, more=may) == ()
+    nameless = allowing(WRITE, rule("escalate", RBAC, "roles", resourceNames=[""]))
+    assert hindered("D", "gitops", made, more=nameless) == ()
+
+
+def test_a_request_to_create_has_no_name_at_all() -> None:
+    nameless = rule("create", RBAC, "rolebindings", resourceNames=[""])
+    rest = [rule("get patch", RBAC, "rolebindings"), rule("bind", RBAC, "clusterroles")]
+    assert hindered("D", "gitops", bind(), more=allowing(nameless, *rest)) == ()
+
+
+def test_what_is_held_is_gathered_from_every_binding_that_counts() -> None:
+    """A binding elsewhere comes first, one names a role that is missing, one a Role."""
+    made = Role(
+        ObjectMeta(name="own", namespace="web"),
+        (PolicyRule(("get",), ("",), ("pods", "nodes", "secrets")),),
+    )
+    robot = "system:serviceaccount:web:bot"
+    more = [
+        binding("a-far", "far", account("bot", "web"), namespace="data"),
+        role("far", rule("*", "*", "*")),
+        binding("b-gone", "gone", account("bot"), namespace="web"),
+        role("pods", rule("get", "core", "pods"), kind="Role", namespace="web"),
+        binding("c-local", "pods", account("bot"), namespace="web", role_kind="Role"),
+        role("pods", rule("get", "core", "events"), kind="Role", namespace="data"),
+        role("nodes", rule("get", "core", "nodes")),
+        binding("d-wide", "nodes", account("bot", "web")),
+        role("write", WRITE),
+        binding("e-write", "write", account("bot"), namespace="web"),
+    ]
+    assert messages(hindered("D", robot, made, more=more)) == [
+        "holds less than the role: lacks get secrets"
+    ]
+
+
+def test_a_role_that_is_missing_is_an_obstacle_with_its_rule_and_place() -> None:
+    assert hindered("A", "gitops", bind(), more=allowing(WRITE)) == (
+        Obstacle(
+            key("RoleBinding", "b", "web"),
+            "kubevirt.io:migrate does not exist yet, so only who may bind it can be let do so",
+            grants("bind", "clusterroles", "kubevirt.io:migrate"),
+            "web",
+        ),
+    )
+
+
+def test_only_an_accounts_user_name_is_that_of_one() -> None:
+    assert is_service_account("system:serviceaccount:web:bot")
+    assert not is_service_account("alice")
 
 
 def test_what_is_made_first_counts_for_what_comes_after() -> None:

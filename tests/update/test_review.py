@@ -105,8 +105,8 @@ def test_a_day_that_is_not_over_counts_and_a_later_end_is_no_news() -> None:
 @pytest.mark.parametrize(
     ("who", "known"),
     [
-        (user("gina"), True),
-        (group("gina"), False),
+        (user("gerda"), True),
+        (group("gerda"), False),
         (group("ops"), True),
         (user("ops"), False),
         (user("system:admin"), True),
@@ -124,7 +124,7 @@ def test_a_name_is_known_as_what_it_is(who: dict[str, str], known: bool) -> None
             "apiVersion": "user.openshift.io/v1",
             "kind": "Group",
             "metadata": {"name": "ops"},
-            "users": ["gina"],
+            "users": ["gerda"],
         },
         {
             "apiVersion": "v1",
@@ -142,6 +142,15 @@ def test_without_accounts_in_the_input_their_namespace_has_to_be_there() -> None
     assert known == ()
     lost = review(access(entry(account("any", "wep"), approved=False)), state("A"), today=TODAY)
     assert [each.id for each in lost] == ["unknown-name"]
+
+
+def test_a_selector_among_namespaces_that_are_not_all_known_is_told_with_the_reason() -> None:
+    kept = [each for each in objects("A") if each["kind"] != "Namespace"]
+    found = access(entry(user("carol"), namespaceSelector={"matchLabels": {"a": "b"}}))
+    said = {r.id: r.message for r in review(found, Snapshot.from_objects(kept), today=TODAY)}
+    assert said["selection-unknown"] == (
+        "which namespaces are selected is not all known: Namespace: not in the input"
+    )
 
 
 def test_a_remark_says_where_it_stands() -> None:
@@ -171,7 +180,7 @@ def test_a_file_that_is_none_is_one_line_with_its_place(tmp_path: Path) -> None:
     assert refused(b"a: 1\nb: [\n") == (
         "FILE, line 3: not well-formed YAML: did not find expected node content"
     )
-    assert refused(b"\xff").startswith("FILE: not well-formed UTF-8 YAML: unacceptable character #")
+    assert refused(b"\xff").startswith("FILE: not well-formed YAML: unacceptable character #")
     assert refused(b"") == "FILE: expected one MigrationAccess document, found 0"
     assert refused(head + b"---\n" + head) == (
         "FILE: expected one MigrationAccess document, found 2"
