@@ -323,6 +323,24 @@ def status(source: Source, **shown: Any) -> int:
     return exits.INCOMPLETE if report.step == "unknown" else exits.NOTHING_TO_DO
 
 
+@cli.command()
+@from_source(namespaces=False)
+@options.exit_zero
+@options.output
+def readiness(source: Source, exit_zero: bool, **shown: Any) -> int:
+    """Tell which machines migrate when their node is drained, and whether drains complete.
+
+    Reads machines, nodes and pods. Permission to migrate is the business of the other commands.
+    """
+    from rbacguard.output import readiness as output
+    from rbacguard.readiness.draining import judge
+
+    inventory = source.inventory()
+    report = output.report(judge(inventory), inventory)
+    options.show(report, **shown)
+    return exits.NOTHING_TO_DO if exit_zero else exits.of_readiness(report)
+
+
 @cli.command("who-can")
 @click.argument("verb")
 @click.argument("resource", metavar="RESOURCE[.GROUP]")

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from rbacguard.cluster import Connection
     from rbacguard.cluster.reading import Progress
     from rbacguard.rbac import Reviews
+    from rbacguard.readiness.inventory import Inventory
     from rbacguard.snapshot import AggregateMode, Snapshot
+    from rbacguard.sources import Reading
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -171,20 +173,38 @@ class Source:
             self._refuse_both()
             working("reading " + ", ".join(self.filenames))
             return Snapshot.load(self.filenames, aggregate=mode)
+        return Snapshot.of(self._read_cluster(namespace), aggregate=mode)
+
+    def inventory(self) -> Inventory:
+        """Read machines, nodes and what is around them.
+
+        Raises:
+            InputError: files cannot be read, or the kubeconfig does not tell where to read.
+            ClusterError: the cluster cannot be reached, or lets nothing be read.
+            click.UsageError: files were given, and how to connect as well.
+        """
+        from rbacguard.readiness.inventory import Inventory
+
+        if self.filenames:
+            self._refuse_both()
+            working("reading " + ", ".join(self.filenames))
+            return Inventory.load(self.filenames)
+        return Inventory.of(self._read_cluster(None))
+
+    def _read_cluster(self, namespace: str | None) -> Reading:
+        """Read what the command that runs needs of the cluster."""
         from rbacguard.cluster import NEEDS, read_cluster
 
         words = click.get_current_context().command_path.split()
         command = next(word for word in words[1:] if word in NEEDS)
-        spaces = (namespace,) if namespace else self.namespaces
         with self.connection() as connection, _progress() as progress:
-            reading = read_cluster(
+            return read_cluster(
                 connection,
                 NEEDS[command],
-                namespaces=spaces,
+                namespaces=(namespace,) if namespace else self.namespaces,
                 consistent=self.consistent,
                 progress=progress,
             )
-        return Snapshot.of(reading, aggregate=mode)
 
     def namespace_names(self) -> tuple[str, ...]:
         """Read names of namespaces alone, to complete them; a cluster has two seconds to answer.

@@ -147,7 +147,7 @@ class Connection:
         }
         configuration = Configuration()
         try:
-            load_kube_config_from_dict(  # type: ignore[no-untyped-call]
+            load_kube_config_from_dict(
                 entry, client_configuration=configuration, persist_config=False
             )
             _choose_proxy(configuration, self.access)
@@ -375,10 +375,10 @@ def _with_plugin(access: Access) -> dict[str, Any]:
 
     command = plugin.get("command", "?")
     try:
-        cluster = ConfigNode("cluster", dict(access.cluster))  # type: ignore[no-untyped-call]
-        node = ConfigNode("exec", plugin)  # type: ignore[no-untyped-call]
-        provider = ExecProvider(node, None, cluster)  # type: ignore[no-untyped-call]
-        status = provider.run()  # type: ignore[no-untyped-call]
+        cluster = ConfigNode("cluster", dict(access.cluster))
+        node = ConfigNode("exec", plugin)
+        provider = ExecProvider(node, None, cluster)
+        status = provider.run()
     except FileNotFoundError:
         hint = " ".join(str(plugin.get("installHint") or "").split())
         raise InputError(

@@ -17,6 +17,7 @@ from rbacguard.cluster.resources import RBAC, Resource
 from rbacguard.errors import ClusterError, InputError
 from rbacguard.rbac.objects import RBAC_GROUP
 from rbacguard.sources.reading import KindCoverage, Location, Origin, Reading, State
+from rbacguard.sources.workloads import WORKLOAD_KINDS
 
 PAGE = 500
 """Objects in a page, as kubectl asks for them."""
@@ -132,7 +133,13 @@ def read_cluster(
     """
     started = _now(connection)
     connection.start()
-    reader = _Reader(connection, tuple(namespaces), progress or (lambda *_: None))
+    kinds = {resource.kind for resource in resources}
+    reader = _Reader(
+        connection,
+        tuple(namespaces),
+        progress or (lambda *_: None),
+        workloads=not kinds.isdisjoint(WORKLOAD_KINDS),
+    )
     passes = 1
     reading, versions, cluster_id = reader.everything(resources)
     if consistent:
@@ -147,10 +154,13 @@ def read_cluster(
                 "try again when it is quieter"
             )
     rbac_kinds = {resource.kind for resource in RBAC}
-    if not any(key.kind in rbac_kinds for key in reading.objects):
-        reasons = [reason for kind in rbac_kinds for reason in reading.known[kind].reasons]
+    needed = rbac_kinds & kinds or kinds
+    if not any(key.kind in needed for key in reading.objects):
+        reasons = [reason for kind in needed for reason in reading.known[kind].reasons]
+        what = "RBAC" if needed <= rbac_kinds else "what is needed"
         raise ClusterError(
-            f"{connection.access.server}: nothing of RBAC can be read: {min(reasons)}; "
+            f"{connection.access.server}: nothing of {what} can be read: "
+            f"{min(reasons, default='there is nothing')}; "
             "'rbacguard permissions' prints what is needed"
         )
     reading.origin = Origin(
@@ -232,19 +242,28 @@ def _moments(versions: dict[str, str], consistent: bool) -> tuple[str, ...]:
 
 class _Reader:
     def __init__(
-        self, connection: Connection, namespaces: tuple[str, ...], progress: Progress
+        self,
+        connection: Connection,
+        namespaces: tuple[str, ...],
+        progress: Progress,
+        *,
+        workloads: bool,
     ) -> None:
         self._connection = connection
+        self._workloads = workloads
         self._namespaces = namespaces
         self._progress = progress
         self._location = Location(f"cluster {connection.access.context}")
         self._versions = self._api_versions()
 
+    def _reading(self) -> Reading:
+        return Reading(workloads=self._workloads)
+
     def everything(self, resources: Sequence[Resource]) -> tuple[Reading, dict[str, str], str]:
         """Read all kinds side by side; return them, their versions, and the cluster's identity."""
-        moment = self._moment()
+        moment = self._moment(resources)
         found = side_by_side([partial(self._kind, each, moment) for each in resources])
-        reading = Reading()
+        reading = self._reading()
         versions, cluster_id = {}, ""
         for resource, listed in zip(resources, found, strict=True):
             reading.merge(listed.reading)
@@ -264,9 +283,12 @@ class _Reader:
             return None
         return {group.name: tuple(v.version for v in group.versions) for group in groups}
 
-    def _moment(self) -> str:
+    def _moment(self, resources: Sequence[Resource]) -> str:
         """Return the store's resource version now, or '' where it is not to be had."""
-        reply = self._connection.get(RBAC[1].path("v1"), [("limit", "1")])
+        stored = [each for each in resources if each.group in (RBAC_GROUP, "")]
+        # Of all that is read anyway, few objects and hardly a change.
+        asked = RBAC[1] if RBAC[1] in stored else stored[0]
+        reply = self._connection.get(asked.path("v1"), [("limit", "1")])
         try:
             return _lists.decode(reply.body).metadata.resource_version if reply.ok else ""
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -276,12 +298,12 @@ class _Reader:
         """Read one kind; whatever goes wrong with it is told in its coverage."""
         pinned = moment if resource.group in (RBAC_GROUP, "") else ""
         scopes = self._namespaces if resource.namespaced and resource.group == RBAC_GROUP else ()
-        whole = _Listed(Reading())
+        whole = _Listed(self._reading())
         read: list[str] = []
         reasons: list[str] = []
         absent = False
         for scope in scopes or ("",):
-            listed = _Listed(Reading())
+            listed = _Listed(self._reading())
             try:
                 self._list(resource, scope, pinned, listed)
                 read.append(scope)
@@ -313,7 +335,7 @@ class _Reader:
         path = resource.path(self._version(resource), namespace)
         for _ in range(RESTARTS + 1):
             # What an abandoned try brought is of another version: it must not be mixed in.
-            into.reading = Reading()
+            into.reading = self._reading()
             into.resource_version = ""
             try:
                 self._pages(resource, path, moment, into)

@@ -56,6 +56,28 @@ HYPERCONVERGEDS = Resource(
     "HyperConverged", "hco.kubevirt.io", ("v1", "v1beta1"), "hyperconvergeds", namespaced=True
 )
 
+_VIRT = "kubevirt.io"
+MACHINES = Resource(
+    "VirtualMachineInstance", _VIRT, ("v1",), "virtualmachineinstances", namespaced=True
+)
+MIGRATIONS = Resource(
+    "VirtualMachineInstanceMigration",
+    _VIRT,
+    ("v1",),
+    "virtualmachineinstancemigrations",
+    namespaced=True,
+)
+WORKLOADS = (
+    MACHINES,
+    Resource("VirtualMachine", _VIRT, ("v1",), "virtualmachines", namespaced=True),
+    Resource("Node", "", ("v1",), "nodes"),
+    Resource("Pod", "", ("v1",), "pods", namespaced=True),
+    Resource("MigrationPolicy", "migrations.kubevirt.io", ("v1alpha1",), "migrationpolicies"),
+    Resource(
+        "MachineConfigPool", "machineconfiguration.openshift.io", ("v1",), "machineconfigpools"
+    ),
+)
+
 _VERSION = (KUBEVIRTS, HYPERCONVERGEDS)
 _ALL = (*RBAC, NAMESPACES, GROUPS, RESTRICTIONS, *_VERSION)
 
@@ -72,6 +94,7 @@ NEEDS: Mapping[str, tuple[Resource, ...]] = {
     "who-can": RBAC,
     "can-i": (*RBAC, GROUPS),
     "explain": (*RBAC, GROUPS),
+    "readiness": (*WORKLOADS, NAMESPACES, *_VERSION),
 }
 """What each command reads of a cluster."""
 

@@ -95,3 +95,8 @@ def of_lint(report: wire.LintReport, fail_on: str) -> int:
 def of_gaps(gaps: list[str]) -> int:
     """Complete or not."""
     return INCOMPLETE if gaps else NOTHING_TO_DO
+
+
+def of_readiness(report: wire.ReadinessReport) -> int:
+    """Every drain completes, one does not, or it is not known."""
+    return {True: NOTHING_TO_DO, False: FINDINGS, None: INCOMPLETE}[report.ready]

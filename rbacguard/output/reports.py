@@ -17,7 +17,7 @@ from rbacguard.output import wire
 from rbacguard.policy import Finding, Policy, PolicyResult
 from rbacguard.rbac import Attributes, Grant, ObjectKey, PolicyRule, Subject
 from rbacguard.snapshot import Snapshot
-from rbacguard.sources import Origin
+from rbacguard.sources import Coverage, Origin
 from rbacguard.update.access import Access, Change, Holdings, Transition, holdings
 from rbacguard.update.approvals import MigrationAccess
 from rbacguard.update.ask import Answer, Explanation
@@ -86,10 +86,14 @@ def origin(value: Origin | None) -> wire.OriginModel | None:
 
 def coverage(snapshot: Snapshot) -> wire.CoverageModel:
     """Return what was read."""
-    found = snapshot.coverage
+    return coverage_of(snapshot.coverage, snapshot.coverage.gaps())
+
+
+def coverage_of(found: Coverage, gaps: Sequence[str]) -> wire.CoverageModel:
+    """Return what was read, and what of it is missing."""
     return wire.CoverageModel(
-        complete=found.is_complete(),
-        gaps=list(found.gaps()),
+        complete=not gaps,
+        gaps=list(gaps),
         kinds=[
             wire.KindModel(
                 kind=kind, state=each.state.value, count=each.count, reasons=list(each.reasons)

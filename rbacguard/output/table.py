@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import singledispatch
 
-from rbacguard.output import wire
+from rbacguard.output import readiness, wire
 from rbacguard.output.page import COLOURS, Node, Options, Page
 
 _SEVERITIES = ("critical", "high", "medium", "low", "info")
@@ -126,6 +126,11 @@ def _why(kind: wire.KindModel) -> str:
     """Return why a cluster gave none of a kind; that a file has none needs no words."""
     reason = kind.reasons[0].partition(" (")[0].partition(":")[0] if kind.reasons else ""
     return "" if reason in ("", "not in the input") else f" ({reason})"
+
+
+@_render.register
+def _readiness(report: wire.ReadinessReport, page: Page) -> None:
+    readiness.table(report, page)
 
 
 @_render.register

@@ -663,6 +663,85 @@ class FleetReport(Wire):
     failed: list[FleetProblemModel]
 
 
+DrainName = Literal["migrates", "restarts", "stops", "waits", "blocks", "unknown"]
+
+
+class ReasonModel(Wire):
+    """Why a machine does what it does, and what to do about it; `advice` may be empty."""
+
+    reason: str
+    message: str
+    advice: str
+
+
+class TargetModel(Wire):
+    """Where a machine that migrates goes: `target`, or `refusals` by reason, or what is unknown."""
+
+    target: str | None
+    refusals: dict[str, int]
+    unknown: str | None
+
+
+class MachineModel(Wire):
+    """A VirtualMachineInstance and what a drain of its node does to it."""
+
+    namespace: str
+    name: str
+    node: str | None
+    drain: DrainName
+    eviction_strategy: str | None = Field(alias="evictionStrategy")
+    set_by: str = Field(alias="setBy")
+    policy: str | None
+    remarks: list[ReasonModel]
+    place: TargetModel | None
+
+
+class NodeModel(Wire):
+    """A node with machines: what its drain comes to; `completes` null is not known."""
+
+    name: str
+    pool: str | None
+    machines: dict[DrainName, int]
+    homeless: int
+    completes: bool | None
+
+
+class SpareMemoryModel(Wire):
+    """Nodes that drain in parallel times the highest total of a node, against what is free.
+
+    In bytes; null where an amount is not known.
+    """
+
+    parallel: int
+    because: str
+    highest: int | None
+    highest_node: str | None = Field(alias="highestNode")
+    needed: int | None
+    free: int | None
+    suffices: bool | None
+
+
+class SettingModel(Wire):
+    """A setting of live migration and what sets it."""
+
+    value: bool | int | float | str | None
+    set_by: str = Field(alias="setBy")
+
+
+class ReadinessReport(Wire):
+    """`rbacguard readiness`; `ready` null is not known."""
+
+    schema_version: Literal["rbacguard.io/readiness/v1"] = Field(
+        default="rbacguard.io/readiness/v1", alias="schemaVersion"
+    )
+    ready: bool | None
+    nodes: list[NodeModel]
+    machines: list[MachineModel]
+    memory: SpareMemoryModel
+    settings: dict[str, SettingModel]
+    coverage: CoverageModel
+
+
 Report = (
     StatusReport
     | AuditReport
@@ -678,6 +757,7 @@ Report = (
     | LintReport
     | CompareReport
     | FleetReport
+    | ReadinessReport
 )
 
 REPORTS: dict[str, type[Wire]] = {
@@ -691,6 +771,7 @@ REPORTS: dict[str, type[Wire]] = {
     "generate": GenerateReport,
     "lint": LintReport,
     "plan": PlanReport,
+    "readiness": ReadinessReport,
     "rules": RulesReport,
     "status": StatusReport,
     "verify": VerifyReport,

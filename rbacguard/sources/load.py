@@ -25,6 +25,7 @@ from rbacguard.sources.reading import (
     Location,
     Reading,
 )
+from rbacguard.sources.workloads import WORKLOAD_TYPES
 
 _MAX_YAML_RETRY = 32 * 1024 * 1024
 
@@ -48,7 +49,7 @@ class _Item(Struct, rename="camel"):
 _HEAD = re.compile(rb'\{\s*"apiVersion":\s*"([^"\\]*)",\s*"kind":\s*"([^"\\]*)"')
 _HEADS = {
     (f"{group}/v1".removeprefix("/").encode(), kind.encode()): (group, kind)
-    for group, kind in OBJECT_TYPES
+    for group, kind in (*OBJECT_TYPES, *WORKLOAD_TYPES)
 }
 """How an object of the usual version begins, by which it is placed without being parsed twice."""
 _MACHINE_WRITTEN = 256
@@ -59,15 +60,19 @@ _items = msgspec.json.Decoder(_Item)
 _list_metas = msgspec.json.Decoder(_ListMeta)
 
 
-def load(paths: Iterable[str]) -> Reading:
+def load(paths: Iterable[str], *, workloads: bool = False) -> Reading:
     """Read everything behind these paths (see `open_input`).
 
+    Args:
+        paths: what to read.
+        workloads: whether machines, nodes and the like are read too, and may be all there is.
+
     Raises:
-        InputError: a file that was named cannot be read, or there is no RBAC object at all. What
+        InputError: a file that was named cannot be read, or there is nothing to go by. What
             is wrong with a file that was merely found in a folder or an archive is noted in the
             reading's problems.
     """
-    reading = Reading()
+    reading = Reading(workloads=workloads)
     paths = list(paths)
     for path in paths:
         digests: list[tuple[str, Callable[[], str]]] = []
@@ -83,7 +88,8 @@ def load(paths: Iterable[str]) -> Reading:
                     raise
                 reading.problems.append(str(error))
         reading.inputs.append(_input(path, [(name, digest()) for name, digest in digests]))
-    if not any(key.kind in RBAC_KINDS for key in reading.objects):
+    wanted = (*RBAC_KINDS, *(("Node", "VirtualMachineInstance") if workloads else ()))
+    if not any(key.kind in wanted for key in reading.objects):
         raise InputError(_nothing_found(paths, reading))
     return reading
 
@@ -121,13 +127,13 @@ def _input(path: str, digests: list[tuple[str, str]]) -> Input:
     return Input(path, len(digests), whole)
 
 
-def from_objects(objects: Iterable[dict[str, Any]]) -> Reading:
+def from_objects(objects: Iterable[dict[str, Any]], *, workloads: bool = False) -> Reading:
     """Take objects as plain values, each with its apiVersion and kind; lists are opened.
 
     Raises:
         InputError: one of them is not what its kind says.
     """
-    reading = Reading()
+    reading = Reading(workloads=workloads)
     for number, value in enumerate(objects, 1):
         _take(value, Location(f"object {number}"), [], reading)
     return reading

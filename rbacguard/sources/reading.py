@@ -13,11 +13,21 @@ from msgspec import Raw, Struct, structs
 from rbacguard.errors import ContradictionError, InputError
 from rbacguard.rbac.objects import RBAC_GROUP, ObjectKey
 from rbacguard.sources.objects import OBJECT_TYPES, converted
+from rbacguard.sources.workloads import (
+    CLUSTER_SCOPED_WORKLOADS,
+    WORKLOAD_KINDS,
+    WORKLOAD_TYPES,
+)
 
 RBAC_KINDS = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
 OTHER_KINDS = ("Namespace", "Group", "ServiceAccount", "KubeVirt", "HyperConverged")
 NAMESPACED = frozenset({"Role", "RoleBinding"})
-CLUSTER_SCOPED = frozenset({"ClusterRole", "ClusterRoleBinding", "Namespace", "Group"})
+CLUSTER_SCOPED = CLUSTER_SCOPED_WORKLOADS | {
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "Namespace",
+    "Group",
+}
 
 COLLECT_COMMAND = (
     "oc get clusterroles,clusterrolebindings,roles,rolebindings,namespaces,groups,"
@@ -40,6 +50,10 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _STRING_MAPS = frozenset({"labels", "annotations", "matchLabels"})
 _DECODERS: Mapping[tuple[str, str], msgspec.json.Decoder[Any]] = {
     key: msgspec.json.Decoder(object_type) for key, object_type in OBJECT_TYPES.items()
+}
+_WITH_WORKLOADS: Mapping[tuple[str, str], msgspec.json.Decoder[Any]] = {
+    **_DECODERS,
+    **{key: msgspec.json.Decoder(object_type) for key, object_type in WORKLOAD_TYPES.items()},
 }
 _BOOTSTRAP_NAMESPACES = frozenset({"kube-system", "kube-public"})
 
@@ -181,10 +195,16 @@ class Coverage(Struct, frozen=True):
 
 
 class Reading:
-    """Collects objects from any number of places; `coverage` sums up."""
+    """Collects objects from any number of places; `coverage` sums up.
 
-    def __init__(self) -> None:
+    Args:
+        workloads: whether machines, nodes and the like are taken up too.
+    """
+
+    def __init__(self, *, workloads: bool = False) -> None:
         """Start empty."""
+        self._decoders = _WITH_WORKLOADS if workloads else _DECODERS
+        self._kinds = (*RBAC_KINDS, *OTHER_KINDS, *(WORKLOAD_KINDS if workloads else ()))
         self.objects: dict[ObjectKey, Struct] = {}
         self.locations: dict[ObjectKey, Location] = {}
         self.defects: list[Defect] = []
@@ -221,7 +241,7 @@ class Reading:
         self, payload: Raw | dict[str, Any], location: Location, group: str, kind: str
     ) -> None:
         """Do the same, the API group being known."""
-        decoder = _DECODERS.get((group, kind))
+        decoder = self._decoders.get((group, kind))
         if decoder is None:
             self.skipped[kind] += 1
             return
@@ -275,9 +295,7 @@ class Reading:
 
     def coverage(self) -> Coverage:
         """Sum up what was read and what was not."""
-        present: dict[str, list[ObjectKey]] = {
-            kind: [] for kind in (*RBAC_KINDS, *OTHER_KINDS, *self.known)
-        }
+        present: dict[str, list[ObjectKey]] = {kind: [] for kind in (*self._kinds, *self.known)}
         for key in self.objects:
             present.setdefault(key.kind, []).append(key)
         kinds = {kind: self._kind_coverage(kind, keys) for kind, keys in present.items()}

@@ -35,10 +35,19 @@ KINDS = {
     ("authorization.openshift.io", "rolebindingrestrictions"): "RoleBindingRestriction",
     ("kubevirt.io", "kubevirts"): "KubeVirt",
     ("hco.kubevirt.io", "hyperconvergeds"): "HyperConverged",
+    ("", "nodes"): "Node",
+    ("", "pods"): "Pod",
+    ("kubevirt.io", "virtualmachines"): "VirtualMachine",
+    ("kubevirt.io", "virtualmachineinstances"): "VirtualMachineInstance",
+    ("migrations.kubevirt.io", "migrationpolicies"): "MigrationPolicy",
+    ("machineconfiguration.openshift.io", "machineconfigpools"): "MachineConfigPool",
 }
-VERSIONS = {"hco.kubevirt.io": "v1beta1"}
+VERSIONS = {"hco.kubevirt.io": "v1beta1", "migrations.kubevirt.io": "v1alpha1"}
 BUILT_IN = ("", "rbac.authorization.k8s.io")
-CLUSTER_SCOPED = ("clusterroles", "clusterrolebindings", "namespaces", "groups")
+CLUSTER_SCOPED = (
+    *("clusterroles", "clusterrolebindings", "namespaces", "groups", "nodes"),
+    *("migrationpolicies", "machineconfigpools"),
+)
 
 Objects = list[dict[str, Any]]
 Identity = tuple[str, str, str]

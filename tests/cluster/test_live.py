@@ -19,7 +19,19 @@ from typing import Any, cast
 import pytest
 import trustme
 from api_server import ADMIN, Answer, ApiServer, Request, User, identity, status
-from conftest import ROOT, STATES, Run, binding, environment, objects, role, rule, user
+from conftest import (
+    ROOT,
+    STATES,
+    Run,
+    binding,
+    environment,
+    objects,
+    role,
+    rule,
+    user,
+    write_dump,
+)
+from machines import cluster
 
 from rbacguard.cluster import NEEDS, Connection, Overrides, find_access, read_cluster
 from rbacguard.sources import yaml
@@ -57,6 +69,7 @@ COMMANDS: dict[str, tuple[str, list[str], int]] = {
     "explain": ("A", ["explain", "alice"], 0),
     "snapshot": ("A", ["snapshot", "-o", "OUT"], 0),
     "approvals": ("A", ["approvals", "check", APPROVALS, "--today", "2026-11-23"], 0),
+    "readiness": ("A", ["readiness"], 0),
 }
 
 
@@ -94,6 +107,19 @@ def test_the_answer_is_that_of_the_dump(command: str, live: LiveRun, run: Run) -
             finding.pop("locations")
             finding.pop("commands")
     assert lived == dumped
+
+
+def test_machines_of_a_cluster_are_judged_as_those_of_its_dump(
+    live: LiveRun, run: Run, tmp_path: Path
+) -> None:
+    items = cluster(3, 20)
+    path = write_dump(tmp_path / "machines.json", items)
+    with ApiServer(items) as api:
+        lived = json.loads(live(api, "readiness", "-o", "json").stdout)
+    dumped = json.loads(run("readiness", "-f", path, "-o", "json").stdout)
+    for key in ("ready", "nodes", "machines", "memory"):
+        assert lived[key] == dumped[key]
+    assert lived["coverage"]["gaps"] == []
 
 
 def test_the_report_says_what_was_read_and_when(live: LiveRun) -> None:

@@ -1,0 +1,1 @@
+"""Whether virtual machines will migrate when their nodes are drained."""

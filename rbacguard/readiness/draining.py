@@ -1,0 +1,219 @@
+"""Whether each node's drain completes, and where the machines go that move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+
+from msgspec import Struct
+
+from rbacguard.readiness.inventory import Inventory
+from rbacguard.readiness.machines import Drain, Machine, machines
+from rbacguard.readiness.placing import Cluster, Place, requests
+from rbacguard.readiness.settings import Setting, policy_of, settings
+from rbacguard.sources.workloads import Node
+
+NEEDED = ("VirtualMachineInstance", "Node", "Pod", "KubeVirt")
+"""Kinds without which no drain can be said to complete."""
+OTHERS = ("VirtualMachine", "MachineConfigPool", "MigrationPolicy")
+"""Kinds without which some answers are not known."""
+
+
+class NodeDrain(Struct, frozen=True):
+    """What the drain of one node comes to.
+
+    Attributes:
+        node: its name.
+        pool: its MachineConfigPool; '' where none is known.
+        machines: the machines on it.
+        places: where those go that migrate.
+        completes: whether it ends by itself; None where that is not known.
+    """
+
+    node: str
+    pool: str
+    machines: tuple[Machine, ...]
+    places: tuple[Place, ...]
+    completes: bool | None
+
+
+class SpareMemory(Struct, frozen=True):
+    """The documented product against what is free, in bytes.
+
+    OpenShift documentation, 'Live migration requirements': the most nodes that drain in parallel
+    times the highest total of VM memory requests on a node. It is about capacity: that each machine
+    fits somewhere is another question, which the places answer.
+
+    Attributes:
+        parallel: how many nodes drain at once.
+        because: what says so.
+        highest: the highest total of requests of virt-launcher pods on a node; None if not known.
+        highest_node: that node.
+        free: what is free on all nodes that take machines; None if not known.
+    """
+
+    parallel: int
+    because: str
+    highest: Decimal | None
+    highest_node: str
+    free: Decimal | None
+
+    @property
+    def suffices(self) -> bool | None:
+        """Whether it is enough; None where an amount is not known."""
+        if self.highest is None or self.free is None:
+            return None
+        return self.parallel * self.highest <= self.free
+
+
+class Readiness(Struct, frozen=True):
+    """Whether the machines of a cluster are ready for their nodes to be drained.
+
+    Attributes:
+        machines: every machine that has not ended.
+        drains: every node with machines.
+        memory: spare memory.
+        settings: settings of live migration by name.
+        policies: the MigrationPolicy of each machine that has one.
+        gaps: what was not read.
+    """
+
+    machines: tuple[Machine, ...]
+    drains: tuple[NodeDrain, ...]
+    memory: SpareMemory
+    settings: dict[str, Setting]
+    policies: dict[str, str]
+    gaps: tuple[str, ...]
+
+    @property
+    def ready(self) -> bool | None:
+        """Whether every drain completes; None where that is not known, or not all was read."""
+        answers = {each.completes for each in self.drains}
+        if False in answers:
+            return False
+        return None if None in answers or self.gaps else True
+
+
+def judge(inventory: Inventory) -> Readiness:
+    """Judge every machine and every node."""
+    found = machines(inventory)
+    by_node: dict[str, list[Machine]] = {}
+    for each in found:
+        by_node.setdefault(each.node, []).append(each)
+    by_node.pop("", None)
+    cluster = Cluster.of(inventory)
+    drains = tuple(_drain(inventory, cluster, node, here) for node, here in sorted(by_node.items()))
+    gaps = inventory.coverage.gaps(NEEDED)
+    policies = {}
+    for key, machine in inventory.machines.items():
+        policy = policy_of(machine, inventory)
+        if policy is not None:
+            policies[f"{key.namespace}/{key.name}"] = policy.metadata.name
+    return Readiness(
+        found,
+        drains,
+        _memory(inventory, cluster, by_node),
+        dict(settings(inventory)),
+        policies,
+        gaps,
+    )
+
+
+def _drain(inventory: Inventory, cluster: Cluster, node: str, here: list[Machine]) -> NodeDrain:
+    """Drain one node, all others staying as they are."""
+    cluster = cluster.drained([node])
+    moving = [each for each in here if each.drain is Drain.MIGRATES]
+    places = [cluster.move(each.key) for each in sorted(moving, key=_by_size(inventory))]
+    known = inventory.nodes.get(node)
+    stuck = any(each.drain is Drain.BLOCKS for each in here)
+    lost = any(not place.target and not place.unknown for place in places)
+    unknown = any(each.drain in (Drain.UNKNOWN, Drain.WAITS) for each in here) or any(
+        place.unknown for place in places
+    )
+    completes = False if stuck or lost else None if unknown else True
+    pool = _pool(inventory, known) if known else ""
+    return NodeDrain(node, pool, tuple(here), tuple(places), completes)
+
+
+def _by_size(inventory: Inventory) -> Callable[[Machine], tuple[Decimal, str]]:
+    """Return a key by which the largest machine comes first: it is the hardest to place."""
+
+    def key(machine: Machine) -> tuple[Decimal, str]:
+        pod = inventory.launchers.get((machine.key.namespace, machine.key.name))
+        asked = requests(pod) if pod else None
+        return -(asked or {}).get("memory", Decimal()), str(machine.key)
+
+    return key
+
+
+def _pool(inventory: Inventory, node: Node) -> str:
+    """Return a node's pool: a custom one before `worker`, whose nodes it takes."""
+    labels = node.metadata.labels or {}
+    found = [
+        name
+        for name, pool in inventory.pools.items()
+        if pool.spec.node_selector is not None
+        and (pool.spec.node_selector.match_labels or {}).items() <= labels.items()
+    ]
+    return min(found, key=lambda name: (name == "worker", name), default="")
+
+
+def _memory(
+    inventory: Inventory, cluster: Cluster, by_node: dict[str, list[Machine]]
+) -> SpareMemory:
+    highest: Decimal | None = Decimal()
+    highest_node = ""
+    for node, here in sorted(by_node.items()):
+        total = _total(inventory, here)
+        if total is None or highest is None:
+            highest, highest_node = None, node
+        elif total > highest:
+            highest, highest_node = total, node
+    parallel, because = _parallel(inventory, by_node)
+    free = cluster.free("memory") if inventory.nodes else None
+    return SpareMemory(parallel, because, highest, highest_node, free)
+
+
+def _total(inventory: Inventory, here: Iterable[Machine]) -> Decimal | None:
+    total = Decimal()
+    for each in here:
+        pod = inventory.launchers.get((each.key.namespace, each.key.name))
+        asked = requests(pod) if pod else None
+        if asked is None:
+            return None
+        total += asked.get("memory", Decimal())
+    return total
+
+
+def _parallel(inventory: Inventory, by_node: Iterable[str]) -> tuple[int, str]:
+    """Return how many nodes drain at once, over all pools that have machines."""
+    members: dict[str, int] = {}
+    for node in inventory.nodes.values():
+        pool = _pool(inventory, node)
+        members[pool] = members.get(pool, 0) + 1
+    pools = {_pool(inventory, inventory.nodes[n]) for n in by_node if n in inventory.nodes} - {""}
+    if not pools:
+        return 1, "no MachineConfigPool was read, so one node at a time is assumed"
+    counts = {name: _at_once(inventory, name, members[name]) for name in sorted(pools)}
+    told = ", ".join(f"{count} of {name}" for name, count in counts.items())
+    return sum(counts.values()), f"maxUnavailable of the pools: {told}"
+
+
+def _at_once(inventory: Inventory, pool: str, nodes: int) -> int:
+    """Return a pool's maxUnavailable; 1 by default, percentages rounded down, at least 1.
+
+    openshift/machine-config-operator pkg/controller/node/node_controller.go, maxUnavailable.
+    """
+    value = inventory.pools[pool].spec.max_unavailable
+    if isinstance(value, str) and value.endswith("%") and value[:-1].isdigit():
+        return max(nodes * int(value[:-1]) // 100, 1)
+    if isinstance(value, str):
+        value = int(value) if value.isdigit() else None
+    return max(value or 1, 1)
+
+
+COLLECT = (
+    "oc get nodes,pods,vms,vmis,vmims,kubevirts,hyperconvergeds,machineconfigpools,"
+    "migrationpolicies,namespaces -A -o json > machines.json"
+)
+"""What collects everything that is looked at."""

@@ -1,0 +1,400 @@
+"""Where a machine's pod can go when its node is drained, as the scheduler would look at it.
+
+Only what must hold: requests, node selectors and affinity, taints, pod affinity and anti-affinity,
+and the CPU labels that KubeVirt asks of the target of a host-model machine (kubevirt/kubevirt v1.9
+pkg/virt-controller/watch/migration/migration.go, prepareNodeSelectorForHostCpuModel). Scores,
+topology spread, quotas and priorities are not looked at.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+
+import msgspec
+from msgspec import Struct
+
+from rbacguard.rbac import ObjectKey
+from rbacguard.readiness.inventory import Inventory
+from rbacguard.readiness.quantity import amount, shown
+from rbacguard.sources.workloads import (
+    Container,
+    LabelRequirement,
+    Node,
+    NodeSelectorTerm,
+    Pod,
+    PodAffinityTerm,
+    Selector,
+    Toleration,
+    VirtualMachineInstance,
+)
+
+SCHEDULABLE = "kubevirt.io/schedulable"
+"""Set to "true" by virt-handler on nodes where machines can run."""
+_HOST_MODEL = "host-model-cpu.node.kubevirt.io/"
+_REQUIRED_FEATURES = "host-model-required-features.node.kubevirt.io/"
+_MIGRATION_MODEL = "cpu-model-migration.node.kubevirt.io/"
+_FEATURE = "cpu-feature.node.kubevirt.io/"
+_IN_BYTES = ("memory", "ephemeral-storage", "hugepages-")
+_KEEPS_OFF = ("NoSchedule", "NoExecute")
+Amounts = dict[str, Decimal]
+
+
+class Place(Struct, frozen=True):
+    """Where a machine goes, or why it goes nowhere.
+
+    Attributes:
+        key: which machine.
+        source: the node that it leaves.
+        target: the node that it goes to; '' for none.
+        refusals: by reason, how many nodes refuse it for that.
+        unknown: what is not known and decides.
+    """
+
+    key: ObjectKey
+    source: str
+    target: str
+    refusals: Mapping[str, int] = {}
+    unknown: str = ""
+
+
+def requests(pod: Pod) -> Amounts | None:
+    """Return what a pod asks for, None where an amount cannot be read.
+
+    The sum of its containers or the largest of its init containers, whichever is more, and its
+    overhead (kubernetes pkg/api/v1/resource/helpers.go, PodRequests).
+    """
+    try:
+        found = _sum(_asked(each) for each in pod.spec.containers)
+        for each in pod.spec.init_containers or ():
+            for name, size in _asked(each).items():
+                found[name] = max(found.get(name, Decimal()), size)
+        return _sum((found, _amounts(pod.spec.overhead)))
+    except ValueError:
+        return None
+
+
+def _asked(container: Container) -> Amounts:
+    resources = container.resources
+    return _amounts(resources.requests if resources else None)
+
+
+def _amounts(written: Mapping[str, object] | None) -> Amounts:
+    found = {}
+    for name, value in (written or {}).items():
+        size = amount(value)
+        if size is None:
+            raise ValueError(name)
+        found[name] = size
+    return found
+
+
+def _sum(parts: Iterable[Amounts]) -> Amounts:
+    found: Amounts = {}
+    for part in parts:
+        for name, size in part.items():
+            found[name] = found.get(name, Decimal()) + size
+    return found
+
+
+class _Space:
+    """A node with the pods on it."""
+
+    def __init__(self, node: Node, free: Amounts | None, pods: Iterable[Pod] = ()) -> None:
+        self.node = node
+        self.labels = node.metadata.labels or {}
+        self.free = free
+        self.pods = list(pods)
+
+    def copy(self) -> _Space:
+        """Return another one, on which pods can be put without a trace here."""
+        return _Space(self.node, None if self.free is None else dict(self.free), self.pods)
+
+    def take(self, pod: Pod, asked: Amounts | None) -> None:
+        """Put a pod on the node."""
+        self.pods.append(pod)
+        if self.free is None or asked is None:
+            self.free = None
+            return
+        for name, size in asked.items():
+            self.free[name] = self.free.get(name, Decimal()) - size
+        self.free["pods"] = self.free.get("pods", Decimal()) - 1
+
+
+def _space(node: Node) -> _Space:
+    try:
+        return _Space(node, _amounts(node.status.allocatable))
+    except ValueError:
+        return _Space(node, None)
+
+
+class Cluster:
+    """All nodes with their pods, as they are; machines can be moved in one that is drained.
+
+    Args:
+        inventory: what was read.
+        spaces: the nodes by name.
+        anti: pods that want none of some kind beside them, with their node.
+        unfit: by what a pod asks of nodes, why each is none for it; shared, for nothing in it
+            depends on who is where.
+        drained: nodes that take no pod.
+    """
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        spaces: dict[str, _Space],
+        anti: Iterable[tuple[str, Pod]] = (),
+        unfit: dict[tuple[object, ...], dict[str, str]] | None = None,
+        drained: Iterable[str] = (),
+    ) -> None:
+        """Take nodes as they are."""
+        self._inventory, self._spaces, self._anti = inventory, spaces, list(anti)
+        self._unfit = {} if unfit is None else unfit
+        self._drained = frozenset(drained)
+
+    @classmethod
+    def of(cls, inventory: Inventory) -> Cluster:
+        """Put every pod on its node."""
+        found = cls(inventory, {name: _space(node) for name, node in inventory.nodes.items()})
+        for pod in inventory.pods:
+            if pod.spec.node_name in inventory.nodes:
+                found._put(pod.spec.node_name, pod, requests(pod))
+        return found
+
+    def drained(self, nodes: Iterable[str]) -> Cluster:
+        """Return the same cluster with nodes that take no pod, to move their machines in."""
+        spaces = {name: space.copy() for name, space in self._spaces.items()}
+        return Cluster(self._inventory, spaces, self._anti, self._unfit, nodes)
+
+    def _put(self, node: str, pod: Pod, asked: Amounts | None) -> None:
+        self._spaces[node].take(pod, asked)
+        if _terms(pod, anti=True):
+            self._anti.append((node, pod))
+
+    def free(self, resource: str) -> Decimal | None:
+        """Return how much of a resource is free on nodes that take machines; None if not known."""
+        spaces = [s for n, s in self._spaces.items() if n not in self._drained and _ready(s.node)]
+        if any(space.free is None for space in spaces):
+            return None
+        return sum(((s.free or {}).get(resource, Decimal()) for s in spaces), Decimal())
+
+    def move(self, key: ObjectKey) -> Place:
+        """Move a machine to the node where it leaves the least memory free, if there is one."""
+        machine = self._inventory.machines[key]
+        source = machine.status.node_name
+        pod = self._inventory.launchers.get((key.namespace, key.name))
+        if pod is None:
+            return Place(key, source, "", unknown="its virt-launcher pod was not read")
+        asked = requests(pod)
+        if asked is None:
+            return Place(key, source, "", unknown="its requests cannot be read")
+        selectors, unknown = self._target_selectors(machine, pod)
+        if unknown:
+            return Place(key, source, "", unknown=unknown)
+        refusals: Counter[str] = Counter()
+        fitting = []
+        unfit = self._static(pod, selectors)
+        for name, space in self._spaces.items():
+            if name == source or name in self._drained:
+                continue
+            reason = unfit[name] or _too_small(space, asked) or self._beside(space, pod)
+            if reason:
+                refusals[reason] += 1
+            else:
+                fitting.append(((space.free or {}).get("memory", Decimal()), name))
+        if not fitting:
+            return Place(key, source, "", dict(sorted(refusals.items())))
+        _, best = min(fitting)
+        self._put(best, pod, asked)
+        return Place(key, source, best)
+
+    def _static(self, pod: Pod, selectors: Mapping[str, str]) -> dict[str, str]:
+        """Return by node why it is none for a pod, whatever else is on it; '' where it is one."""
+        affinity, tolerations = pod.spec.affinity, pod.spec.tolerations or ()
+        shape = (
+            frozenset(selectors.items()),
+            tolerations,
+            msgspec.json.encode(affinity.node_affinity) if affinity else b"",
+        )
+        found = self._unfit.get(shape)
+        if found is None:
+            found = {
+                name: _unfit(space.node, pod, selectors) for name, space in self._spaces.items()
+            }
+            self._unfit[shape] = found
+        return found
+
+    def _target_selectors(
+        self, machine: VirtualMachineInstance, pod: Pod
+    ) -> tuple[Mapping[str, str], str]:
+        """Return the labels that a target must have, and what is not known about them."""
+        selectors = dict(pod.spec.node_selector or {})
+        cpu = machine.spec.domain.cpu
+        if (cpu.model if cpu else "") not in ("", "host-model"):
+            return selectors, ""
+        if any(key.startswith((_FEATURE, _MIGRATION_MODEL)) for key in selectors):
+            # It has migrated before: the first node's CPU is asked for already.
+            return selectors, ""
+        source = self._spaces.get(machine.status.node_name)
+        labels = source.labels if source else {}
+        models = [key for key in labels if key.startswith(_HOST_MODEL)]
+        if not models:
+            return {}, f"node {machine.status.node_name} does not tell its host-model CPU"
+        selectors[_MIGRATION_MODEL + models[0].removeprefix(_HOST_MODEL)] = labels[models[0]]
+        for key, value in labels.items():
+            if key.startswith(_REQUIRED_FEATURES):
+                selectors[_FEATURE + key.removeprefix(_REQUIRED_FEATURES)] = value
+        return selectors, ""
+
+    def _beside(self, space: _Space, pod: Pod) -> str:
+        """Return which pods keep it off a node, or are missing there."""
+        for term in _terms(pod, anti=True):
+            if self._found(term, pod, space):
+                return f"has a pod that it must not run beside ({term.topology_key})"
+        for node, other in self._anti:
+            for term in _terms(other, anti=True):
+                key = term.topology_key
+                same = space.labels.get(key) == self._spaces[node].labels.get(key) is not None
+                if other is not pod and same and self._selects(term, other, pod):
+                    return f"has a pod that wants no such one beside it ({key})"
+        for term in _terms(pod, anti=False):
+            anywhere = any(
+                self._selects(term, pod, each) for s in self._spaces.values() for each in s.pods
+            )
+            # The first of its kind may go anywhere.
+            if anywhere and not self._found(term, pod, space):
+                return f"lacks the pods that it must run beside ({term.topology_key})"
+        return ""
+
+    def _found(self, term: PodAffinityTerm, pod: Pod, space: _Space) -> bool:
+        value = space.labels.get(term.topology_key)
+        return value is not None and any(
+            each is not pod and self._selects(term, pod, each)
+            for other in self._spaces.values()
+            if other.labels.get(term.topology_key) == value
+            for each in other.pods
+        )
+
+    def _selects(self, term: PodAffinityTerm, own: Pod, other: Pod) -> bool:
+        namespace = other.metadata.namespace
+        named = namespace in (term.namespaces or ())
+        if term.namespace_selector is not None:
+            known = self._inventory.namespaces.get(namespace)
+            labels = (known.metadata.labels if known else None) or {}
+            named = named or _matches(term.namespace_selector, labels)
+        elif not term.namespaces:
+            named = namespace == own.metadata.namespace
+        # Without a selector it selects nothing (kubernetes component-helpers, nil selector).
+        selector = term.label_selector
+        return named and selector is not None and _matches(selector, other.metadata.labels or {})
+
+
+def _unfit(node: Node, pod: Pod, selectors: Mapping[str, str]) -> str:
+    """Return why a node is none for a pod, whatever else is on it."""
+    if not _ready(node):
+        return "takes no machines now"
+    labels = node.metadata.labels or {}
+    missing = [key for key, value in selectors.items() if labels.get(key) != value]
+    if missing:
+        return f"lacks label {_most_telling(missing)}"
+    if not _affine(pod, node):
+        return "is none that its node affinity asks for"
+    taint = _untolerated(node, pod.spec.tolerations or ())
+    return f"has taint {taint}" if taint else ""
+
+
+def _too_small(space: _Space, asked: Amounts) -> str:
+    if space.free is None:
+        return "has requests that cannot be read"
+    for name, size in {**asked, "pods": Decimal(1)}.items():
+        if size > space.free.get(name, Decimal()):
+            return f"has too little {name}: {_size(name, size)} needed"
+    return ""
+
+
+def _size(name: str, size: Decimal) -> str:
+    return shown(size) if name.startswith(_IN_BYTES) else f"{size.normalize():f}"
+
+
+def _most_telling(missing: Sequence[str]) -> str:
+    """Return one label of those missing: a CPU's is the news."""
+    return min(missing, key=lambda key: (not key.startswith((_MIGRATION_MODEL, _FEATURE)), key))
+
+
+def _ready(node: Node) -> bool:
+    """Whether machines can be put on a node at all."""
+    if node.spec.unschedulable or (node.metadata.labels or {}).get(SCHEDULABLE) != "true":
+        return False
+    ready = {each.type: each.status for each in node.status.conditions or ()}.get("Ready", "True")
+    return ready == "True"
+
+
+def _untolerated(node: Node, tolerations: Sequence[Toleration]) -> str:
+    for taint in node.spec.taints or ():
+        if taint.effect in _KEEPS_OFF and not any(
+            (not each.key or each.key == taint.key)
+            and (not each.effect or each.effect == taint.effect)
+            and (each.operator == "Exists" or (bool(each.key) and each.value == taint.value))
+            for each in tolerations
+        ):
+            return f"{taint.key}:{taint.effect}"
+    return ""
+
+
+def _affine(pod: Pod, node: Node) -> bool:
+    affinity = pod.spec.affinity
+    required = affinity.node_affinity.required if affinity and affinity.node_affinity else None
+    if required is None:
+        return True
+    return any(_term_holds(term, node) for term in required.node_selector_terms or ())
+
+
+def _term_holds(term: NodeSelectorTerm, node: Node) -> bool:
+    expressions, fields = term.match_expressions or (), term.match_fields or ()
+    if not expressions and not fields:
+        return False
+    names = {"metadata.name": node.metadata.name}
+    return all(_holds(each, node.metadata.labels or {}) for each in expressions) and all(
+        _holds(each, names) for each in fields
+    )
+
+
+def _holds(requirement: LabelRequirement, labels: Mapping[str, str]) -> bool:
+    """Whether one requirement holds; an operator that is not known never does."""
+    value, values = labels.get(requirement.key), requirement.values or ()
+    match requirement.operator:
+        case "In":
+            return value is not None and value in values
+        case "NotIn":
+            return value is None or value not in values
+        case "Exists":
+            return value is not None
+        case "DoesNotExist":
+            return value is None
+        case "Gt" | "Lt":
+            return _compares(value, values, requirement.operator)
+        case _:
+            return False
+
+
+def _compares(value: str | None, values: Sequence[str], operator: str) -> bool:
+    try:
+        left, right = int(value or ""), int(values[0])
+    except (ValueError, IndexError):
+        return False
+    return left > right if operator == "Gt" else left < right
+
+
+def _matches(selector: Selector, labels: Mapping[str, str]) -> bool:
+    exact = (selector.match_labels or {}).items() <= labels.items()
+    return exact and all(_holds(each, labels) for each in selector.match_expressions or ())
+
+
+def _terms(pod: Pod, *, anti: bool) -> tuple[PodAffinityTerm, ...]:
+    affinity = pod.spec.affinity
+    if affinity is None:
+        return ()
+    found = affinity.pod_anti_affinity if anti else affinity.pod_affinity
+    return (found.required if found else None) or ()
