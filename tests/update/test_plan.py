@@ -21,11 +21,18 @@ from conftest import (
 
 from rbacguard import Snapshot, Subject
 from rbacguard.errors import VersionError
-from rbacguard.kubevirt.installed import installed
-from rbacguard.kubevirt.releases import HARDENED, RELEASES, Release, find_release
+from rbacguard.kubevirt.installed import Installed, aggregation_is_manual, installed
+from rbacguard.kubevirt.releases import (
+    HARDENED,
+    RELEASES,
+    Release,
+    cluster_roles,
+    find_release,
+)
 from rbacguard.update.access import Change
-from rbacguard.update.plan import Plan, Strategy, make_plan
-from rbacguard.update.simulate import apply_update
+from rbacguard.update.bindings import Need, bindings_for
+from rbacguard.update.plan import Plan, Strategy, check_target, make_plan, resolve_now
+from rbacguard.update.simulate import apply_update, foreign_migrate
 
 VMIM = "virtualmachineinstancemigrations"
 
@@ -291,3 +298,131 @@ def test_the_roles_of_every_release_since_4_19_grant_migration_to_migrate_alone(
         found = plan(state("A"), release.cnv_version)
         lost = {row.subject.name for row in found.rows() if row.change is Change.LOST}
         assert {"alice", "carol", "dana"} <= lost
+
+
+def test_a_version_that_the_user_gives_must_fit_the_roles() -> None:
+    unknown = Snapshot.from_objects(
+        [each for each in objects("A") if each["kind"] not in ("KubeVirt", "HyperConverged")]
+    )
+    assert resolve_now(unknown, find_release("4.18")).release == find_release("4.18")
+    assert resolve_now(state("E"), HARDENED).release == HARDENED
+    assert resolve_now(unknown, None) == installed(unknown)
+    with pytest.raises(VersionError) as old:
+        resolve_now(state("A"), find_release("4.19"))
+    assert str(old.value) == "--from 4.19: the roles in the input are those of 4.18 or older"
+    with pytest.raises(VersionError) as new:
+        resolve_now(state("D"), find_release("4.18"))
+    assert str(new.value) == "--from 4.18: the roles in the input are those of 4.19 or later"
+    nothing = Snapshot.from_objects([role("a", rule("get", "core", "pods"))])
+    found = resolve_now(nothing, find_release("4.17"))
+    assert (found.release, found.hardened) == (find_release("4.17"), None)
+
+
+def test_a_downgrade_is_told_by_release_or_by_the_roles_alone() -> None:
+    by_roles = Installed(None, True, None, ())
+    check_target(by_roles, HARDENED)
+    with pytest.raises(
+        VersionError, match="4.19 or later .by its roles. is installed; a downgrade"
+    ):
+        check_target(by_roles, find_release("4.18"))
+    known = Installed(find_release("4.20"), True, None, ())
+    check_target(known, find_release("4.20"))
+    with pytest.raises(VersionError) as caught:
+        check_target(known, find_release("4.19"))
+    assert str(caught.value) == (
+        "--to 4.19: 4.20 (KubeVirt 1.6) is installed; a downgrade is not supported, give that "
+        "version or a later one"
+    )
+    check_target(Installed(None, False, None, ()), find_release("4.17"))
+    check_target(Installed(None, None, None, ()), find_release("4.17"))
+
+
+def test_bindings_are_made_by_scope_under_a_free_name() -> None:
+    ann, bob = Subject("User", "ann"), Subject("User", "bob")
+    taken = [
+        binding("rbacguard-live-migration", "view", user("x"), namespace="web"),
+        binding("rbacguard-live-migration-2", "view", user("x"), namespace="web"),
+        binding("rbacguard-live-migration", "view", user("x")),
+        binding("other", "kubevirt.io:migrate", user("bob")),
+        binding("mine", "kubevirt.io:migrate", user("ann"), namespace="legacy"),
+        binding(
+            "rbacguard-live-migration",
+            "kubevirt.io:migrate",
+            user("ann"),
+            namespace="data",
+            annotations={"rbacguard.io/generated-by": "0.1.0"},
+        ),
+    ]
+    snapshot = Snapshot.from_objects(taken)
+    wanted = [Need(place, who) for place in ("web", "data", "legacy") for who in (ann, bob)]
+    made = bindings_for(wanted, snapshot)
+    assert [(str(each.ref), each.subjects) for each in made] == [
+        ("RoleBinding data/rbacguard-live-migration", (ann,)),
+        ("RoleBinding web/rbacguard-live-migration-3", (ann,)),
+    ]
+    assert {str(each.role_ref.key("")) for each in made} == {"ClusterRole kubevirt.io:migrate"}
+    (wide,) = bindings_for([Need("", ann), Need("web", ann)], snapshot)
+    assert str(wide.ref) == "ClusterRoleBinding rbacguard-live-migration-2"
+    assert bindings_for([Need("", bob), Need("web", bob)], snapshot) == ()
+
+
+def test_what_the_operator_writes_is_written_and_nothing_else() -> None:
+    """Labels of others stay, its own come on top, rules are its own; for 4.22 also by hand."""
+    label = {"team": "virt"}
+    items = objects("A")
+    for item in items:
+        if item["metadata"]["name"] == "kubevirt.io:edit":
+            item["metadata"]["labels"] |= label
+            item["aggregationRule"] = selecting({"a": "b"})
+            item["rules"] = [rule("get", "core", "pods")]
+    before = Snapshot.from_objects(items)
+    wanted = cluster_roles(find_release("4.22"))
+    after = apply_update(before, installed(before), find_release("4.22")).cluster_roles
+    assert {name for name in wanted if name not in after} == set()
+    for name, expected in wanted.items():
+        old = before.cluster_roles.get(name)
+        labels = dict(old.metadata.labels) if old else {}
+        assert after[name].metadata.labels == {**labels, **expected.metadata.labels}
+        if name != "kubevirt.io:edit":
+            assert after[name].rules == expected.rules
+    assert after["kubevirt.io:edit"].metadata.labels["team"] == "virt"
+    assert after["kubevirt.io:edit"].aggregation_rule is not None
+    for item in items:
+        if item["kind"] == "HyperConverged":
+            item["spec"]["roleAggregationStrategy"] = "Manual"
+    manual = Snapshot.from_objects(items)
+    for version, value in (("4.21", "true"), ("4.22", "false")):
+        found = apply_update(manual, installed(manual), find_release(version)).cluster_roles
+        labels = found["kubevirt.io:admin"].metadata.labels
+        assert labels[AGGREGATE_ADMIN] == value
+        written = wanted["kubevirt.io:admin"].metadata.labels
+        others = {k: v for k, v in written.items() if "aggregate-to" not in k}
+        assert others
+        assert others.items() <= labels.items()
+    assert not aggregation_is_manual(before)
+
+
+@pytest.mark.parametrize(
+    ("release", "hardened", "foreign"),
+    [
+        ("4.18", False, True),
+        ("4.18", None, True),
+        (None, False, True),
+        (None, None, False),
+        (None, True, False),
+        ("4.19", None, False),
+        ("4.20", True, False),
+    ],
+)
+def test_a_migrate_role_of_somebody_elses_matters_before_the_update_alone(
+    release: str | None, hardened: bool | None, foreign: bool
+) -> None:
+    made = role("kubevirt.io:migrate", rule("get", "core", "pods"))
+    now = Installed(find_release(release) if release else None, hardened, None, ())
+    found = foreign_migrate(Snapshot.from_objects([made]), now)
+    assert (found is not None) is foreign
+    for operator in ("virt-operator", "kubevirt-operator"):
+        own = {**made, "metadata": {**made["metadata"]}}
+        own["metadata"]["labels"] = {"app.kubernetes.io/managed-by": operator}
+        assert foreign_migrate(Snapshot.from_objects([own]), now) is None
+    assert foreign_migrate(Snapshot.from_objects([role("other")]), now) is None

@@ -20,6 +20,7 @@ from conftest import (
     objects,
     role,
     rule,
+    selecting,
     state,
     user,
 )
@@ -27,7 +28,7 @@ from conftest import (
 from rbacguard import Snapshot
 from rbacguard.kubevirt.releases import find_release
 from rbacguard.rbac import Grant, Subject
-from rbacguard.update.approvals import load_approvals
+from rbacguard.update.approvals import MigrationAccess, load_approvals
 from rbacguard.update.bindings import Need
 from rbacguard.update.compare import compare
 from rbacguard.update.delegation import delegations
@@ -63,7 +64,25 @@ def label(**labels: str) -> dict[str, Any]:
     return found
 
 
+def updating(letter: str) -> Snapshot:
+    """Return a state whose operator is on its way to another version."""
+    items = objects(letter)
+    for each in items:
+        if each["kind"] == "KubeVirt":
+            each["status"] = {
+                "observedKubeVirtVersion": "v1.5.3",
+                "targetKubeVirtVersion": "v1.6.2",
+                "observedDeploymentID": "a",
+                "targetDeploymentID": "b",
+            }
+    return Snapshot.from_objects(items)
+
+
 MIGRATE = rule("create", "kubevirt.io", VMIM)
+RING = [
+    role(name, labels={"ring": name}, aggregationRule=selecting({"ring": other}))
+    for name, other in (("one", "two"), ("two", "one"), ("red", "blue"), ("blue", "red"))
+]
 CASES: dict[str, Callable[[], Snapshot]] = {
     **{letter: partial(state, letter) for letter in "ABCDEF"},
     "bound-in-advance": lambda: cluster(
@@ -110,6 +129,13 @@ CASES: dict[str, Callable[[], Snapshot]] = {
     "kubevirt-missing": lambda: Snapshot.from_objects(
         [each for each in objects("D") if "kubevirt" not in each["metadata"]["name"]]
     ),
+    "updating": partial(updating, "D"),
+    "cycles": lambda: Snapshot.from_objects([*objects("A"), *RING], aggregate="recompute"),
+    "not-cleaned-up": lambda: cluster(
+        "C",
+        binding("m", "kubevirt.io:migrate", user("alice"), namespace="payments"),
+        role("second", MIGRATE, labels={AGGREGATE_EDIT: "true"}),
+    ),
     "version-unknown": lambda: cluster("D", without=("KubeVirt", "HyperConverged")),
 }
 
@@ -134,6 +160,10 @@ def needs(found: tuple[Need, ...]) -> list[str]:
 def words(snapshot: Snapshot) -> dict[str, Any]:
     """Return everything that is said about a state, as plain values."""
     access = load_approvals(APPROVALS)
+    expiring = MigrationAccess.model_validate(
+        access.model_dump()
+        | {"approvals": [each.model_dump() | {"expires": TODAY} for each in access.approvals]}
+    )
     step = status(snapshot)
     said: dict[str, Any] = {
         "status": [step.step, step.title, step.next, step.bound, list(step.restored)],
@@ -143,6 +173,7 @@ def words(snapshot: Snapshot) -> dict[str, Any]:
             step.installed.hardened,
             step.installed.updating,
         ],
+        "gaps": list(step.gaps),
         "temporary roles": list(step.temporary_roles),
         "delegations": {
             f"{each.subject} in {each.namespace or '*'}": [each.how, *proof((each.grant,))]
@@ -157,9 +188,11 @@ def words(snapshot: Snapshot) -> dict[str, Any]:
     for title, before, today in (
         ("verify", None, TODAY),
         ("verify before A", state("A"), TODAY),
+        ("verify before B", state("B"), TODAY),
         ("verify when all has expired", state("A"), LATER),
     ):
-        found = verify(snapshot, access, before=before, today=today)
+        approved = expiring if today is LATER else access
+        found = verify(snapshot, approved, before=before, today=today)
         said[title] = {
             "clean": found.clean,
             "unaccepted": needs(found.unaccepted),
