@@ -528,6 +528,17 @@ def test_covers_knows_urls() -> None:
     owner = PolicyRule(("get",), non_resource_urls=("/api/*",))
     assert covers([owner], [PolicyRule(("get",), non_resource_urls=("/api/v1",))])[0]
     assert not covers([owner], [PolicyRule(("get",), non_resource_urls=("/api",))])[0]
+    other = PolicyRule(("post",), non_resource_urls=("/api/v1",))
+    assert covers([owner], [other]) == (False, (other,))
+    odd = PolicyRule(("get",), non_resource_urls=("/apiX*",))
+    assert not covers([odd], [PolicyRule(("get",), non_resource_urls=("/api",))])[0]
+    assert covers([PolicyRule(("get",), non_resource_urls=("*",))], [owner])[0]
+
+
+def test_covers_takes_all_after_the_first_slash_for_the_subresource() -> None:
+    nested = PolicyRule(("get",), ("",), ("pods/a/b",))
+    assert covers([PolicyRule(("get",), ("",), ("*/a/b",))], [nested])[0]
+    assert not covers([PolicyRule(("get",), ("",), ("*/b",))], [nested])[0]
 
 
 def test_a_request_is_for_a_path_or_a_resource() -> None:

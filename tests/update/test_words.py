@@ -129,6 +129,44 @@ CASES: dict[str, Callable[[], Snapshot]] = {
     "kubevirt-missing": lambda: Snapshot.from_objects(
         [each for each in objects("D") if "kubevirt" not in each["metadata"]["name"]]
     ),
+    "bound-everywhere": lambda: cluster(
+        "D", binding("wide", "kubevirt.io:migrate", user("alice"), user("frank"), group("devs"))
+    ),
+    "a-role-is-missing": lambda: cluster("D", without=("view",)),
+    "own-roles": lambda: cluster(
+        "D",
+        role("own", MIGRATE),
+        binding("own", "own", user("frank"), user("gina"), namespace="web"),
+        binding("own", "own", user("alice")),
+        role("local", MIGRATE, kind="Role", namespace="legacy"),
+        binding(
+            "local", "local", user("frank"), user("gina"), namespace="legacy", role_kind="Role"
+        ),
+    ),
+    "binders": lambda: cluster(
+        "D",
+        role("maker", rule("create", "rbac.authorization.k8s.io", "rolebindings")),
+        role("old-maker", rule("create", "authorization.openshift.io", "rolebindings")),
+        role(
+            "binder",
+            rule(
+                "bind",
+                "rbac.authorization.k8s.io",
+                "clusterroles",
+                resourceNames=["kubevirt.io:migrate"],
+            ),
+        ),
+        role(
+            "other-binder",
+            rule("bind", "rbac.authorization.k8s.io", "clusterroles", resourceNames=["view"]),
+        ),
+        binding("m", "maker", user("zoe"), user("gina"), namespace="web"),
+        binding("m", "maker", user("hugo"), user("zoe")),
+        binding("m", "old-maker", user("ida"), namespace="data"),
+        binding("b", "binder", user("zoe"), namespace="web"),
+        binding("c", "binder", user("hugo"), user("ida"), user("zoe")),
+        binding("d", "other-binder", user("gina")),
+    ),
     "updating": partial(updating, "D"),
     "cycles": lambda: Snapshot.from_objects([*objects("A"), *RING], aggregate="recompute"),
     "not-cleaned-up": lambda: cluster(
@@ -164,6 +202,11 @@ def words(snapshot: Snapshot) -> dict[str, Any]:
         access.model_dump()
         | {"approvals": [each.model_dump() | {"expires": TODAY} for each in access.approvals]}
     )
+    everywhere = [
+        each.model_dump(exclude={"namespaces"}) | {"cluster_wide": True, "reason": ""}
+        for each in access.approvals
+    ]
+    wide = MigrationAccess.model_validate(access.model_dump() | {"approvals": everywhere})
     step = status(snapshot)
     said: dict[str, Any] = {
         "status": [step.step, step.title, step.next, step.bound, list(step.restored)],
@@ -185,13 +228,13 @@ def words(snapshot: Snapshot) -> dict[str, Any]:
         ],
         "gaps against D": list(compare(state("D"), snapshot).gaps),
     }
-    for title, before, today in (
-        ("verify", None, TODAY),
-        ("verify before A", state("A"), TODAY),
-        ("verify before B", state("B"), TODAY),
-        ("verify when all has expired", state("A"), LATER),
+    for title, approved, before, today in (
+        ("verify", access, None, TODAY),
+        ("verify before A", access, state("A"), TODAY),
+        ("verify before B", access, state("B"), TODAY),
+        ("verify when all has expired", expiring, state("A"), LATER),
+        ("verify approvals for the whole cluster", wide, state("A"), TODAY),
     ):
-        approved = expiring if today is LATER else access
         found = verify(snapshot, approved, before=before, today=today)
         said[title] = {
             "clean": found.clean,
