@@ -50,7 +50,10 @@ nightly: .venv/ready
 mutants: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group mutants
 	RBACGUARD_EXAMPLES=0.05 RBACGUARD_IN_PROCESS=1 $(BIN)/mutmut run
-	$(BIN)/mutmut export-cicd-stats
+	$(BIN)/mutmut results
+	RBACGUARD_IN_PROCESS=1 $(BIN)/coverage run --branch --data-file=build/coverage \
+	  --source=rbacguard/rbac,rbacguard/update -m pytest -q tests/rbac tests/update tests/policies tests/properties
+	$(BIN)/coverage report --data-file=build/coverage
 
 # The tests with the oldest and the newest versions that pyproject.toml allows, and with the locked ones.
 ENV = build/env-$(subst test-,,$@)
