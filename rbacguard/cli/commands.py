@@ -230,13 +230,14 @@ def verify(
 
     access = load_approvals(approvals)
     snapshot = source.snapshot()
+    day = options.day(today, snapshot)
     found = verification.verify(
         snapshot,
         access,
         before=Source(filenames=before).snapshot() if before else None,
-        today=options.day(today, snapshot),
+        today=day,
     )
-    remarks = review(access, snapshot, today=options.day(today, snapshot), warn_before=warn_before)
+    remarks = review(access, snapshot, today=day, warn_before=warn_before)
     report = reports.verify(found, warnings(remarks))
     options.show(report, **shown)
     return 0 if exit_zero else exits.of_verify(report)

@@ -169,9 +169,7 @@ class Source:
         """
         from rbacguard.snapshot import Snapshot
 
-        if self.filenames:
-            self._refuse_both()
-            working("reading " + ", ".join(self.filenames))
+        if self._is_files():
             return Snapshot.load(self.filenames, aggregate=mode)
         return Snapshot.of(self._read_cluster(namespace), aggregate=mode)
 
@@ -185,11 +183,16 @@ class Source:
         """
         from rbacguard.readiness.inventory import Inventory
 
+        if self._is_files():
+            return Inventory.load(self.filenames)
+        return Inventory.of(self._read_cluster(None))
+
+    def _is_files(self) -> bool:
+        """Whether files are read, which takes a while and goes with no way to connect."""
         if self.filenames:
             self._refuse_both()
             working("reading " + ", ".join(self.filenames))
-            return Inventory.load(self.filenames)
-        return Inventory.of(self._read_cluster(None))
+        return bool(self.filenames)
 
     def _read_cluster(self, namespace: str | None) -> Reading:
         """Read what the command that runs needs of the cluster."""

@@ -57,18 +57,8 @@ HYPERCONVERGEDS = Resource(
 )
 
 _VIRT = "kubevirt.io"
-MACHINES = Resource(
-    "VirtualMachineInstance", _VIRT, ("v1",), "virtualmachineinstances", namespaced=True
-)
-MIGRATIONS = Resource(
-    "VirtualMachineInstanceMigration",
-    _VIRT,
-    ("v1",),
-    "virtualmachineinstancemigrations",
-    namespaced=True,
-)
 WORKLOADS = (
-    MACHINES,
+    Resource("VirtualMachineInstance", _VIRT, ("v1",), "virtualmachineinstances", namespaced=True),
     Resource("VirtualMachine", _VIRT, ("v1",), "virtualmachines", namespaced=True),
     Resource("Node", "", ("v1",), "nodes"),
     Resource("Pod", "", ("v1",), "pods", namespaced=True),

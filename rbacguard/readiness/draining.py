@@ -210,10 +210,3 @@ def _at_once(inventory: Inventory, pool: str, nodes: int) -> int:
     if isinstance(value, str):
         value = int(value) if value.isdigit() else None
     return max(value or 1, 1)
-
-
-COLLECT = (
-    "oc get nodes,pods,vms,vmis,vmims,kubevirts,hyperconvergeds,machineconfigpools,"
-    "migrationpolicies,namespaces -A -o json > machines.json"
-)
-"""What collects everything that is looked at."""

@@ -15,17 +15,22 @@ from rbacguard.sources.workloads import (
     MachineConfigPool,
     MigrationPolicy,
     Node,
-    PersistentVolumeClaim,
     Pod,
-    StorageProfile,
     VirtualMachine,
     VirtualMachineInstance,
-    VirtualMachineInstanceMigration,
 )
 
 _DOMAIN = "kubevirt.io/domain"
 _LAUNCHER = {"kubevirt.io": "virt-launcher"}
 _ENDED = ("Succeeded", "Failed")
+
+
+def entries(value: Any, key: str) -> dict[str, Any]:
+    """Return a map inside a map of anybody's making, empty where it is none."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
 _Object = TypeVar("_Object", bound=Struct)
 
 
@@ -111,17 +116,6 @@ class Inventory:
         return found
 
     @cached_property
-    def claims(self) -> Mapping[tuple[str, str], PersistentVolumeClaim]:
-        """PersistentVolumeClaims by namespace and name."""
-        found = self._all(PersistentVolumeClaim)
-        return {(key.namespace, key.name): claim for key, claim in found.items()}
-
-    @cached_property
-    def storage_profiles(self) -> Mapping[str, StorageProfile]:
-        """CDI's StorageProfiles, by the name of their StorageClass."""
-        return {key.name: each for key, each in self._all(StorageProfile).items()}
-
-    @cached_property
     def pools(self) -> Mapping[str, MachineConfigPool]:
         """MachineConfigPools by name."""
         return {key.name: pool for key, pool in self._all(MachineConfigPool).items()}
@@ -130,11 +124,6 @@ class Inventory:
     def policies(self) -> Mapping[str, MigrationPolicy]:
         """MigrationPolicies by name."""
         return {key.name: policy for key, policy in self._all(MigrationPolicy).items()}
-
-    @cached_property
-    def migrations(self) -> Mapping[ObjectKey, VirtualMachineInstanceMigration]:
-        """Migrations, ended ones included."""
-        return self._all(VirtualMachineInstanceMigration)
 
     @cached_property
     def namespaces(self) -> Mapping[str, Namespace]:

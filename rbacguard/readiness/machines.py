@@ -7,12 +7,11 @@ pkg/virt-api/webhooks/validating-webhook/admitters/pod-eviction-admitter.go, adm
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
 
 from msgspec import Struct
 
 from rbacguard.rbac import ObjectKey
-from rbacguard.readiness.inventory import Inventory
+from rbacguard.readiness.inventory import Inventory, entries
 from rbacguard.readiness.reasons import REASONS, UNKNOWN
 from rbacguard.sources.workloads import VirtualMachineInstance
 
@@ -84,16 +83,11 @@ def _default_strategy(inventory: Inventory) -> tuple[str | None, str]:
     kubevirt = inventory.kubevirt
     if kubevirt is None:
         return None, "KubeVirt was not read"
-    configuration = _map(kubevirt.spec, "configuration")
+    configuration = entries(kubevirt.spec, "configuration")
     found = configuration.get("evictionStrategy")
     if isinstance(found, str) and found:
         return found, "KubeVirt"
     return "None", "KubeVirt's default"
-
-
-def _map(value: Any, key: str) -> dict[str, Any]:
-    found = value.get(key) if isinstance(value, dict) else None
-    return found if isinstance(found, dict) else {}
 
 
 def _judged(

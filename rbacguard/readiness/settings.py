@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from rbacguard.readiness.inventory import Inventory
+from rbacguard.readiness.inventory import Inventory, entries
 from rbacguard.sources.workloads import MigrationPolicy, VirtualMachineInstance
 
 DEFAULTS: Mapping[str, int | bool | str | None] = {
@@ -41,7 +41,7 @@ class Setting(Struct, frozen=True):
 def settings(inventory: Inventory) -> Mapping[str, Setting]:
     """Return the cluster's settings by name, as KubeVirt's field is called."""
     kubevirt = inventory.kubevirt
-    written = _map(_map(kubevirt.spec if kubevirt else None, "configuration"), "migrations")
+    written = entries(entries(kubevirt.spec if kubevirt else None, "configuration"), "migrations")
     ours = _hyperconverged(inventory)
     found = {}
     for name, default in DEFAULTS.items():
@@ -58,14 +58,9 @@ def _hyperconverged(inventory: Inventory) -> Mapping[str, Any]:
     """Return liveMigrationConfig, which v1 keeps under spec.virtualization."""
     found = inventory.hyperconverged
     spec = found.spec if found else None
-    return _map(_map(spec, "virtualization"), "liveMigrationConfig") or _map(
+    return entries(entries(spec, "virtualization"), "liveMigrationConfig") or entries(
         spec, "liveMigrationConfig"
     )
-
-
-def _map(value: Any, key: str) -> dict[str, Any]:
-    found = value.get(key) if isinstance(value, dict) else None
-    return found if isinstance(found, dict) else {}
 
 
 def policy_of(machine: VirtualMachineInstance, inventory: Inventory) -> MigrationPolicy | None:

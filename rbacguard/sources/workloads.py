@@ -8,7 +8,7 @@ openshift/api machineconfiguration/v1/types.go.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from msgspec import Struct, field
 
@@ -177,60 +177,11 @@ class Cpu(Struct, frozen=True, rename="camel"):
     dedicated_cpu_placement: bool | None = None
 
 
-class Hugepages(Struct, frozen=True, rename="camel"):
-    """The size of the pages that back a machine's memory."""
-
-    page_size: Amount = ""
-
-
-class Memory(Struct, frozen=True, rename="camel"):
-    """The memory of a machine."""
-
-    guest: Amount | None = None
-    hugepages: Hugepages | None = None
-
-
-class Interface(Struct, frozen=True):
-    """A network interface of a machine; how it is bound says whether it can move."""
-
-    name: str = ""
-    masquerade: dict[str, Any] | None = None
-    bridge: dict[str, Any] | None = None
-    sriov: dict[str, Any] | None = None
-    passt: dict[str, Any] | None = None
-    macvtap: dict[str, Any] | None = None
-    binding: dict[str, Any] | None = None
-
-
-class Devices(Struct, frozen=True, rename="camel"):
-    """The devices of a machine."""
-
-    interfaces: tuple[Interface, ...] | None = None
-    gpus: tuple[dict[str, Any], ...] | None = None
-    host_devices: tuple[dict[str, Any], ...] | None = None
-
-
 class Domain(Struct, frozen=True):
     """The machine inside a VirtualMachineInstance."""
 
     cpu: Cpu | None = None
-    memory: Memory | None = None
     resources: Resources | None = None
-    devices: Devices = Devices()
-
-
-class MultusNetwork(Struct, frozen=True, rename="camel"):
-    """A network by a NetworkAttachmentDefinition, NAME or NAMESPACE/NAME."""
-
-    network_name: str = ""
-
-
-class Network(Struct, frozen=True):
-    """A network of a machine: the pod's, or another one."""
-
-    name: str = ""
-    pod: dict[str, Any] | None = None
-    multus: MultusNetwork | None = None
 
 
 class MachineSpec(Struct, frozen=True, rename="camel"):
@@ -241,7 +192,6 @@ class MachineSpec(Struct, frozen=True, rename="camel"):
     node_selector: dict[str, str] | None = None
     affinity: Affinity | None = None
     tolerations: tuple[Toleration, ...] | None = None
-    networks: tuple[Network, ...] | None = None
 
 
 class ClaimInfo(Struct, frozen=True, rename="camel"):
@@ -258,38 +208,13 @@ class VolumeStatus(Struct, frozen=True, rename="camel"):
     claim: ClaimInfo | None = field(default=None, name="persistentVolumeClaimInfo")
 
 
-class MigrationState(Struct, frozen=True, rename="camel"):
-    """The last migration of a machine."""
-
-    completed: bool | None = None
-    failed: bool | None = None
-    failure_reason: str = ""
-    start_timestamp: str | None = None
-    end_timestamp: str | None = None
-    source_node: str = ""
-    target_node: str = ""
-    mode: str = ""
-    migration_policy_name: str | None = None
-    migration_network_type: str = ""
-
-
-class MemoryStatus(Struct, frozen=True, rename="camel"):
-    """How much memory the guest has now."""
-
-    guest_current: Amount | None = None
-
-
 class MachineStatus(Struct, frozen=True, rename="camel"):
     """The status of a VirtualMachineInstance."""
 
     phase: str = ""
     node_name: str = ""
     conditions: tuple[Condition, ...] | None = None
-    migration_method: str = ""
-    migration_state: MigrationState | None = None
-    evacuation_node_name: str = ""
     volume_status: tuple[VolumeStatus, ...] | None = None
-    memory: MemoryStatus | None = None
 
 
 class VirtualMachineInstance(Struct, frozen=True):
@@ -312,28 +237,6 @@ class VirtualMachine(Struct, frozen=True):
 
     metadata: ObjectMeta
     spec: VirtualMachineSpec = VirtualMachineSpec()
-
-
-class MigrationSpec(Struct, frozen=True, rename="camel"):
-    """Which machine a migration moves."""
-
-    vmi_name: str = ""
-
-
-class MigrationStatus(Struct, frozen=True, rename="camel"):
-    """How far a migration is."""
-
-    phase: str = ""
-    conditions: tuple[Condition, ...] | None = None
-    migration_state: MigrationState | None = None
-
-
-class VirtualMachineInstanceMigration(Struct, frozen=True):
-    """One migration."""
-
-    metadata: ObjectMeta
-    spec: MigrationSpec = MigrationSpec()
-    status: MigrationStatus = MigrationStatus()
 
 
 class PolicySelectors(Struct, frozen=True, rename="camel"):
@@ -376,61 +279,14 @@ class MachineConfigPool(Struct, frozen=True):
     spec: MachineConfigPoolSpec = MachineConfigPoolSpec()
 
 
-class ClaimSpec(Struct, frozen=True, rename="camel"):
-    """What a PersistentVolumeClaim asks for."""
-
-    access_modes: tuple[str, ...] | None = None
-    storage_class_name: str | None = None
-    volume_mode: str | None = None
-
-
-class PersistentVolumeClaim(Struct, frozen=True):
-    """A claim of storage."""
-
-    metadata: ObjectMeta
-    spec: ClaimSpec = ClaimSpec()
-
-
-class ClaimPropertySet(Struct, frozen=True, rename="camel"):
-    """Access modes that a storage offers."""
-
-    access_modes: tuple[str, ...] | None = None
-    volume_mode: str | None = None
-
-
-class StorageProfileStatus(Struct, frozen=True, rename="camel"):
-    """What CDI found out about a StorageClass."""
-
-    claim_property_sets: tuple[ClaimPropertySet, ...] | None = None
-
-
-class StorageProfile(Struct, frozen=True):
-    """CDI's knowledge of the StorageClass of the same name."""
-
-    metadata: ObjectMeta
-    status: StorageProfileStatus = StorageProfileStatus()
-
-
-class NetworkAttachmentDefinition(Struct, frozen=True):
-    """A network that pods can be attached to: that it exists."""
-
-    metadata: ObjectMeta
-
-
 WORKLOAD_TYPES: dict[tuple[str, str], type[Struct]] = {
     ("", "Node"): Node,
     ("", "Pod"): Pod,
-    ("", "PersistentVolumeClaim"): PersistentVolumeClaim,
-    ("cdi.kubevirt.io", "StorageProfile"): StorageProfile,
-    ("k8s.cni.cncf.io", "NetworkAttachmentDefinition"): NetworkAttachmentDefinition,
     ("kubevirt.io", "VirtualMachine"): VirtualMachine,
     ("kubevirt.io", "VirtualMachineInstance"): VirtualMachineInstance,
-    ("kubevirt.io", "VirtualMachineInstanceMigration"): VirtualMachineInstanceMigration,
     ("machineconfiguration.openshift.io", "MachineConfigPool"): MachineConfigPool,
     ("migrations.kubevirt.io", "MigrationPolicy"): MigrationPolicy,
 }
 """What is read besides, by API group and kind; the version makes no difference to these fields."""
 WORKLOAD_KINDS = tuple(kind for _, kind in WORKLOAD_TYPES)
-CLUSTER_SCOPED_WORKLOADS = frozenset(
-    {"Node", "StorageProfile", "MachineConfigPool", "MigrationPolicy"}
-)
+CLUSTER_SCOPED_WORKLOADS = frozenset({"Node", "MachineConfigPool", "MigrationPolicy"})
