@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from decimal import Decimal
 
 from msgspec import Struct
 
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.machines import Drain, Machine, machines
-from rbacguard.readiness.placing import Cluster, Place, requests
+from rbacguard.readiness.placing import Cluster, Place
 from rbacguard.readiness.settings import Setting, policy_of, settings
 from rbacguard.sources.workloads import Node
 
@@ -123,7 +123,9 @@ def _drain(inventory: Inventory, cluster: Cluster, node: str, here: list[Machine
     """Drain one node, all others staying as they are."""
     cluster = cluster.drained([node])
     moving = [each for each in here if each.drain is Drain.MIGRATES]
-    places = [cluster.move(each.key) for each in sorted(moving, key=_by_size(inventory))]
+    # The largest is the hardest to place.
+    moving.sort(key=lambda each: (-_memory_of(cluster, each), str(each.key)))
+    places = [cluster.move(each.key) for each in moving]
     known = inventory.nodes.get(node)
     stuck = any(each.drain is Drain.BLOCKS for each in here)
     lost = any(not place.target and not place.unknown for place in places)
@@ -133,17 +135,6 @@ def _drain(inventory: Inventory, cluster: Cluster, node: str, here: list[Machine
     completes = False if stuck or lost else None if unknown else True
     pool = _pool(inventory, known) if known else ""
     return NodeDrain(node, pool, tuple(here), tuple(places), completes)
-
-
-def _by_size(inventory: Inventory) -> Callable[[Machine], tuple[Decimal, str]]:
-    """Return a key by which the largest machine comes first: it is the hardest to place."""
-
-    def key(machine: Machine) -> tuple[Decimal, str]:
-        pod = inventory.launchers.get((machine.key.namespace, machine.key.name))
-        asked = requests(pod) if pod else None
-        return -(asked or {}).get("memory", Decimal()), str(machine.key)
-
-    return key
 
 
 def _pool(inventory: Inventory, node: Node) -> str:
@@ -164,7 +155,7 @@ def _memory(
     highest: Decimal | None = Decimal()
     highest_node = ""
     for node, here in sorted(by_node.items()):
-        total = _total(inventory, here)
+        total = _total(cluster, here)
         if total is None or highest is None:
             highest, highest_node = None, node
         elif total > highest:
@@ -174,15 +165,14 @@ def _memory(
     return SpareMemory(parallel, because, highest, highest_node, free)
 
 
-def _total(inventory: Inventory, here: Iterable[Machine]) -> Decimal | None:
-    total = Decimal()
-    for each in here:
-        pod = inventory.launchers.get((each.key.namespace, each.key.name))
-        asked = requests(pod) if pod else None
-        if asked is None:
-            return None
-        total += asked.get("memory", Decimal())
-    return total
+def _total(cluster: Cluster, here: list[Machine]) -> Decimal | None:
+    if any(cluster.asked(each.key) is None for each in here):
+        return None
+    return sum((_memory_of(cluster, each) for each in here), Decimal())
+
+
+def _memory_of(cluster: Cluster, machine: Machine) -> Decimal:
+    return (cluster.asked(machine.key) or {}).get("memory", Decimal())
 
 
 def _parallel(inventory: Inventory, by_node: Iterable[str]) -> tuple[int, str]:

@@ -138,6 +138,7 @@ class Cluster:
         anti: pods that want none of some kind beside them, with their node.
         unfit: by what a pod asks of nodes, why each is none for it; shared, for nothing in it
             depends on who is where.
+        asked: what each machine's launcher asks for; shared likewise.
         drained: nodes that take no pod.
     """
 
@@ -147,11 +148,13 @@ class Cluster:
         spaces: dict[str, _Space],
         anti: Iterable[tuple[str, Pod]] = (),
         unfit: dict[tuple[object, ...], dict[str, str]] | None = None,
+        asked: dict[ObjectKey, Amounts | None] | None = None,
         drained: Iterable[str] = (),
     ) -> None:
         """Take nodes as they are."""
         self._inventory, self._spaces, self._anti = inventory, spaces, list(anti)
         self._unfit = {} if unfit is None else unfit
+        self._asked = {} if asked is None else asked
         self._drained = frozenset(drained)
 
     @classmethod
@@ -166,7 +169,14 @@ class Cluster:
     def drained(self, nodes: Iterable[str]) -> Cluster:
         """Return the same cluster with nodes that take no pod, to move their machines in."""
         spaces = {name: space.copy() for name, space in self._spaces.items()}
-        return Cluster(self._inventory, spaces, self._anti, self._unfit, nodes)
+        return Cluster(self._inventory, spaces, self._anti, self._unfit, self._asked, drained=nodes)
+
+    def asked(self, key: ObjectKey) -> Amounts | None:
+        """Return what a machine's launcher asks for; None where that is not known."""
+        if key not in self._asked:
+            pod = self._inventory.launchers.get((key.namespace, key.name))
+            self._asked[key] = requests(pod) if pod else None
+        return self._asked[key]
 
     def _put(self, node: str, pod: Pod, asked: Amounts | None) -> None:
         self._spaces[node].take(pod, asked)
@@ -187,7 +197,7 @@ class Cluster:
         pod = self._inventory.launchers.get((key.namespace, key.name))
         if pod is None:
             return Place(key, source, "", unknown="its virt-launcher pod was not read")
-        asked = requests(pod)
+        asked = self.asked(key)
         if asked is None:
             return Place(key, source, "", unknown="its requests cannot be read")
         selectors, unknown = self._target_selectors(machine, pod)
