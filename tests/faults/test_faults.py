@@ -172,7 +172,7 @@ CASES = [
 
 @pytest.mark.parametrize(("writer", "fault"), CASES)
 def test_what_cannot_be_written_is_one_line_and_nothing_is_lost(
-    run: Run, folder: Path, writer: str, fault: str
+    run: Run, folder: Path, tmp_path: Path, writer: str, fault: str
 ) -> None:
     arguments = WRITERS[writer]
     before = content(folder)
@@ -181,7 +181,9 @@ def test_what_cannot_be_written_is_one_line_and_nothing_is_lost(
     if fault == "gone":
         arguments = [each.replace("out", "none/out") for each in arguments]
     prepare: Prepare = little_room if fault == "full" else without_privileges
-    done = run(*arguments, cwd=folder, preexec_fn=prepare)
+    # Python itself would put a module's bytecode into its cache cut off at that size.
+    env = environment(tmp_path, PYTHONDONTWRITEBYTECODE="1")
+    done = run(*arguments, cwd=folder, env=env, preexec_fn=prepare)
     assert done.returncode == 2, done.stdout
     errors = done.stderr.splitlines()
     assert errors[-1].startswith("rbacguard: error: "), done.stderr
