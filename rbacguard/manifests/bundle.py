@@ -181,7 +181,7 @@ def delivery_warnings(snapshot: Snapshot, applier: str) -> tuple[str, ...]:
     """
     found = []
     for temporary in temporary_roles(snapshot):
-        metadata = snapshot.cluster_roles[temporary.name].metadata
+        metadata = temporary.role.metadata
         known = {**metadata.labels, **metadata.annotations}
         found += [
             f"ClusterRole {temporary.name} is managed by {tool}: deleted by hand it comes back; "

@@ -114,7 +114,7 @@ def _settled(
             if passes > len(sources) + 1:
                 # Only a ring of roles is still turning its rules round; it never drops one.
                 union = tuple(dict.fromkeys((*rules[name], *union)))
-            if union != rules[name] and set(union) != set(rules[name]):
+            if set(union) != set(rules[name]):
                 changed.add(name)
             rules[name] = union
     return rules
@@ -148,15 +148,15 @@ def _union(
     return tuple(dict.fromkeys(rule for name in names for rule in rules[name]))
 
 
-def _reach(start: str, sources: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Return every role that a role selects, directly or through others, in order of name."""
+def _reach(start: str, sources: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """Return every role that a role selects, directly or through others."""
     seen: set[str] = set()
     todo = [start]
     while todo:
-        found = set(sources.get(todo.pop(), ())) - seen
+        found = set(sources[todo.pop()]) - seen
         seen |= found
         todo.extend(found)
-    return tuple(sorted(seen))
+    return seen
 
 
 def _cycles(sources: Mapping[str, tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
@@ -166,9 +166,9 @@ def _cycles(sources: Mapping[str, tuple[str, ...]]) -> tuple[tuple[str, ...], ..
         name: tuple(other for other in selected if other in sources)
         for name, selected in sources.items()
     }
-    reached = {name: set(_reach(name, inner)) for name in inner}
+    reached = {name: _reach(name, inner) for name in inner}
     groups = {
-        tuple(sorted(other for other in seen if other in reached and name in reached[other]))
+        tuple(sorted(other for other in seen if name in reached[other]))
         for name, seen in reached.items()
         if name in seen
     }

@@ -303,7 +303,11 @@ class Masks(NamedTuple):
 
     def of(self, change: Change) -> int:
         """Return that of one change."""
-        return {Change.KEPT: self.kept, Change.LOST: self.lost}.get(change, self.gained)
+        return {
+            Change.KEPT: self.kept,
+            Change.LOST: self.lost,
+            Change.GAINED: self.gained,
+        }[change]
 
 
 def _compare(before: Access, old: Shape, after: Access, new: Shape) -> Masks:
@@ -440,7 +444,7 @@ class Compared:
             if masks.of(change) & ~self._reading:
                 for subject, scope in places:
                     found.setdefault(subject, []).append(scope)
-        return {s: _in_order(found[s]) for s in sorted(found, key=self._rank.__getitem__)}
+        return {s: tuple(sorted(found[s])) for s in sorted(found, key=self._rank.__getitem__)}
 
     def transitions(self, changes: Iterable[Change] = Change) -> tuple[Transition, ...]:
         """Return what happens, those of a subject together; that somebody goes on reading is none.
@@ -468,7 +472,7 @@ class Compared:
                 subject,
                 change,
                 actions[part],
-                _in_order(scopes),
+                tuple(sorted(scopes)),
                 numbers[part],
                 self._before,
                 self._after,
@@ -481,10 +485,6 @@ class Compared:
     ) -> tuple[int, bool, int, Change]:
         subject, part, change = item[0]
         return self._rank[subject], bool(part & self._reading), part, change
-
-
-def _in_order(scopes: list[str]) -> tuple[str, ...]:
-    return tuple(sorted(scopes) if len(scopes) > 1 else scopes)
 
 
 def _numbers(mask: int) -> tuple[int, ...]:

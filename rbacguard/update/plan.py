@@ -369,9 +369,8 @@ def _less(
 ) -> dict[Subject, tuple[str, ...]]:
     found = {}
     for subject, scopes in left.items():
-        others = right.get(subject)
-        if others is None:
-            found[subject] = scopes
-        elif others != scopes and (rest := tuple(sorted(set(scopes) - set(others)))):
+        others = frozenset(right.get(subject, ()))
+        rest = tuple(scope for scope in scopes if scope not in others)
+        if rest:
             found[subject] = rest
     return found

@@ -87,13 +87,11 @@ def _undecided(
         api_version="rbacguard.io/v1alpha1",
         kind="MigrationAccess",
         approvals=[
-            Approval(approved=False, reason=reasons.get(Need(scopes[0], s), ""), **entry(s, scopes))
+            Approval(approved=False, reason=reasons[Need(scopes[0], s)], **entry(s, scopes))
             for s, scopes in grouped(needs).items()
         ],
         holders=[
-            OwnHolder(
-                accepted=False, reason=reasons.get(Need(scopes[0], s), ""), **entry(s, scopes)
-            )
+            OwnHolder(accepted=False, reason=reasons[Need(scopes[0], s)], **entry(s, scopes))
             for s, scopes in grouped(holders).items()
         ],
     )

@@ -42,10 +42,11 @@ def apply_update(snapshot: Snapshot, now: Installed, target: Release) -> Snapsho
     """
     manual = target >= MANUAL_AGGREGATION and aggregation_is_manual(snapshot)
     foreign = foreign_migrate(snapshot, now)
+    roles = cluster_roles(target)
+    if foreign is not None:
+        roles.pop(MIGRATE, None)
     written = []
-    for name, wanted in cluster_roles(target).items():
-        if foreign is not None and name == MIGRATE:
-            continue
+    for name, wanted in roles.items():
         existing = snapshot.cluster_roles.get(name)
         labels = dict(wanted.metadata.labels)
         if manual:

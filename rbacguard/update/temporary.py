@@ -33,12 +33,10 @@ class TemporaryRole(Struct, frozen=True):
     Attributes:
         role: the role.
         aggregated_to: those of admin, edit and view that select it, directly or through others.
-        actions: what it grants of the migration permission, reading left out.
     """
 
     role: ClusterRole
     aggregated_to: tuple[str, ...]
-    actions: tuple[Action, ...]
 
     @property
     def name(self) -> str:
@@ -55,13 +53,13 @@ def actions_of(rules: tuple[PolicyRule, ...]) -> tuple[Action, ...]:
 
 def reaches(snapshot: Snapshot, role: str) -> tuple[str, ...]:
     """Return every aggregated role that takes up a role, directly or through others."""
-    found: dict[str, None] = {}
+    found: set[str] = set()
     todo = [role]
     while todo:
         source = todo.pop()
         for target, sources in snapshot.aggregation.sources.items():
             if source in sources and target not in found and target != role:
-                found[target] = None
+                found.add(target)
                 todo.append(target)
     return tuple(sorted(found))
 
@@ -75,23 +73,21 @@ def defaults_reached(snapshot: Snapshot, role: str) -> tuple[str, ...]:
 def temporary_roles(snapshot: Snapshot) -> tuple[TemporaryRole, ...]:
     """Return every role that does what the documented temporary role does, whatever its name."""
     found = []
-    granting = live_migration().granting
-    questions = Questions(action.attributes for action in granting)
+    questions = Questions(action.attributes for action in live_migration().granting)
     for role in snapshot.cluster_roles.values():
         name = role.metadata.name
         if name in _OPERATORS_ROLES or role.aggregation_rule or is_ephemeral_backup(role):
             continue
-        answers, _ = questions.ask(role.rules)
-        actions = tuple(a for a, rule in zip(granting, answers, strict=True) if rule is not None)
-        defaults = defaults_reached(snapshot, name) if actions else ()
+        _, granted = questions.ask(role.rules)
+        defaults = defaults_reached(snapshot, name) if granted else ()
         if defaults or name in (UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT):
-            found.append(TemporaryRole(role, defaults, actions))
+            found.append(TemporaryRole(role, defaults))
     return tuple(found)
 
 
 def restored_default(snapshot: Snapshot) -> tuple[str, ...]:
     """Return which of admin, edit and view take up kubevirt.io:migrate."""
-    return defaults_reached(snapshot, MIGRATE) if MIGRATE in snapshot.cluster_roles else ()
+    return defaults_reached(snapshot, MIGRATE)
 
 
 def aggregation_labels(tiers: Iterable[str]) -> dict[str, str]:

@@ -139,6 +139,7 @@ class _Verifier:
         # Recorded and computed: the controller may not have run yet, or not have run through.
         self._views = (snapshot, snapshot.replace(aggregate="recompute"))
         self._approved = frozenset(access.approved(today))
+        self._decided = self._approved | access.accepted_needs()
         self.unaccepted: list[Need] = []
         self._gaps = snapshot.coverage.gaps()
 
@@ -149,15 +150,16 @@ class _Verifier:
         failures: Iterable[str],
         *,
         following: str,
-        needs: Iterable[str] = (),
+        needs: Iterable[str],
         grants: Iterable[Grant] = (),
     ) -> VerifyCheck:
         """Fail on what was found; without a finding, pass only if what it needs was read."""
-        details = tuple(failures)
+        # What is recorded and what is computed mostly tell the same.
+        details = tuple(dict.fromkeys(failures))
         evidence = tuple(grants)
         if details:
             return VerifyCheck(check_id, title, Result.FAILED, details, following, evidence)
-        gaps = self._snapshot.coverage.gaps(needs) if needs else ()
+        gaps = self._snapshot.coverage.gaps(needs)
         if gaps:
             return VerifyCheck(check_id, title, Result.UNKNOWN, gaps, "take a complete dump")
         return VerifyCheck(check_id, title, Result.PASSED)
@@ -233,7 +235,7 @@ class _Verifier:
         )
 
     def default_roles(self) -> VerifyCheck:
-        failures: dict[str, None] = {}
+        failures = []
         names = {n for n in AGGREGATED_DEFAULTS if n in self._snapshot.cluster_roles}
         for name in AGGREGATED_DEFAULTS:
             names.update(reaches(self._snapshot, name))
@@ -243,10 +245,10 @@ class _Verifier:
                 actions = actions_of(view.rules[role.key])
                 if actions and role.aggregation_rule is not None:
                     which = "recorded" if view is self._snapshot else "computed"
-                    failures[
+                    failures.append(
                         f"ClusterRole {name} ({which} rules): "
                         + ", ".join(a.short for a in actions)
-                    ] = None
+                    )
         return self._check(
             "default-roles",
             "admin, edit, view and what is made of them do not grant migration",
@@ -279,17 +281,15 @@ class _Verifier:
             if not (exists and (need in bound or Need("", need.subject) in bound))
             and not self._holds_of_his_own(need, own)
         ]
+        if not failures:
+            return VerifyCheck("approved-bound", title, Result.PASSED)
+        # A binding that was not read may be the one that is missing.
         gaps = self._snapshot.coverage.gaps(["ClusterRole", "ClusterRoleBinding", "RoleBinding"])
-        if failures and gaps:
-            details = (*failures, *gaps)
+        following = "apply the bindings that 'rbacguard generate --approvals FILE' writes"
+        if gaps:
             following = "take a complete dump"
-            return VerifyCheck("approved-bound", title, Result.UNKNOWN, details, following)
-        return self._check(
-            "approved-bound",
-            title,
-            failures,
-            following="apply the bindings that 'rbacguard generate --approvals FILE' writes",
-        )
+        result = Result.UNKNOWN if gaps else Result.FAILED
+        return VerifyCheck("approved-bound", title, result, (*failures, *gaps), following)
 
     def _holds_of_his_own(self, need: Need, own: Mapping[Held, tuple[Grant, ...]]) -> bool:
         """Whether somebody needs no binding, such as a cluster administrator."""
@@ -301,24 +301,25 @@ class _Verifier:
             for action in self._actions
         )
 
+    def _is_decided(self, need: Need) -> bool:
+        """Whether somebody is approved or accepted in a scope, or in the whole cluster."""
+        return any(each in self._decided for each in (need, Need("", need.subject)))
+
     def only_approved(self) -> VerifyCheck:
         """Question every holder who is neither approved nor accepted nor held it of old."""
-        accepted = self._access.accepted_needs()
         expired = set(self._access.expired(self._today))
         of_old = self._held_of_old()
-        failures: dict[str, None] = {}
+        failures: list[str] = []
         evidence: list[Grant] = []
         for view in self._views:
             for held, scopes in holdings(view, self._actions).items():
                 for scope, grants in scopes.items():
-                    needs = (Need(scope, held.subject), Need("", held.subject))
-                    if is_platform(held.subject) or any(
-                        need in self._approved or need in accepted for need in needs
-                    ):
+                    need = Need(scope, held.subject)
+                    if is_platform(held.subject) or self._is_decided(need):
                         continue
                     new = tuple(g for g in grants if (held, scope, g.binding) not in of_old)
                     if new:
-                        self._question(needs[0], new, failures, evidence, expired)
+                        self._question(need, new, failures, evidence, expired)
         self.unaccepted = sorted(set(self.unaccepted))
         return self._check(
             "only-approved",
@@ -334,17 +335,17 @@ class _Verifier:
         self,
         need: Need,
         grants: tuple[Grant, ...],
-        failures: dict[str, None],
+        failures: list[str],
         evidence: list[Grant],
         expired: set[Need],
     ) -> None:
         self.unaccepted.append(need)
         first = grants[0]
         note = " (its approval has expired)" if need in expired else ""
-        failures[
+        failures.append(
             f"{need.subject} in {need.namespace or 'the whole cluster'}{note}: "
             f"{first.binding} to {first.role}"
-        ] = None
+        )
         evidence += [grant for grant in grants if grant not in evidence]
 
     def _held_of_old(self) -> frozenset[tuple[Held, str, ObjectKey]]:
@@ -364,20 +365,13 @@ class _Verifier:
     def nothing_handed_on(self) -> VerifyCheck:
         """Find bindings and Roles of the window in which tenants could hand migration on."""
         bound = bound_to_migrate(self._snapshot)
-        accepted = self._access.accepted_needs()
-        failures = []
         known = set() if self._before is None else {b.ref for b in self._before.bindings}
-        for need, binding in sorted(bound.items(), key=lambda item: item[0]):
-            if (
-                need in accepted
-                or need in self._approved
-                or Need("", need.subject) in self._approved
-            ):
-                continue
-            failures.append(
-                f"{binding.ref} binds {need.subject} to {MIGRATE}, made "
-                f"{binding.metadata.creation_timestamp or 'at an unknown time'}"
-            )
+        failures = [
+            f"{bound[need].ref} binds {need.subject} to {MIGRATE}, made "
+            f"{bound[need].metadata.creation_timestamp or 'at an unknown time'}"
+            for need in sorted(bound)
+            if not self._is_decided(need)
+        ]
         for role in self._snapshot.roles.values():
             if not actions_of(role.rules):
                 continue
@@ -393,11 +387,7 @@ class _Verifier:
                 holders = [
                     subject
                     for subject in binding.subjects
-                    if not {
-                        Need(role.key.namespace, subject),
-                        Need("", subject),
-                    }
-                    & (accepted | self._approved)
+                    if not self._is_decided(Need(role.key.namespace, subject))
                 ]
                 if holders and not (old and binding.ref in known):
                     failures.append(

@@ -312,6 +312,31 @@ def test_other_kinds_of_subjects_never_apply(kind: str) -> None:
     assert not allowed(objects, verb="get", resource="pods")
 
 
+def test_nobody_is_listed_whom_no_user_can_be_and_a_person_has_no_namespace() -> None:
+    objects = [
+        role("r", rule("get", "core", "pods")),
+        binding(
+            "b",
+            "r",
+            {"kind": "User", "name": "alice", "namespace": "web"},
+            {"kind": "Group", "name": "devs", "namespace": "web"},
+            {"kind": "Robot", "name": "r2"},
+            user(""),
+            account("bot"),
+            account("bot", "web"),
+        ),
+    ]
+    asked = Attributes(verb="get", resource="pods")
+    authorizer = Snapshot.from_objects(objects).authorizer
+    wanted = [
+        Subject("User", "alice"),
+        Subject("Group", "devs"),
+        Subject("ServiceAccount", "bot", "web"),
+    ]
+    assert authorizer.allowed_subjects(asked)[1:] == wanted
+    assert [grant.subject for grant in authorizer.grants(asked)] == wanted
+
+
 def test_a_service_account_without_namespace_is_the_bindings_own() -> None:
     granting = role("r", rule("get", "core", "pods"))
     in_web = binding("b", "r", account("bot"), namespace="web")
@@ -382,15 +407,26 @@ def test_selectors_take_expressions(expression: dict[str, Any], expected: bool) 
 
 
 @pytest.mark.parametrize(
-    "expression",
+    ("expression", "reason"),
     [
-        {"key": "tier", "operator": "Like", "values": ["a"]},
-        {"key": "tier", "operator": "In"},
-        {"key": "tier", "operator": "Exists", "values": ["a"]},
+        (
+            {"key": "tier", "operator": "Like", "values": ["a"]},
+            "operator 'Like', expected one of In, NotIn, Exists, DoesNotExist",
+        ),
+        ({"key": "tier", "operator": "In"}, "operator In with 0 values: at least one value"),
+        ({"key": "tier", "operator": "NotIn"}, "operator NotIn with 0 values: at least one value"),
+        (
+            {"key": "tier", "operator": "Exists", "values": ["a"]},
+            "operator Exists with 1 values: none",
+        ),
+        (
+            {"key": "tier", "operator": "DoesNotExist", "values": ["a", "b"]},
+            "operator DoesNotExist with 2 values: none",
+        ),
     ],
 )
 def test_a_selector_that_the_controller_refuses_leaves_the_role_alone(
-    expression: dict[str, Any],
+    expression: dict[str, Any], reason: str
 ) -> None:
     objects = [
         role(
@@ -401,7 +437,7 @@ def test_a_selector_that_the_controller_refuses_leaves_the_role_alone(
         binding("b", "sum", user("alice")),
     ]
     assert allowed(objects, aggregate="recompute", verb="get", resource="secrets")
-    assert set(Snapshot.from_objects(objects).aggregation.invalid) == {"sum"}
+    assert Snapshot.from_objects(objects).aggregation.invalid == {"sum": reason}
 
 
 def test_several_selectors_are_ored_and_labels_of_one_are_anded() -> None:
@@ -469,6 +505,9 @@ def test_roles_that_select_each_other_never_lose_a_rule(size: int) -> None:
     ]
     snapshot = Snapshot.from_objects(ring, aggregate="recompute")
     assert snapshot.aggregation.cycles == (tuple(f"r{i}" for i in range(size)),)
+    # Who is only taken up by the ring is no part of it.
+    below = role("below", labels={"ring": "1"}, aggregationRule=selecting({"no": "such"}))
+    assert Snapshot.from_objects([*ring, below]).aggregation.cycles == snapshot.aggregation.cycles
     source = role("s", rule("get", "core", "nodes"), labels={"ring": "0"})
     fed = Snapshot.from_objects([*ring, source], aggregate="recompute")
     for i in range(size):
@@ -544,6 +583,11 @@ def test_covers_takes_all_after_the_first_slash_for_the_subresource() -> None:
 def test_a_request_is_for_a_path_or_a_resource() -> None:
     with pytest.raises(ValueError, match="not for both"):
         Attributes(verb="get", path="/healthz", resource="pods")
+    for field in ("resource", "subresource", "api_group", "namespace"):
+        both: dict[str, Any] = {"path": "/healthz", field: "a"}
+        with pytest.raises(ValueError, match="not for both"):
+            Attributes(verb="get", **both)
+    assert Attributes(verb="get", path="/healthz", name="a").path == "/healthz"
     with pytest.raises(TypeError, match="groups"):
         Attributes(verb="get", resource="pods", groups="devs")  # type: ignore[arg-type]
     assert Attributes(verb="get", resource="pods", groups=["devs"]).groups == ("devs",)

@@ -14,7 +14,17 @@ from rbacguard import Snapshot
 from rbacguard.kubevirt.permissions import Tier, live_migration
 from rbacguard.rbac import Grant, Subject
 from rbacguard.rbac.questions import Questions
-from rbacguard.update.access import Access, Change, Compared, Transition, holdings, in_order
+from rbacguard.update.access import (
+    Access,
+    Change,
+    Compared,
+    Held,
+    Masks,
+    Transition,
+    holdings,
+    in_order,
+    own_grants,
+)
 
 ASKED = in_order(live_migration().actions)
 QUESTIONS = Questions(action.attributes for action in ASKED)
@@ -113,6 +123,32 @@ def test_bindings_that_are_added_count_as_if_they_had_been_there(
     assert {shape: set(at) for shape, at in grown.table.shapes.items()} == {
         shape: set(at) for shape, at in whole.table.shapes.items()
     }
+
+
+def test_a_binding_that_is_added_may_give_a_role_of_its_namespace() -> None:
+    own = {**HALF, "kind": "Role", "metadata": {"name": "half", "namespace": "web"}}
+    snapshot = Snapshot.from_objects([*objects("D"), own])
+    (added,) = Snapshot.from_objects(
+        [binding("b", "half", user("zoe"), namespace="web", role_kind="Role")]
+    ).bindings
+    before = Access(snapshot, QUESTIONS)
+    gained = Compared(ASKED, before, before.with_bindings([added])).summary(Change.GAINED)
+    assert gained == {Subject("User", "zoe"): ("web",)}
+
+
+def test_each_change_has_its_own_mask() -> None:
+    assert [Masks(1, 2, 4).of(change) for change in Change] == [1, 2, 4]
+
+
+def test_a_role_of_a_namespace_is_nobodys_default_whatever_its_name() -> None:
+    own = {**HALF, "kind": "Role", "metadata": {"name": "admin", "namespace": "web"}}
+    given = binding("b", "admin", user("zoe"), namespace="web", role_kind="Role")
+    default = binding("c", "admin", user("yan"), namespace="web")
+    found = own_grants(Snapshot.from_objects([*objects("B"), own, given, default]))
+    zoe = [held for held in found if held.subject.name == "zoe"]
+    assert zoe == [Held(Subject("User", "zoe"), zoe[0].action)]
+    assert {str(grant.binding) for grant in found[zoe[0]]} == {"RoleBinding web/b"}
+    assert "yan" not in {held.subject.name for held in found}
 
 
 @examples(60)

@@ -105,6 +105,10 @@ def test_a_name_may_hold_what_parts_others() -> None:
     ]
 
 
+def test_an_accounts_name_is_all_after_its_namespace() -> None:
+    assert who("sa/web/a/b")[0] == "ServiceAccount web/a/b"
+
+
 def test_a_prefix_is_taken_at_its_word() -> None:
     assert who("user/twin") == ["User twin", "Group system:authenticated"]
     assert who("group/twin") == ["Group twin"]

@@ -33,6 +33,7 @@ from rbacguard.update.access import Change
 from rbacguard.update.bindings import Need, bindings_for
 from rbacguard.update.plan import Plan, Strategy, check_target, make_plan, resolve_now
 from rbacguard.update.simulate import apply_update, foreign_migrate
+from rbacguard.update.temporary import actions_of, temporary_role, without_temporary
 
 VMIM = "virtualmachineinstancemigrations"
 
@@ -128,6 +129,69 @@ def test_the_actions_are_one_need_for_each_loser() -> None:
     assert {need.subject for need in found.needs} == lost
 
 
+def test_who_is_reached_in_one_namespace_only_is_reached_there_and_missed_elsewhere() -> None:
+    both = [
+        binding("a", "admin", user("zoe"), namespace="web"),
+        binding("k", "kubevirt.io:admin", user("zoe"), namespace="data"),
+    ]
+    zoe = Subject("User", "zoe")
+    found = outcomes(Snapshot.from_objects([*objects("A"), *both]))
+    tiers = found[Strategy.TEMPORARY_TIERS]
+    assert tiers.reached[zoe] == ("web",)
+    assert tiers.missed[zoe] == ("data",)
+    assert found[Strategy.NOTHING].missed[zoe] == ("data", "web")
+    assert zoe not in found[Strategy.NOTHING].reached
+    assert found[Strategy.PREBIND].reached[zoe] == ("data", "web")
+
+
+def test_more_than_today_is_only_what_the_update_alone_would_not_give() -> None:
+    # Zoe may migrate in two namespaces once the role exists; an editor elsewhere gets it besides.
+    both = [
+        binding("m", "kubevirt.io:migrate", user("zoe"), namespace="data"),
+        binding("e", "edit", user("zoe"), namespace="web"),
+    ]
+    zoe = Subject("User", "zoe")
+    found = outcomes(Snapshot.from_objects([*objects("A"), *both]))
+    assert found[Strategy.NOTHING].compared.summary(Change.GAINED)[zoe] == ("data",)
+    assert {strategy: each.more.get(zoe) for strategy, each in found.items()} == {
+        Strategy.NOTHING: None,
+        Strategy.TEMPORARY_ROLE: None,
+        Strategy.TEMPORARY_TIERS: None,
+        Strategy.PREBIND: ("web",),
+        Strategy.RESTORE_DEFAULT: None,
+    }
+
+
+def test_an_update_that_takes_nothing_knows_no_migrate_role_to_restore() -> None:
+    found = plan(state("A"), "4.18")
+    assert found.needs == ()
+    assert all(not each.missed for each in found.outcomes)
+    assert "kubevirt.io:migrate" not in str(found.changes)
+
+
+def test_without_temporary_roles_nothing_hands_migration_to_the_default_roles() -> None:
+    for letter in "CF":
+        # Recorded rules would still hold what the aggregation controller has yet to take away.
+        admin = without_temporary(state(letter)).cluster_roles["admin"]
+        assert actions_of(state(letter).rules[admin.key]) != ()
+        assert actions_of(without_temporary(state(letter)).rules[admin.key]) == ()
+
+
+def test_a_temporary_role_without_an_end_has_no_annotation() -> None:
+    assert temporary_role("admin").metadata.annotations == {}
+    assert temporary_role("admin", expires="2027-01-31").metadata.annotations == {
+        "rbacguard.io/expires": "2027-01-31"
+    }
+
+
+def test_bindings_in_advance_are_told_for_the_first_release_too() -> None:
+    early = binding("m", "kubevirt.io:migrate", user("zoe"), namespace="web")
+    snapshot = Snapshot.from_objects([*objects("A"), early])
+    told = "1 subjects are bound to kubevirt.io:migrate in advance"
+    for target, expected in (("4.18", False), ("4.19", True), ("4.20", True)):
+        assert (told in str(plan(snapshot, target).warnings)) is expected
+
+
 def test_tenants_can_hand_it_on_while_a_default_role_holds_it() -> None:
     found = outcomes(state("B"))[Strategy.NOTHING]
     assert "alice" in names(found.can_hand_on)
@@ -176,6 +240,23 @@ def test_downgrades_and_contradictions_are_refused() -> None:
         plan(state("A"), source=find_release("4.20"))
     with pytest.raises(VersionError, match="roles of 4.15"):
         make_plan(Snapshot.from_objects([]), find_release("4.15"))
+
+
+def test_a_version_that_is_known_by_the_roles_alone_is_no_gap() -> None:
+    for letter, hardened in (("A", False), ("E", True)):
+        kept = [
+            each
+            for each in objects(letter)
+            if each["kind"] not in ("KubeVirt", "HyperConverged", "ClusterServiceVersion")
+        ]
+        for each in kept:
+            each["metadata"].pop("annotations", None)
+            if each["metadata"]["name"] == "kubevirt.io:view":
+                each["rules"] = each["rules"][1:]
+        found = plan(Snapshot.from_objects(kept))
+        assert found.now.release is None
+        assert found.now.hardened is hardened
+        assert found.gaps == ()
 
 
 def test_an_unknown_source_is_a_gap() -> None:
@@ -391,6 +472,12 @@ def test_what_the_operator_writes_is_written_and_nothing_else() -> None:
         if item["kind"] == "HyperConverged":
             item["spec"]["roleAggregationStrategy"] = "Manual"
     manual = Snapshot.from_objects(items)
+    without = [each for each in items if each["metadata"]["name"] != "kubevirt.io:view"]
+    anew = apply_update(
+        Snapshot.from_objects(without), installed(manual), find_release("4.22")
+    ).cluster_roles["kubevirt.io:view"]
+    assert anew.rules == wanted["kubevirt.io:view"].rules
+    assert {v for k, v in anew.metadata.labels.items() if "aggregate-to" in k} == {"false"}
     for version, value in (("4.21", "true"), ("4.22", "false")):
         found = apply_update(manual, installed(manual), find_release(version)).cluster_roles
         labels = found["kubevirt.io:admin"].metadata.labels

@@ -305,6 +305,18 @@ def test_a_request_to_create_has_no_name_at_all() -> None:
     assert hindered("D", "gitops", bind(), more=allowing(nameless, *rest)) == ()
 
 
+def test_who_holds_a_roles_rules_in_the_namespace_may_bind_it_there() -> None:
+    more = [
+        binding("m", "kubevirt.io:migrate", user("gitops"), namespace="web"),
+        role("write", WRITE),
+        binding("w", "write", user("gitops"), namespace="web"),
+        binding("w", "write", user("gitops"), namespace="data"),
+    ]
+    assert hindered("D", "gitops", bind(), more=more) == ()
+    (there,) = messages(hindered("D", "gitops", bind("data"), more=more))
+    assert there.startswith("holds less than kubevirt.io:migrate: lacks ")
+
+
 def test_what_is_held_is_gathered_from_every_binding_that_counts() -> None:
     """A binding elsewhere comes first, one names a role that is missing, one a Role."""
     made = Role(

@@ -7,10 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, STATES, Run, account, binding, group, objects, state, user
+from conftest import (
+    ROOT,
+    STATES,
+    Run,
+    account,
+    binding,
+    group,
+    objects,
+    role,
+    rule,
+    state,
+    user,
+)
 
 from rbacguard import Snapshot
 from rbacguard.errors import InputError
+from rbacguard.kubevirt.permissions import live_migration
 from rbacguard.kubevirt.releases import find_release
 from rbacguard.rbac import Subject
 from rbacguard.update import approvals
@@ -270,6 +283,25 @@ def test_a_binding_for_the_whole_cluster_makes_one_for_a_namespace_needless() ->
     assert held_otherwise(group("gina"), wide) is None
 
 
+def test_what_is_held_by_two_roles_together_is_told_by_the_first() -> None:
+    machines = "virtualmachineinstancemigrations"
+    parts = [
+        role("one", rule("create", "kubevirt.io", machines)),
+        role(
+            "two",
+            rule("update delete deletecollection patch", "kubevirt.io", machines),
+            rule("update", "subresources.kubevirt.io", "virtualmachines/migrate"),
+        ),
+        binding("by-one", "one", user("zoe"), namespace="web"),
+        binding("by-two", "two", user("zoe"), namespace="web"),
+    ]
+    assert str(live_migration().granting[0]).startswith("create ")
+    assert held_otherwise(user("zoe"), *parts) == (
+        "User zoe holds it in web already, by RoleBinding web/by-one to one"
+    )
+    assert held_otherwise(user("zoe"), *parts[1:]) is None
+
+
 def test_a_grant_of_ones_own_for_the_whole_cluster_is_told_as_such() -> None:
     assert held_otherwise(user("root"), clusterWide=True) == (
         "User root holds it in the whole cluster already, by ClusterRoleBinding cluster-admins to "
@@ -372,8 +404,22 @@ def test_a_selection_among_namespaces_that_were_not_read_is_not_known() -> None:
 
 def test_a_selector_that_contradicts_a_decision_is_refused() -> None:
     both = access(SELECTED, entry(user("carol"), approved=False))
-    with pytest.raises(InputError, match="approved in one entry and not in another"):
+    with pytest.raises(InputError) as caught:
         both.resolved(labelled("web"))
+    assert str(caught.value) == (
+        "approvals: approvals[1]: User carol in web is approved in one entry and not in another; "
+        "keep one of them"
+    )
+
+
+def test_a_holder_may_be_accepted_by_selector() -> None:
+    holder = {key: value for key, value in SELECTED.items() if key != "approved"}
+    found = access(holders=[{**holder, "accepted": True}])
+    assert found.accepted_needs() == frozenset()
+    assert found.resolved(labelled("web", "data")).accepted_needs() == {
+        Need("web", Subject("User", "carol")),
+        Need("data", Subject("User", "carol")),
+    }
 
 
 @pytest.mark.parametrize(

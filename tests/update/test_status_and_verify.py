@@ -23,7 +23,7 @@ from rbacguard.errors import InputError
 from rbacguard.update.approvals import MigrationAccess, load_approvals, parse_approvals
 from rbacguard.update.journey import Step, status
 from rbacguard.update.review import review, warnings
-from rbacguard.update.verify import Result, Verification, verify
+from rbacguard.update.verify import Result, Verification, VerifyCheck, verify
 
 TODAY = datetime.date(2026, 11, 23)
 VMIM = "virtualmachineinstancemigrations"
@@ -242,6 +242,106 @@ def test_what_tenants_handed_on_is_found(made: list[dict[str, Any]]) -> None:
     assert {"only-approved", "handed-on"} <= failed(found)
 
 
+def checked(found: Verification, check_id: str) -> VerifyCheck:
+    (check,) = [each for each in found.checks if each.id == check_id]
+    return check
+
+
+def test_a_binding_for_the_whole_cluster_serves_an_approval_for_a_namespace() -> None:
+    wide = binding("m", "kubevirt.io:migrate", user("alice"))
+    kept = [o for o in objects("D") if o.get("roleRef", {}).get("name") != "kubevirt.io:migrate"]
+    found = parse_approvals(access())
+    assert "approved-bound" in failed(verified(Snapshot.from_objects(kept), access=found))
+    assert "approved-bound" not in failed(
+        verified(Snapshot.from_objects([*kept, wide]), access=found)
+    )
+    other = binding("m", "kubevirt.io:migrate", user("bob"))
+    assert "approved-bound" in failed(verified(Snapshot.from_objects([*kept, other]), access=found))
+
+
+def test_whoever_is_approved_in_one_namespace_is_questioned_in_the_next() -> None:
+    made = [
+        binding("m", "kubevirt.io:migrate", user("zoe"), namespace=namespace)
+        for namespace in ("data", "payments", "web")
+    ]
+    found = access(subject={"kind": "User", "name": "zoe"}, namespaces=["data"])
+    questioned = verified(with_objects("D", *made), access=parse_approvals(found)).unaccepted
+    assert {each.namespace for each in questioned if each.subject.name == "zoe"} == {
+        "payments",
+        "web",
+    }
+
+
+@pytest.mark.parametrize("decision", ["approvals", "holders"])
+@pytest.mark.parametrize("scope", [{"clusterWide": True}, {"namespaces": ["web"]}])
+@pytest.mark.parametrize("kind", ["ClusterRole", "Role"])
+def test_who_is_decided_on_here_or_everywhere_hands_nothing_on(
+    decision: str, scope: dict[str, Any], kind: str
+) -> None:
+    made = [binding("m", "kubevirt.io:migrate", user("zoe"), namespace="web")]
+    if kind == "Role":
+        own = role("own", rule("create", "kubevirt.io", VMIM), kind="Role", namespace="web")
+        made = [own, binding("m", "own", user("zoe"), namespace="web", role_kind="Role")]
+    file = approvals().model_dump(by_alias=True, mode="json")
+    for each in file["approvals"]:
+        each.pop("namespaceSelector", None)
+    snapshot = with_objects("D", *made)
+    assert {"handed-on", "only-approved"} <= failed(
+        verified(snapshot, access=parse_approvals(file))
+    )
+    yes = {"approvals": "approved", "holders": "accepted"}[decision]
+    file[decision] = [
+        *file[decision],
+        {"subject": {"kind": "User", "name": "zoe"}, yes: True, **scope},
+    ]
+    missing = {"approved-bound"} if decision == "approvals" and kind == "Role" else set()
+    # Approved in the whole cluster, but bound in one namespace.
+    if decision == "approvals" and "clusterWide" in scope:
+        missing = {"approved-bound"}
+    assert failed(verified(snapshot, access=parse_approvals(file))) == missing
+
+
+@pytest.mark.parametrize(
+    ("rules_then", "bound_then", "old"),
+    [("same", True, True), ("same", False, False), ("other", True, False), (None, False, False)],
+)
+def test_a_role_of_a_namespace_is_of_old_with_its_rules_and_its_binding(
+    rules_then: str | None, bound_then: bool, old: bool
+) -> None:
+    own = role("own", rule("create", "kubevirt.io", VMIM), kind="Role", namespace="web")
+    less = role("own", rule("get", "core", "pods"), kind="Role", namespace="web")
+    given = binding("m", "own", user("zoe"), namespace="web", role_kind="Role")
+    then: list[dict[str, Any]] = [given] if bound_then else []
+    if rules_then:
+        then.append(own if rules_then == "same" else less)
+    before = Snapshot.from_objects([*objects("A"), *then])
+    found = verify(with_objects("D", own, given), approvals(), before=before, today=TODAY)
+    assert ("handed-on" in failed(found)) is not old
+    assert ("only-approved" in failed(found)) is not old
+
+
+def test_what_is_found_twice_is_told_once() -> None:
+    """Recorded and computed rules tell the same of who holds what, and each their own of roles."""
+    twice = checked(verified(state("C")), "only-approved").details
+    assert len(set(twice)) == len(twice)
+    assert any(
+        "(recorded rules)" in d for d in checked(verified(state("C")), "default-roles").details
+    )
+    left = [o for o in objects("C") if o["metadata"]["name"] != "kubevirt.io:upgrademigrate"]
+    details = checked(verified(Snapshot.from_objects(left)), "default-roles").details
+    assert {"(computed rules)" in detail for detail in details} == {False}
+
+
+def test_a_temporary_role_that_reaches_nobody_is_told_as_it_is() -> None:
+    bare = role("kubevirt.io:upgrademigrate", rule("create", "kubevirt.io", VMIM))
+    assert checked(verified(with_objects("D", bare)), "temporary-role-gone").details == (
+        "ClusterRole kubevirt.io:upgrademigrate is still there",
+    )
+    assert checked(verified(state("C")), "temporary-role-gone").details == (
+        "ClusterRole kubevirt.io:upgrademigrate is still there, aggregated into admin",
+    )
+
+
 def test_a_self_made_binding_for_somebody_who_held_it_is_found_too() -> None:
     made = binding("keep", "kubevirt.io:migrate", user("frank"), namespace="legacy")
     assert "handed-on" in failed(verified(with_objects("D", made)))
@@ -326,6 +426,7 @@ def access(**fields: Any) -> dict[str, Any]:
 def test_an_approval_ends_with_its_day() -> None:
     found = parse_approvals(access(expires="2026-11-23"))
     assert len(found.approved(TODAY)) == 1
+    assert found.expired(TODAY) == ()
     assert found.approved(TODAY + datetime.timedelta(days=1)) == ()
     expired = verified(state("D"), access=found, today=TODAY + datetime.timedelta(days=1))
     assert any("its approval has expired" in d for c in expired.checks for d in c.details)
