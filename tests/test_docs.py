@@ -21,7 +21,10 @@ from rbacguard.policy import load_policies
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 # Values of --strategy and the like, and steps.
-OTHER_NAMES = {"temporary-role", "temporary-role-tiers", "temporary-role-in-place"}
+OTHER_NAMES = {
+    *("temporary-role", "temporary-role-tiers", "temporary-role-in-place"),
+    "migration-settings",
+}
 
 
 def anchors(page: Path) -> set[str]:

@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict
 from rbacguard.kubevirt.installed import Installed, installed
 from rbacguard.kubevirt.releases import HARDENED, Release
 from rbacguard.rbac import Grant, ObjectKey, Reviews, Subject
+from rbacguard.readiness.draining import Readiness
+from rbacguard.readiness.inventory import Inventory
+from rbacguard.readiness.migrations import Migration
 from rbacguard.snapshot import Snapshot
 from rbacguard.update.approvals import MigrationAccess
 from rbacguard.update.plan import Plan, make_plan
@@ -52,6 +55,20 @@ class Fact(Struct, frozen=True):
     objects: tuple[ObjectKey, ...] = ()
 
 
+class Machines(Struct, frozen=True):
+    """What checks of machines look at.
+
+    Attributes:
+        inventory: what was read.
+        readiness: what was judged.
+        migrations: every migration, with its age.
+    """
+
+    inventory: Inventory
+    readiness: Readiness
+    migrations: tuple[Migration, ...]
+
+
 class Context:
     """What checks may look at.
 
@@ -62,6 +79,7 @@ class Context:
         access: the approvals, where given.
         inputs: the arguments that say what was read, for commands to paste.
         reviews: what the API server itself said, where it was asked.
+        machines: the cluster's machines and whether they are ready, where those were read.
     """
 
     def __init__(
@@ -73,9 +91,11 @@ class Context:
         access: MigrationAccess | None = None,
         inputs: Sequence[str] = ("-f", "cluster.json"),
         reviews: Reviews | None = None,
+        machines: Machines | None = None,
     ) -> None:
         """Evaluate nothing yet."""
         self.reviews = reviews
+        self.machines = machines
         self.inputs = tuple(inputs)
         self.snapshot = snapshot
         self.today = today
@@ -115,6 +135,32 @@ class Check(BaseModel):
     def run(self, context: Context) -> Iterator[Fact]:
         """Yield what is found, in a fixed order."""
         raise NotImplementedError
+
+
+class MachineCheck(Check):
+    """A check of machines and what is around them; asked where those were read."""
+
+    def not_asked(self, context: Context) -> str:
+        """Return that machines were not read, or ''."""
+        return "" if context.machines else "asked by 'rbacguard readiness'"
+
+    def gaps(self, context: Context) -> tuple[str, ...]:
+        """Return what was not read of the kinds that it needs."""
+        return context.machines.inventory.coverage.gaps(self.NEEDS) if context.machines else ()
+
+    def run(self, context: Context) -> Iterator[Fact]:
+        """Yield what is found, in a fixed order."""
+        if context.machines is not None:
+            yield from self.look(context.machines, context)
+
+    def look(self, machines: Machines, context: Context) -> Iterator[Fact]:
+        """Yield what is found, in a fixed order."""
+        raise NotImplementedError
+
+
+def answer(value: bool | None) -> str:
+    """Return `yes`, `no` or `unknown`."""
+    return {True: "yes", False: "no", None: "unknown"}[value]
 
 
 def subject_fields(subject: Subject) -> dict[str, str]:

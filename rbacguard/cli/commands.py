@@ -16,6 +16,8 @@ from rbacguard.output import exits
 from rbacguard.visible import visible
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from rbacguard.snapshot import AggregateMode
 
 CONTEXT = {
@@ -140,19 +142,12 @@ def audit(
     from rbacguard.checks import Context
     from rbacguard.kubevirt.releases import find_release
     from rbacguard.output import reports
-    from rbacguard.output.suppress import suppressed_audit
-    from rbacguard.policy import Selection, evaluate, load_policies
+    from rbacguard.output.suppress import suppressed_findings
+    from rbacguard.policy import About, evaluate
     from rbacguard.update.approvals import load_approvals
     from rbacguard.update.journey import status as journey
 
-    found_policies = load_policies(policy_folders)
-    selection = Selection(known["select"], known["ignore"])
-    if known["select"] or known["ignore"]:
-        from rbacguard.lint import RULES
-
-        # One configuration serves lint as well: what names a rule of it is no mistake here.
-        names = [*(policy.names for policy in found_policies), *(rule.names for rule in RULES)]
-        selection.refuse_unknown(names)
+    found_policies, selection = options.selected(policy_folders, known, About.ACCESS)
     suppression = options.suppression(known, options.day(today))
     if cross_check and source.filenames:
         raise click.UsageError("--cross-check asks a cluster; -f reads files")
@@ -166,9 +161,9 @@ def audit(
         reviews=source.cross_check(snapshot, cross_check) if cross_check else None,
     )
     results = evaluate(found_policies, context, selection)
-    report = suppressed_audit(reports.audit(context, journey(snapshot), results), suppression)
+    report = suppressed_findings(reports.audit(context, journey(snapshot), results), suppression)
     options.show(report, **shown)
-    return 0 if exit_zero else exits.of_audit(report, fail_on)
+    return 0 if exit_zero else exits.of_findings(report, fail_on)
 
 
 @cli.command()
@@ -326,20 +321,134 @@ def status(source: Source, **shown: Any) -> int:
 
 @cli.command()
 @from_source(namespaces=False)
+@options.policies
+@click.option(
+    "--network-bandwidth",
+    "link",
+    type=options.QUANTITY,
+    metavar="QUANTITY",
+    help="Bytes per second that a node's migration network carries, such as 1.2G: how long drains "
+    "take is known then where bandwidthPerMigration sets no limit.",
+)
+@click.option(
+    "--emit-tuning",
+    is_flag=True,
+    help="Print a HyperConverged patch for review instead, with the arithmetic in comments.",
+)
+@options.at
+@options.fail_on
 @options.exit_zero
+@collected(options.KNOWN, "known")
 @options.output
-def readiness(source: Source, exit_zero: bool, **shown: Any) -> int:
+def readiness(
+    source: Source,
+    policy_folders: tuple[str, ...],
+    link: Decimal | None,
+    emit_tuning: bool,
+    at: datetime.datetime,
+    fail_on: str,
+    exit_zero: bool,
+    known: dict[str, Any],
+    **shown: Any,
+) -> int:
     """Tell which machines migrate when their node is drained, and whether drains complete.
 
-    Reads machines, nodes and pods. Permission to migrate is the business of the other commands.
+    Reads machines, nodes, pods and storage; and access, to tell of machines that only somebody
+    could migrate who loses the permission. It exits 1 when a drain does not complete, or on
+    findings.
     """
+    from rbacguard.checks import Context, Machines
     from rbacguard.output import readiness as output
+    from rbacguard.output.suppress import suppressed_findings
+    from rbacguard.policy import About, evaluate
     from rbacguard.readiness.draining import judge
+    from rbacguard.readiness.migrations import migrations as found_migrations
 
-    inventory = source.inventory()
-    report = output.report(judge(inventory), inventory)
+    policies, selection = options.selected(policy_folders, known, About.MACHINES)
+    suppression = options.suppression(known, at.date())
+    inventory, snapshot = source.machines()
+    found = judge(inventory, link)
+    if emit_tuning:
+        from rbacguard.manifests.tuning import tuning
+
+        options.stop_working()
+        click.echo(tuning(inventory, found, link), nl=False)
+        return exits.NOTHING_TO_DO
+    context = Context(
+        snapshot,
+        today=at.date(),
+        inputs=source.arguments,
+        machines=Machines(inventory, found, found_migrations(inventory, at)),
+    )
+    report = output.report(found, inventory, evaluate(policies, context, selection))
+    report = suppressed_findings(report, suppression)
     options.show(report, **shown)
-    return exits.NOTHING_TO_DO if exit_zero else exits.of_readiness(report)
+    return exits.NOTHING_TO_DO if exit_zero else exits.of_readiness(report, fail_on)
+
+
+@cli.command()
+@from_source(namespaces=False)
+@options.policies
+@click.option(
+    "--audit-log",
+    "logs",
+    multiple=True,
+    metavar="FILE",
+    help="Audit log of the API server, plain or packed: who used the permission. Repeatable.",
+)
+@click.option(
+    "--days",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Count uses of the last N days; by default all in the log.",
+)
+@options.at
+@options.fail_on
+@options.exit_zero
+@collected(options.KNOWN, "known")
+@options.output
+def migrations(
+    source: Source,
+    policy_folders: tuple[str, ...],
+    logs: tuple[str, ...],
+    days: int | None,
+    at: datetime.datetime,
+    fail_on: str,
+    exit_zero: bool,
+    known: dict[str, Any],
+    **shown: Any,
+) -> int:
+    """List migrations: how far each is, for what it was made, and what delays a drain.
+
+    With an audit log it also tells who used the permission, and who holds it and did not.
+    """
+    from rbacguard.checks import Context, Machines
+    from rbacguard.output import migrations as output
+    from rbacguard.output.suppress import suppressed_findings
+    from rbacguard.policy import About, evaluate
+    from rbacguard.readiness.draining import judge
+    from rbacguard.readiness.migrations import migrations as found_migrations
+    from rbacguard.sources.audit import read_audit_logs
+    from rbacguard.update.evidence import unused, uses
+
+    policies, selection = options.selected(policy_folders, known, About.MACHINES, "migration")
+    suppression = options.suppression(known, at.date())
+    events = read_audit_logs(logs)
+    since = None if days is None else at - datetime.timedelta(days=days)
+    used = uses(events, since) if logs else None
+    inventory, snapshot = source.machines()
+    found = found_migrations(inventory, at)
+    context = Context(
+        snapshot,
+        today=at.date(),
+        inputs=source.arguments,
+        machines=Machines(inventory, judge(inventory), found),
+    )
+    idle = None if used is None else unused(snapshot, used)
+    results = evaluate(policies, context, selection)
+    report = suppressed_findings(output.report(found, inventory, results, used, idle), suppression)
+    options.show(report, **shown)
+    return exits.NOTHING_TO_DO if exit_zero else exits.of_findings(report, fail_on)
 
 
 @cli.command("who-can")

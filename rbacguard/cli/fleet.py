@@ -186,13 +186,15 @@ def fleet_audit(
     """Audit every cluster; the same finding is told once, with its clusters."""
     from rbacguard.fleet.look import Task
     from rbacguard.kubevirt.releases import find_release
-    from rbacguard.policy import load_policies
+    from rbacguard.policy import About, load_policies
 
     # What is wrong with these is wrong once, not in every cluster.
     if target:
         find_release(target)
-    bundled = {policy.id for policy in load_policies()}
-    own = [policy for policy in load_policies(policy_folders) if policy.id not in bundled]
+    bundled = {policy.id for policy in load_policies(about=About.ACCESS)}
+    own = [
+        policy for policy in load_policies(policy_folders, About.ACCESS) if policy.id not in bundled
+    ]
     day = options.day(today).isoformat()
     task = Task(
         "audit",

@@ -15,10 +15,13 @@ from rbacguard.output.exits import SEVERITIES
 from rbacguard.visible import visible
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from rbacguard.errors import ClusterError
     from rbacguard.output.page import Options
     from rbacguard.output.suppress import Suppression
     from rbacguard.output.wire import Report
+    from rbacguard.policy import About, Policy, Selection
     from rbacguard.rbac import Subject
     from rbacguard.snapshot import Snapshot
     from rbacguard.update.verify import Verification
@@ -105,6 +108,57 @@ fail_on = click.option(
     help="Exit 1 on findings of this severity or above.",
 )
 exit_zero = click.option("--exit-zero", is_flag=True, help="Exit 0 whatever was found.")
+
+
+class _Quantity(click.ParamType["Decimal"]):
+    """An amount as Kubernetes writes it, above 0."""
+
+    name = "quantity"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Decimal:
+        """Read it; click prints what is wrong."""
+        from rbacguard.readiness.quantity import amount
+
+        found = amount(str(value))
+        if found is None or found <= 0:
+            self.fail(f"{value!r} is no amount; expected one like 1200M or 1Gi", param, ctx)
+        return found
+
+
+QUANTITY = _Quantity()
+
+
+class _Moment(click.ParamType[datetime.datetime]):
+    """A day, or a moment as Kubernetes writes it; UTC where nothing else is said."""
+
+    name = "moment"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime.datetime:
+        """Read it; click prints what is wrong."""
+        if isinstance(value, datetime.datetime):
+            return value
+        try:
+            found = datetime.datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(
+                f"{value!r} is no time; expected one like 2026-11-23 or 2026-11-23T08:00:00Z",
+                param,
+                ctx,
+            )
+        return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
+
+
+at = click.option(
+    "--at",
+    type=_Moment(),
+    default=lambda: datetime.datetime.now(datetime.UTC),
+    metavar="TIME",
+    help="The moment that ages and ends are counted to; by default now.",
+)
 
 
 class _Duration(click.ParamType[float]):
@@ -353,6 +407,36 @@ KNOWN = (
     ),
 )
 """Options that say which findings count."""
+
+
+def selected(
+    folders: tuple[str, ...], known: dict[str, Any], about: About, check: str = ""
+) -> tuple[tuple[Policy, ...], Selection]:
+    """Return the policies that a command asks, and which of them are selected.
+
+    Args:
+        folders: where further policies are.
+        known: what `KNOWN` collected.
+        about: what the command is about.
+        check: the only kind of check that it asks; '' for all.
+
+    Raises:
+        InputError: something is selected that does not exist.
+        PolicyError: a policy does not load.
+    """
+    from rbacguard.policy import Selection, load_policies
+
+    policies = tuple(
+        policy for policy in load_policies(folders, about) if check in ("", policy.check.type)
+    )
+    selection = Selection(known["select"], known["ignore"])
+    if known["select"] or known["ignore"]:
+        from rbacguard.lint import RULES
+
+        # One configuration serves all commands: what names a rule of another is no mistake here.
+        names = [*(each.names for each in load_policies(folders)), *(r.names for r in RULES)]
+        selection.refuse_unknown(names)
+    return policies, selection
 
 
 def suppression(known: dict[str, Any], today: datetime.date) -> Suppression:

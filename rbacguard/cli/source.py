@@ -173,8 +173,8 @@ class Source:
             return Snapshot.load(self.filenames, aggregate=mode)
         return Snapshot.of(self._read_cluster(namespace), aggregate=mode)
 
-    def inventory(self) -> Inventory:
-        """Read machines, nodes and what is around them.
+    def machines(self) -> tuple[Inventory, Snapshot]:
+        """Read machines, nodes and what is around them, and access as far as it is there.
 
         Raises:
             InputError: files cannot be read, or the kubeconfig does not tell where to read.
@@ -182,10 +182,14 @@ class Source:
             click.UsageError: files were given, and how to connect as well.
         """
         from rbacguard.readiness.inventory import Inventory
+        from rbacguard.snapshot import Snapshot
+        from rbacguard.sources import load
 
         if self._is_files():
-            return Inventory.load(self.filenames)
-        return Inventory.of(self._read_cluster(None))
+            reading = load(self.filenames, workloads=True)
+        else:
+            reading = self._read_cluster(None)
+        return Inventory.of(reading), Snapshot.of(reading)
 
     def _is_files(self) -> bool:
         """Whether files are read, which takes a while and goes with no way to connect."""

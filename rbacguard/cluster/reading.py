@@ -134,11 +134,12 @@ def read_cluster(
     started = _now(connection)
     connection.start()
     kinds = {resource.kind for resource in resources}
+    workloads = not kinds.isdisjoint(WORKLOAD_KINDS)
     reader = _Reader(
         connection,
         tuple(namespaces),
         progress or (lambda *_: None),
-        workloads=not kinds.isdisjoint(WORKLOAD_KINDS),
+        workloads=workloads,
     )
     passes = 1
     reading, versions, cluster_id = reader.everything(resources)
@@ -154,7 +155,8 @@ def read_cluster(
                 "try again when it is quieter"
             )
     rbac_kinds = {resource.kind for resource in RBAC}
-    needed = rbac_kinds & kinds or kinds
+    # Where machines are asked for, access is read besides.
+    needed = kinds - rbac_kinds if workloads else rbac_kinds & kinds or kinds
     if not any(key.kind in needed for key in reading.objects):
         reasons = [reason for kind in needed for reason in reading.known[kind].reasons]
         what = "RBAC" if needed <= rbac_kinds else "what is needed"

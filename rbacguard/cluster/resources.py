@@ -57,14 +57,35 @@ HYPERCONVERGEDS = Resource(
 )
 
 _VIRT = "kubevirt.io"
+MIGRATIONS = Resource(
+    "VirtualMachineInstanceMigration",
+    _VIRT,
+    ("v1",),
+    "virtualmachineinstancemigrations",
+    namespaced=True,
+)
+MACHINES = Resource(
+    "VirtualMachineInstance", _VIRT, ("v1",), "virtualmachineinstances", namespaced=True
+)
 WORKLOADS = (
-    Resource("VirtualMachineInstance", _VIRT, ("v1",), "virtualmachineinstances", namespaced=True),
+    MACHINES,
     Resource("VirtualMachine", _VIRT, ("v1",), "virtualmachines", namespaced=True),
     Resource("Node", "", ("v1",), "nodes"),
     Resource("Pod", "", ("v1",), "pods", namespaced=True),
     Resource("MigrationPolicy", "migrations.kubevirt.io", ("v1alpha1",), "migrationpolicies"),
     Resource(
         "MachineConfigPool", "machineconfiguration.openshift.io", ("v1",), "machineconfigpools"
+    ),
+    MIGRATIONS,
+    Resource("PersistentVolumeClaim", "", ("v1",), "persistentvolumeclaims", namespaced=True),
+    Resource("StorageClass", "storage.k8s.io", ("v1",), "storageclasses"),
+    Resource("StorageProfile", "cdi.kubevirt.io", ("v1beta1",), "storageprofiles"),
+    Resource(
+        "NetworkAttachmentDefinition",
+        "k8s.cni.cncf.io",
+        ("v1",),
+        "network-attachment-definitions",
+        namespaced=True,
     ),
 )
 
@@ -84,7 +105,8 @@ NEEDS: Mapping[str, tuple[Resource, ...]] = {
     "who-can": RBAC,
     "can-i": (*RBAC, GROUPS),
     "explain": (*RBAC, GROUPS),
-    "readiness": (*WORKLOADS, NAMESPACES, *_VERSION),
+    "readiness": (*WORKLOADS, NAMESPACES, *_VERSION, *RBAC),
+    "migrations": (MACHINES, MIGRATIONS, *RBAC),
 }
 """What each command reads of a cluster."""
 

@@ -106,7 +106,7 @@ class Task(Struct, frozen=True):
             if each.outcome == "undetermined"
         ]
         return _Answer(
-            exits.of_audit(report, self.fail_on),
+            exits.of_findings(report, self.fail_on),
             [
                 wire.FleetFindingModel(
                     rule=each.policy, severity=each.severity, message=each.message
@@ -149,10 +149,10 @@ def _told(check: wire.CheckModel) -> str:
 @cache
 def _policies(own: tuple[str, ...]) -> tuple[Policy, ...]:
     """Return the bundled policies and further ones, compiled once in each process."""
-    from rbacguard.policy import Policy, load_policies
+    from rbacguard.policy import About, Policy, load_policies
 
     more = (Policy.model_validate_json(each) for each in own)
-    return tuple(sorted((*load_policies(), *more), key=lambda policy: policy.id))
+    return tuple(sorted((*load_policies(about=About.ACCESS), *more), key=lambda policy: policy.id))
 
 
 class _Answer(Struct, frozen=True):

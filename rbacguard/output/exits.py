@@ -18,7 +18,7 @@ NOT_READ: Final = 141
 SEVERITIES: Final = ("info", "low", "medium", "high", "critical")
 
 
-def of_audit(report: wire.AuditReport, fail_on: str) -> int:
+def of_findings(report: wire.ByPolicy, fail_on: str) -> int:
     """Findings at or above the threshold, else whether everything could be looked at."""
     threshold = SEVERITIES.index(fail_on)
     counting = [finding for finding in report.findings if finding.suppressed is None]
@@ -97,6 +97,9 @@ def of_gaps(gaps: list[str]) -> int:
     return INCOMPLETE if gaps else NOTHING_TO_DO
 
 
-def of_readiness(report: wire.ReadinessReport) -> int:
-    """Every drain completes, one does not, or it is not known."""
-    return {True: NOTHING_TO_DO, False: FINDINGS, None: INCOMPLETE}[report.ready]
+def of_readiness(report: wire.ReadinessReport, fail_on: str) -> int:
+    """A drain does not complete or something was found; else whether all is known."""
+    if report.ready is False:
+        return FINDINGS
+    found = of_findings(report, fail_on)
+    return INCOMPLETE if found == NOTHING_TO_DO and report.ready is None else found

@@ -15,7 +15,7 @@ from rbacguard import __version__
 from rbacguard.bundled import bundled
 from rbacguard.errors import FormatError
 from rbacguard.manifests.render import render
-from rbacguard.output import wire
+from rbacguard.output import migrations, readiness, wire
 from rbacguard.output.graph import Edge, edges
 from rbacguard.output.results import INCOMPLETE, SEVERITIES, Result, results, subjects_by_change
 from rbacguard.output.table import chain, name
@@ -69,7 +69,14 @@ def to_html(report: wire.Report) -> str:
     }
     return render(
         "report.html.j2",
-        **{"strategies": [], "rules": [], "warnings": [], "compares": False, **values},
+        **{
+            "strategies": [],
+            "rules": [],
+            "warnings": [],
+            "sections": [],
+            "compares": False,
+            **values,
+        },
         data=data,
         style=style,
         script=script,
@@ -116,6 +123,58 @@ def _audit(report: wire.AuditReport, table: _Table) -> dict[str, Any]:
         "rules": _rules(found),
         "pictures": [("now", "Now")],
         "edges": {"now": table.edges(edges(report))},
+        "evidence": _evidence(report.coverage, [each.policy for each in report.policies]),
+    }
+
+
+@_page.register
+def _readiness(report: wire.ReadinessReport, _table: _Table) -> dict[str, Any]:
+    answer = {
+        True: "Every drain completes, as far as objects tell.",
+        False: "Not every drain completes.",
+        None: "Whether every drain completes is not known.",
+    }
+    counts = Counter[str](machine.drain for machine in report.machines)
+    told = ", ".join(f"{count} {what}" for what, count in sorted(counts.items())) or "none"
+    page = _of_machines(report, readiness.sections(report))
+    return {
+        **page,
+        "title": "rbacguard readiness: will the drains complete",
+        "summary": [answer[report.ready], f"Machines: {told}.", *page["summary"]],
+    }
+
+
+@_page.register
+def _migrations(report: wire.MigrationsReport, _table: _Table) -> dict[str, Any]:
+    return {
+        **_of_machines(report, migrations.sections(report, everything=True)),
+        "title": "rbacguard migrations: under way, failed, and who asked",
+    }
+
+
+def _of_machines(
+    report: wire.ReadinessReport | wire.MigrationsReport, sections: Sequence[readiness.Section]
+) -> dict[str, Any]:
+    every = results(report)
+    found = [each for each in every if each.rule.id != INCOMPLETE.id]
+    counted = Counter(each.severity for each in found if not each.suppressed)
+    sums = ", ".join(f"{counted[s]} {s}" for s in SEVERITIES if counted[s]) or "none"
+    return {
+        "summary": [f"Findings: {sums}."],
+        "warnings": report.exemptions,
+        "gaps": [each.message for each in every if each.rule.id == INCOMPLETE.id],
+        "rules": _rules(found),
+        "sections": [
+            (
+                f"section-{number}",
+                each.title,
+                each.columns,
+                [[visible(cell) for cell in row] for row in each.rows],
+            )
+            for number, each in enumerate(sections, 1)
+        ],
+        "pictures": [],
+        "edges": {},
         "evidence": _evidence(report.coverage, [each.policy for each in report.policies]),
     }
 

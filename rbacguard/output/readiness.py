@@ -3,34 +3,49 @@
 from __future__ import annotations
 
 from collections import Counter
-from decimal import Decimal
-from typing import cast
+from collections.abc import Iterable, Sequence
+from decimal import ROUND_CEILING, Decimal
+from typing import NamedTuple, cast
 
 from rbacguard.output import wire
 from rbacguard.output.page import Page
-from rbacguard.output.reports import coverage_of
+from rbacguard.output.reports import by_policy, coverage_of
+from rbacguard.policy import PolicyResult
 from rbacguard.readiness.draining import OTHERS, NodeDrain, Readiness, SpareMemory
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.machines import Machine
 from rbacguard.readiness.placing import Place
 from rbacguard.readiness.quantity import shown
+from rbacguard.readiness.storage import Claim
 
 _ORDER = ("blocks", "unknown", "waits", "stops", "restarts", "migrates")
 
 
-def report(found: Readiness, inventory: Inventory) -> wire.ReadinessReport:
-    """Return the report."""
+def report(
+    found: Readiness, inventory: Inventory, results: Iterable[PolicyResult]
+) -> wire.ReadinessReport:
+    """Return the report.
+
+    Args:
+        found: what was judged.
+        inventory: what it was judged by.
+        results: what policies found.
+    """
     places = {place.key: place for drain in found.drains for place in drain.places}
     gaps = (*found.gaps, *(g for g in inventory.coverage.gaps(OTHERS) if g not in found.gaps))
+    findings, policies = by_policy(results)
     return wire.ReadinessReport(
         ready=found.ready,
         nodes=[_node(drain) for drain in found.drains],
-        machines=[_machine(each, places.get(each.key), found.policies) for each in found.machines],
+        machines=[_machine(each, places.get(each.key), found) for each in found.machines],
         memory=_memory(found.memory),
         settings={
             name: wire.SettingModel(value=each.value, set_by=each.set_by)
             for name, each in found.settings.items()
         },
+        claims=[_claim(each) for each in found.claims],
+        findings=findings,
+        policies=policies,
         coverage=coverage_of(inventory.coverage, gaps),
     )
 
@@ -43,11 +58,25 @@ def _node(drain: NodeDrain) -> wire.NodeModel:
         machines={cast("wire.DrainName", k): counts[k] for k in _ORDER if counts[k]},
         homeless=sum(not place.target and not place.unknown for place in drain.places),
         completes=drain.completes,
+        seconds=_up(drain.seconds),
     )
 
 
-def _machine(machine: Machine, place: Place | None, policies: dict[str, str]) -> wire.MachineModel:
+def _claim(claim: Claim) -> wire.ClaimModel:
+    return wire.ClaimModel(
+        namespace=claim.key.namespace,
+        name=claim.key.name,
+        access_modes=list(claim.access_modes),
+        shared=claim.is_shared,
+        storage_class=claim.storage_class or None,
+        class_shares=claim.class_shares,
+        used_by=list(claim.used_by),
+    )
+
+
+def _machine(machine: Machine, place: Place | None, found: Readiness) -> wire.MachineModel:
     key = machine.key
+    timing = found.timings[key]
     return wire.MachineModel(
         namespace=key.namespace,
         name=key.name,
@@ -55,7 +84,7 @@ def _machine(machine: Machine, place: Place | None, policies: dict[str, str]) ->
         drain=machine.drain.value,
         eviction_strategy=machine.strategy or None,
         set_by=machine.set_by,
-        policy=policies.get(f"{key.namespace}/{key.name}"),
+        policy=found.policies.get(key),
         remarks=[
             wire.ReasonModel(reason=each.reason, message=each.message, advice=each.advice)
             for each in machine.remarks
@@ -66,11 +95,18 @@ def _machine(machine: Machine, place: Place | None, policies: dict[str, str]) ->
             refusals=dict(place.refusals),
             unknown=place.unknown or None,
         ),
+        bytes_to_copy=_whole(timing.data),
+        seconds=_up(timing.seconds),
+        timeout_seconds=timing.timeout,
     )
 
 
 def _whole(size: Decimal | None) -> int | None:
     return None if size is None else int(size)
+
+
+def _up(seconds: Decimal | None) -> int | None:
+    return None if seconds is None else int(seconds.to_integral_value(ROUND_CEILING))
 
 
 def _memory(found: SpareMemory) -> wire.SpareMemoryModel:
@@ -85,8 +121,8 @@ def _memory(found: SpareMemory) -> wire.SpareMemoryModel:
     )
 
 
-def table(found: wire.ReadinessReport, page: Page) -> None:
-    """Show it: the answer, nodes, machines that do not simply move, memory, settings."""
+def summary(found: wire.ReadinessReport, page: Page) -> None:
+    """Say what stands at the top: the answer, and how many machines do what."""
     answer = {
         True: "every drain completes, as far as objects tell",
         False: "not every drain completes",
@@ -99,42 +135,73 @@ def table(found: wire.ReadinessReport, page: Page) -> None:
     page.line(f"Machines:  {told}")
     if found.coverage.gaps:
         page.line(f"Not seen:  {found.coverage.gaps[0]}", "bold yellow")
-    page.heading("nodes")
-    page.table(
-        ("NODE", "POOL", "MACHINES", "FIND NO PLACE", "DRAIN COMPLETES"),
-        [
-            (
-                node.name,
-                node.pool or "",
-                ", ".join(f"{count} {name}" for name, count in node.machines.items()),
-                str(node.homeless),
-                _yes(node.completes),
-            )
-            for node in found.nodes
-        ],
-    )
-    _machines(found, page)
-    _spare(found.memory, page)
-    page.heading("settings")
-    page.table(
-        ("SETTING", "VALUE", "SET BY"),
-        [
-            (name, "" if each.value is None else str(each.value), each.set_by)
-            for name, each in found.settings.items()
-        ],
-    )
-    if found.coverage.gaps:
+
+
+class Section(NamedTuple):
+    """A table under a title, for a terminal as for a page."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[str]]
+
+
+def sections(found: wire.ReadinessReport) -> list[Section]:
+    """Return nodes, machines that do not simply move, spare memory and settings."""
+    nodes = [
+        (
+            node.name,
+            node.pool or "",
+            ", ".join(f"{count} {name}" for name, count in node.machines.items()),
+            str(node.homeless),
+            _yes(node.completes),
+            duration(node.seconds),
+        )
+        for node in found.nodes
+    ]
+    settings = [
+        (name, "" if each.value is None else str(each.value), each.set_by)
+        for name, each in found.settings.items()
+    ]
+    machines = _machines(found)
+    columns = ("NODE", "POOL", "MACHINES", "FIND NO PLACE", "DRAIN COMPLETES", "TAKES AT LEAST")
+    why = ("MACHINE", "NODE", "A DRAIN", "WHY", "WHAT TO DO")
+    return [
+        Section("nodes", columns, nodes),
+        *([Section("machines that do not simply move", why, machines)] if machines else []),
+        Section("spare memory", ("NODES AT ONCE", "NEEDED", "FREE", "ENOUGH"), [_spare(found)]),
+        Section("settings", ("SETTING", "VALUE", "SET BY"), settings),
+    ]
+
+
+def tables(found: Iterable[Section], gaps: Iterable[str], page: Page) -> None:
+    """Show sections, and what was not read."""
+    for each in found:
+        page.heading(each.title)
+        page.table(each.columns, each.rows)
+    missing = list(gaps)
+    if missing:
         page.heading("incomplete input")
-        for gap in found.coverage.gaps:
+        for gap in missing:
             page.line(f"- {gap}", indent=2)
+
+
+def duration(seconds: int | None) -> str:
+    """Return seconds for people: `2 h 5 min`, `40 s`."""
+    if seconds is None:
+        return "unknown"
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _yes(value: bool | None) -> str:
     return {True: "yes", False: "no", None: "unknown"}[value]
 
 
-def _machines(found: wire.ReadinessReport, page: Page) -> None:
-    rows = []
+def _machines(found: wire.ReadinessReport) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
     for machine in sorted(found.machines, key=lambda m: (_ORDER.index(m.drain), m.namespace)):
         place = machine.place
         why = [each.message for each in machine.remarks]
@@ -150,21 +217,14 @@ def _machines(found: wire.ReadinessReport, page: Page) -> None:
         if why:
             name = f"{machine.namespace}/{machine.name}"
             rows.append((name, machine.node or "", machine.drain, "; ".join(why), "; ".join(todo)))
-    if rows:
-        page.heading("machines that do not simply move")
-        page.table(("MACHINE", "NODE", "A DRAIN", "WHY", "WHAT TO DO"), rows)
+    return rows
 
 
-def _spare(memory: wire.SpareMemoryModel, page: Page) -> None:
-    page.heading("spare memory")
-    page.line(f"{memory.parallel} nodes drain at once ({memory.because})", indent=2)
-    if memory.highest is None or memory.needed is None or memory.free is None:
-        page.line("not known: requests of a pod cannot be read, or pods were not", "yellow", 2)
-        return
-    where = f" on {memory.highest_node}" if memory.highest_node else ""
-    page.line(
-        f"{memory.parallel} x {shown(memory.highest)}{where} = {shown(memory.needed)} needed, "
-        f"{shown(memory.free)} free: {'enough' if memory.suffices else 'too little'}",
-        "" if memory.suffices else "bold red",
-        2,
-    )
+def _spare(found: wire.ReadinessReport) -> tuple[str, ...]:
+    memory = found.memory
+    at_once = f"{memory.parallel} ({memory.because})"
+    needed, free = "unknown", "unknown" if memory.free is None else shown(memory.free)
+    if memory.highest is not None and memory.needed is not None:
+        where = f" on {memory.highest_node}" if memory.highest_node else ""
+        needed = f"{memory.parallel} x {shown(memory.highest)}{where} = {shown(memory.needed)}"
+    return at_once, needed, free, _yes(memory.suffices)

@@ -205,24 +205,34 @@ def policy(value: Policy) -> wire.PolicyModel:
     )
 
 
+def by_policy(
+    results: Iterable[PolicyResult],
+) -> tuple[list[wire.FindingModel], list[wire.PolicyResultModel]]:
+    """Return what policies found, and what became of each policy."""
+    results = tuple(results)
+    asked = [
+        wire.PolicyResultModel(
+            policy=policy(result.policy),
+            outcome=result.outcome.value,
+            reason=result.reason,
+            findings=len(result.findings),
+        )
+        for result in results
+    ]
+    return [_finding(f) for result in results for f in result.findings], asked
+
+
 def audit(context: Context, where: Status, results: Iterable[PolicyResult]) -> wire.AuditReport:
     """Return the report of `audit`."""
     results = tuple(results)
     snapshot = context.snapshot
+    found, asked = by_policy(results)
     return wire.AuditReport(
         status=status(where, snapshot, context.inputs),
         update=_update(context.plan),
         holders=holders(holdings(snapshot, live_migration().granting)),
-        findings=[_finding(f) for result in results for f in result.findings],
-        policies=[
-            wire.PolicyResultModel(
-                policy=policy(result.policy),
-                outcome=result.outcome.value,
-                reason=result.reason,
-                findings=len(result.findings),
-            )
-            for result in results
-        ],
+        findings=found,
+        policies=asked,
         coverage=coverage(snapshot),
         cross_check=_cross_check(context),
     )

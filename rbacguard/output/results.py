@@ -101,8 +101,10 @@ def cases(report: object) -> tuple[Case, ...]:
     raise FormatError(f"{type(report).__name__} has no results")
 
 
-@cases.register
-def _audit(report: wire.AuditReport) -> tuple[Case, ...]:
+@cases.register(wire.AuditReport)
+@cases.register(wire.ReadinessReport)
+@cases.register(wire.MigrationsReport)
+def _by_policy(report: wire.ByPolicy) -> tuple[Case, ...]:
     place = _cluster(report.coverage)
     by_rule: dict[str, list[Result]] = {}
     for finding in report.findings:
@@ -126,7 +128,7 @@ def _audit(report: wire.AuditReport) -> tuple[Case, ...]:
     return (*found, *_incomplete([*report.coverage.gaps, *undetermined], place))
 
 
-def _rule_of(report: wire.AuditReport, policy_id: str) -> wire.PolicyModel:
+def _rule_of(report: wire.ByPolicy, policy_id: str) -> wire.PolicyModel:
     return next(each.policy for each in report.policies if each.policy.id == policy_id)
 
 

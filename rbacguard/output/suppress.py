@@ -6,6 +6,7 @@ import datetime
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from rbacguard.errors import InputError
 from rbacguard.output import wire
@@ -76,8 +77,11 @@ class Suppression:
         return found
 
 
-def suppressed_audit(report: wire.AuditReport, known: Suppression) -> wire.AuditReport:
-    """Return an audit whose known findings say why they do not count."""
+_ByPolicy = TypeVar("_ByPolicy", wire.AuditReport, wire.ReadinessReport, wire.MigrationsReport)
+
+
+def suppressed_findings(report: _ByPolicy, known: Suppression) -> _ByPolicy:
+    """Return a report whose known findings say why they do not count."""
     found = [
         each.model_copy(
             update={

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import singledispatch
 
-from rbacguard.output import readiness, wire
+from rbacguard.output import migrations, readiness, wire
 from rbacguard.output.page import COLOURS, Node, Options, Page
 
 _SEVERITIES = ("critical", "high", "medium", "low", "info")
@@ -130,7 +130,19 @@ def _why(kind: wire.KindModel) -> str:
 
 @_render.register
 def _readiness(report: wire.ReadinessReport, page: Page) -> None:
-    readiness.table(report, page)
+    readiness.summary(report, page)
+    findings_line(report, page)
+    findings(report, page)
+    readiness.tables(readiness.sections(report), report.coverage.gaps, page)
+
+
+@_render.register
+def _migrations(report: wire.MigrationsReport, page: Page) -> None:
+    migrations.summary(report, page)
+    findings_line(report, page)
+    findings(report, page)
+    shown = migrations.sections(report, everything=page.options.verbose)
+    readiness.tables(shown, report.coverage.gaps, page)
 
 
 @_render.register
@@ -179,24 +191,9 @@ def _audit(report: wire.AuditReport, page: Page) -> None:
     ]
     gaps = [*report.coverage.gaps, *undetermined]
     _not_seen(page, gaps)
-    counting = [finding for finding in report.findings if finding.suppressed is None]
-    counts = Counter(finding.severity for finding in counting)
-    found = ", ".join(f"{counts[s]} {s}" for s in _SEVERITIES if counts[s]) or "none"
-    hidden = len(report.findings) - len(counting)
-    page.line(f"Findings:  {found}{f'; {hidden} suppressed' if hidden else ''}")
-    _warnings(page, report.exemptions)
+    findings_line(report, page)
     _cross_check(page, report.cross_check)
-    page.heading("findings")
-    by_policy: dict[str, list[wire.FindingModel]] = {}
-    for finding in counting:
-        by_policy.setdefault(finding.policy, []).append(finding)
-    policies = {result.policy.id: result.policy for result in report.policies}
-    order = sorted(by_policy, key=lambda p: (_SEVERITIES.index(policies[p].severity), p))
-    for policy_id in order:
-        _policy_findings(policies[policy_id], by_policy[policy_id], page)
-    if not order:
-        page.line("none")
-    _suppressed(page, [f for f in report.findings if f.suppressed is not None])
+    findings(report, page)
     page.heading("who can migrate today")
     page.table(
         ["SUBJECT", "WHERE", "MAY", "BY"],
@@ -226,6 +223,32 @@ def _audit(report: wire.AuditReport, page: Page) -> None:
     page.line(status.next, indent=2)
     for command in status.commands:
         page.command(command, indent=2)
+
+
+def findings_line(report: wire.ByPolicy, page: Page) -> None:
+    """Say how many findings there are, and what is to be done about exemptions."""
+    counting = [finding for finding in report.findings if finding.suppressed is None]
+    counts = Counter(finding.severity for finding in counting)
+    found = ", ".join(f"{counts[s]} {s}" for s in _SEVERITIES if counts[s]) or "none"
+    hidden = len(report.findings) - len(counting)
+    page.line(f"Findings:  {found}{f'; {hidden} suppressed' if hidden else ''}")
+    _warnings(page, report.exemptions)
+
+
+def findings(report: wire.ByPolicy, page: Page) -> None:
+    """Show what policies found, by policy, the worst first."""
+    page.heading("findings")
+    by_policy: dict[str, list[wire.FindingModel]] = {}
+    for finding in report.findings:
+        if finding.suppressed is None:
+            by_policy.setdefault(finding.policy, []).append(finding)
+    policies = {result.policy.id: result.policy for result in report.policies}
+    order = sorted(by_policy, key=lambda p: (_SEVERITIES.index(policies[p].severity), p))
+    for policy_id in order:
+        _policy_findings(policies[policy_id], by_policy[policy_id], page)
+    if not order:
+        page.line("none")
+    _suppressed(page, [f for f in report.findings if f.suppressed is not None])
 
 
 def _suppressed(

@@ -683,7 +683,10 @@ class TargetModel(Wire):
 
 
 class MachineModel(Wire):
-    """A VirtualMachineInstance and what a drain of its node does to it."""
+    """A VirtualMachineInstance and what a drain of its node does to it.
+
+    `seconds` is how long its migration takes at least, null where that is not known.
+    """
 
     namespace: str
     name: str
@@ -694,16 +697,35 @@ class MachineModel(Wire):
     policy: str | None
     remarks: list[ReasonModel]
     place: TargetModel | None
+    bytes_to_copy: int | None = Field(alias="bytesToCopy")
+    seconds: int | None
+    timeout_seconds: int | None = Field(alias="timeoutSeconds")
 
 
 class NodeModel(Wire):
-    """A node with machines: what its drain comes to; `completes` null is not known."""
+    """A node with machines: what its drain comes to; `completes` null is not known.
+
+    `seconds` is how long its migrations take at least, null where that is not known.
+    """
 
     name: str
     pool: str | None
     machines: dict[DrainName, int]
     homeless: int
     completes: bool | None
+    seconds: int | None
+
+
+class ClaimModel(Wire):
+    """A PersistentVolumeClaim of running machines; `classShares` null is not known."""
+
+    namespace: str
+    name: str
+    access_modes: list[str] = Field(alias="accessModes")
+    shared: bool
+    storage_class: str | None = Field(alias="storageClass")
+    class_shares: bool | None = Field(alias="classShares")
+    used_by: list[str] = Field(alias="usedBy")
 
 
 class SpareMemoryModel(Wire):
@@ -739,7 +761,57 @@ class ReadinessReport(Wire):
     machines: list[MachineModel]
     memory: SpareMemoryModel
     settings: dict[str, SettingModel]
+    claims: list[ClaimModel]
+    findings: list[FindingModel]
+    policies: list[PolicyResultModel]
     coverage: CoverageModel
+    exemptions: list[str] = []
+
+
+class MigrationModel(Wire):
+    """A VirtualMachineInstanceMigration; `askedBy` says for what it was made.
+
+    `manager` is the program that made it, null where that is not known.
+    """
+
+    namespace: str
+    name: str
+    machine: str
+    phase: str
+    asked_by: Literal["drain", "workload-update", "somebody"] = Field(alias="askedBy")
+    manager: str | None
+    created: str | None
+    age_seconds: int | None = Field(alias="ageSeconds")
+    source: str | None
+    target: str | None
+    reason: str | None
+    deleted: bool
+
+
+class UseModel(Wire):
+    """Somebody who used the permission, by the API server's audit log."""
+
+    namespace: str | None
+    user: str
+    groups: list[str]
+    verb: str
+    count: int
+    last: str
+
+
+class MigrationsReport(Wire):
+    """`rbacguard migrations`; `uses` is null where no audit log was given."""
+
+    schema_version: Literal["rbacguard.io/migrations/v1"] = Field(
+        default="rbacguard.io/migrations/v1", alias="schemaVersion"
+    )
+    migrations: list[MigrationModel]
+    uses: list[UseModel] | None
+    unused: list[SubjectModel] | None
+    findings: list[FindingModel]
+    policies: list[PolicyResultModel]
+    coverage: CoverageModel
+    exemptions: list[str] = []
 
 
 Report = (
@@ -758,7 +830,10 @@ Report = (
     | CompareReport
     | FleetReport
     | ReadinessReport
+    | MigrationsReport
 )
+ByPolicy = AuditReport | ReadinessReport | MigrationsReport
+"""Reports that consist of what policies found, and more."""
 
 REPORTS: dict[str, type[Wire]] = {
     "approvals": ApprovalsReport,
@@ -770,6 +845,7 @@ REPORTS: dict[str, type[Wire]] = {
     "fleet": FleetReport,
     "generate": GenerateReport,
     "lint": LintReport,
+    "migrations": MigrationsReport,
     "plan": PlanReport,
     "readiness": ReadinessReport,
     "rules": RulesReport,

@@ -8,9 +8,10 @@ from rbacguard.policy.configuration import (
     load_configuration,
 )
 from rbacguard.policy.engine import Finding, Outcome, PolicyResult, evaluate, fingerprint
-from rbacguard.policy.model import Policy, Severity, Stage, load_policies
+from rbacguard.policy.model import About, Policy, Severity, Stage, load_policies
 
 __all__ = [
+    "About",
     "Configuration",
     "Exemption",
     "Finding",

@@ -14,7 +14,7 @@ import yaml as pyyaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rbacguard.bundled import bundled
-from rbacguard.checks import AnyCheck, Fact, FactType
+from rbacguard.checks import AnyCheck, Fact, FactType, MachineCheck
 from rbacguard.checks.base import Value
 from rbacguard.errors import PolicyError, VersionError
 from rbacguard.kubevirt.releases import Release, find_release
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cel_expr_python import cel
 
 _FOLDERS_OF_DATA = frozenset({"permissions"})
+_MACHINES = "readiness"
 _FILES_OF_DATA = frozenset({"known-holders.yaml"})
 _INPUT = "input"
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)(?:\.([a-z_]+))?\}")
@@ -45,6 +46,13 @@ class Stage(StrEnum):
     BEFORE = "before-update"
     AFTER = "after-update"
     ANY = "any"
+
+
+class About(StrEnum):
+    """What a policy is about: access (`audit`), or machines (`readiness`)."""
+
+    ACCESS = "access"
+    MACHINES = "machines"
 
 
 class AppliesTo(BaseModel):
@@ -104,6 +112,17 @@ class Policy(BaseModel):
                 if part and facts[name] is not FactType.MAP:
                     raise ValueError(f"placeholder {{{name}.{part}}}: {name} is no map")
         return self
+
+    @model_validator(mode="after")
+    def _stage_fits(self) -> Policy:
+        if self.about is About.MACHINES and self.stage is not Stage.ANY:
+            raise ValueError(f"stage: the check {self.check.type} is asked at any stage")
+        return self
+
+    @property
+    def about(self) -> About:
+        """What it is about, by which the command is chosen that asks it."""
+        return About.MACHINES if isinstance(self.check, MachineCheck) else About.ACCESS
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -216,24 +235,38 @@ def _shown(value: Value) -> str:
     return str(value)
 
 
-def load_policies(folders: Iterable[str] = ()) -> tuple[Policy, ...]:
+def load_policies(folders: Iterable[str] = (), about: About | None = None) -> tuple[Policy, ...]:
     """Return the bundled policies and those of further folders, in order of id.
+
+    Args:
+        folders: where further ones are.
+        about: only those about this; None for all.
 
     Raises:
         PolicyError: a file does not load, is not named after its id, or an id is given twice.
     """
     found: dict[str, tuple[Policy, Path]] = {}
-    for folder in (bundled("policies"), *map(Path, folders)):
+    ours = bundled("policies")
+    for folder in (ours, *map(Path, folders)):
         if not folder.is_dir():
             raise PolicyError(f"{folder}: no such folder")
         for path in sorted(folder.rglob("*.yaml")):
             if path.name in _FILES_OF_DATA or path.parent.name in _FOLDERS_OF_DATA:
                 continue
+            if (
+                about
+                and path.is_relative_to(ours)
+                and (about is About.MACHINES) is not (path.parent.name == _MACHINES)
+            ):
+                # Not even loaded: a command that does not ask them need not wait for them.
+                continue
             policy = _load(path)
             if policy.id in found:
                 raise PolicyError(f"{path}: id {policy.id} is that of {found[policy.id][1]}")
             found[policy.id] = (policy, path)
-    return tuple(policy for _, (policy, _) in sorted(found.items()))
+    return tuple(
+        policy for _, (policy, _) in sorted(found.items()) if about in (None, policy.about)
+    )
 
 
 def _load(path: Path) -> Policy:

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from msgspec import Struct
 
+from rbacguard.rbac import ObjectKey
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.machines import Drain, Machine, machines
 from rbacguard.readiness.placing import Cluster, Place
-from rbacguard.readiness.settings import Setting, policy_of, settings
+from rbacguard.readiness.settings import Setting, in_force, policy_of, settings
+from rbacguard.readiness.storage import Claim, claims
+from rbacguard.readiness.timing import Timing, at_once, drain_seconds, timing
 from rbacguard.sources.workloads import Node
 
 NEEDED = ("VirtualMachineInstance", "Node", "Pod", "KubeVirt")
 """Kinds without which no drain can be said to complete."""
-OTHERS = ("VirtualMachine", "MachineConfigPool", "MigrationPolicy")
+OTHERS = (
+    "VirtualMachine",
+    "MachineConfigPool",
+    "MigrationPolicy",
+    "Namespace",
+    "PersistentVolumeClaim",
+    "StorageClass",
+    "StorageProfile",
+    "NetworkAttachmentDefinition",
+)
 """Kinds without which some answers are not known."""
 
 
@@ -28,6 +40,7 @@ class NodeDrain(Struct, frozen=True):
         machines: the machines on it.
         places: where those go that migrate.
         completes: whether it ends by itself; None where that is not known.
+        seconds: how long its migrations take at least; None where that is not known.
     """
 
     node: str
@@ -35,6 +48,7 @@ class NodeDrain(Struct, frozen=True):
     machines: tuple[Machine, ...]
     places: tuple[Place, ...]
     completes: bool | None
+    seconds: Decimal | None
 
 
 class SpareMemory(Struct, frozen=True):
@@ -75,14 +89,20 @@ class Readiness(Struct, frozen=True):
         memory: spare memory.
         settings: settings of live migration by name.
         policies: the MigrationPolicy of each machine that has one.
+        limits: the settings in force for each machine.
+        timings: how long the migration of each machine takes.
+        claims: the claims of running machines.
         gaps: what was not read.
     """
 
     machines: tuple[Machine, ...]
     drains: tuple[NodeDrain, ...]
     memory: SpareMemory
-    settings: dict[str, Setting]
-    policies: dict[str, str]
+    settings: Mapping[str, Setting]
+    policies: Mapping[ObjectKey, str]
+    limits: Mapping[ObjectKey, Mapping[str, Setting]]
+    timings: Mapping[ObjectKey, Timing]
+    claims: tuple[Claim, ...]
     gaps: tuple[str, ...]
 
     @property
@@ -94,32 +114,58 @@ class Readiness(Struct, frozen=True):
         return None if None in answers or self.gaps else True
 
 
-def judge(inventory: Inventory) -> Readiness:
-    """Judge every machine and every node."""
+def judge(inventory: Inventory, link: Decimal | None = None) -> Readiness:
+    """Judge every machine and every node.
+
+    Args:
+        inventory: what was read.
+        link: bytes per second that a node's migration network carries, where somebody knows.
+    """
+    common = settings(inventory)
+    policies = {}
+    for key, machine in inventory.machines.items():
+        policy = policy_of(machine, inventory)
+        if policy is not None:
+            policies[key] = policy.metadata.name
+    by_policy = {name: in_force(common, policy) for name, policy in inventory.policies.items()}
+    limits = {
+        key: by_policy[policies[key]] if key in policies else common for key in inventory.machines
+    }
+    timings = {
+        key: timing(machine, limits[key], link) for key, machine in inventory.machines.items()
+    }
     found = machines(inventory)
     by_node: dict[str, list[Machine]] = {}
     for each in found:
         by_node.setdefault(each.node, []).append(each)
     by_node.pop("", None)
     cluster = Cluster.of(inventory)
-    drains = tuple(_drain(inventory, cluster, node, here) for node, here in sorted(by_node.items()))
-    gaps = inventory.coverage.gaps(NEEDED)
-    policies = {}
-    for key, machine in inventory.machines.items():
-        policy = policy_of(machine, inventory)
-        if policy is not None:
-            policies[f"{key.namespace}/{key.name}"] = policy.metadata.name
+    parallel = at_once(common)
+    drains = tuple(
+        _drain(inventory, cluster, node, here, timings, parallel)
+        for node, here in sorted(by_node.items())
+    )
     return Readiness(
-        found,
-        drains,
-        _memory(inventory, cluster, by_node),
-        dict(settings(inventory)),
-        policies,
-        gaps,
+        machines=found,
+        drains=drains,
+        memory=_memory(inventory, cluster, by_node),
+        settings=common,
+        policies=policies,
+        limits=limits,
+        timings=timings,
+        claims=claims(inventory),
+        gaps=inventory.coverage.gaps(NEEDED),
     )
 
 
-def _drain(inventory: Inventory, cluster: Cluster, node: str, here: list[Machine]) -> NodeDrain:
+def _drain(
+    inventory: Inventory,
+    cluster: Cluster,
+    node: str,
+    here: list[Machine],
+    timings: Mapping[ObjectKey, Timing],
+    parallel: Decimal,
+) -> NodeDrain:
     """Drain one node, all others staying as they are."""
     cluster = cluster.drained([node])
     moving = [each for each in here if each.drain is Drain.MIGRATES]
@@ -134,7 +180,8 @@ def _drain(inventory: Inventory, cluster: Cluster, node: str, here: list[Machine
     )
     completes = False if stuck or lost else None if unknown else True
     pool = _pool(inventory, known) if known else ""
-    return NodeDrain(node, pool, tuple(here), tuple(places), completes)
+    seconds = drain_seconds((timings[each.key] for each in moving), parallel)
+    return NodeDrain(node, pool, tuple(here), tuple(places), completes, seconds)
 
 
 def _pool(inventory: Inventory, node: Node) -> str:

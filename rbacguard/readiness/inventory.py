@@ -14,10 +14,15 @@ from rbacguard.sources.objects import HyperConverged, KubeVirt, Namespace
 from rbacguard.sources.workloads import (
     MachineConfigPool,
     MigrationPolicy,
+    NetworkAttachmentDefinition,
     Node,
+    PersistentVolumeClaim,
     Pod,
+    StorageClass,
+    StorageProfile,
     VirtualMachine,
     VirtualMachineInstance,
+    VirtualMachineInstanceMigration,
 )
 
 _DOMAIN = "kubevirt.io/domain"
@@ -124,6 +129,34 @@ class Inventory:
     def policies(self) -> Mapping[str, MigrationPolicy]:
         """MigrationPolicies by name."""
         return {key.name: policy for key, policy in self._all(MigrationPolicy).items()}
+
+    @cached_property
+    def migrations(self) -> Mapping[ObjectKey, VirtualMachineInstanceMigration]:
+        """VirtualMachineInstanceMigrations, those that have ended too."""
+        return self._all(VirtualMachineInstanceMigration)
+
+    @cached_property
+    def claims(self) -> Mapping[tuple[str, str], PersistentVolumeClaim]:
+        """PersistentVolumeClaims by namespace and name."""
+        found = self._all(PersistentVolumeClaim)
+        return {(key.namespace, key.name): claim for key, claim in found.items()}
+
+    @cached_property
+    def storage_classes(self) -> Mapping[str, StorageClass]:
+        """StorageClasses by name."""
+        return {key.name: each for key, each in self._all(StorageClass).items()}
+
+    @cached_property
+    def storage_profiles(self) -> Mapping[str, StorageProfile]:
+        """StorageProfiles by the name of their StorageClass."""
+        return {key.name: each for key, each in self._all(StorageProfile).items()}
+
+    @cached_property
+    def networks(self) -> frozenset[tuple[str, str]]:
+        """NetworkAttachmentDefinitions by namespace and name."""
+        return frozenset(
+            (key.namespace, key.name) for key in self._all(NetworkAttachmentDefinition)
+        )
 
     @cached_property
     def namespaces(self) -> Mapping[str, Namespace]:

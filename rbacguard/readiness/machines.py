@@ -13,10 +13,12 @@ from msgspec import Struct
 from rbacguard.rbac import ObjectKey
 from rbacguard.readiness.inventory import Inventory, entries
 from rbacguard.readiness.reasons import REASONS, UNKNOWN
+from rbacguard.readiness.storage import SHARED
 from rbacguard.sources.workloads import VirtualMachineInstance
 
 _MIGRATABLE = "LiveMigratable"
-_SHARED = "ReadWriteMany"
+_STORAGE = "StorageLiveMigratable"
+_PENDING_CHANGE = "MigrationRequired"
 _RESTARTED = ("Always", "RerunOnFailure")
 
 
@@ -151,18 +153,64 @@ def _evicted(key: ObjectKey, inventory: Inventory, remarks: list[Remark]) -> Dra
     return Drain.STOPS
 
 
+def condition(machine: VirtualMachineInstance, kind: str) -> tuple[str, str, str]:
+    """Return status, reason and message of a condition; '' where it is not there."""
+    for each in machine.status.conditions or ():
+        if each.type == kind:
+            return each.status, each.reason, each.message
+    return "", "", ""
+
+
+def storage_moves(machine: VirtualMachineInstance) -> tuple[str, str]:
+    """Return whether its volumes can be migrated to other storage (`True`, `False`, ''), and why.
+
+    The condition StorageLiveMigratable: a volume that is not shared can be moved to one that is.
+    """
+    status, _, message = condition(machine, _STORAGE)
+    return status, message
+
+
+def waits_for_migration(machine: VirtualMachineInstance) -> bool:
+    """Whether a change, such as a network interface plugged in, takes effect by a migration only.
+
+    The condition MigrationRequired: kubevirt/kubevirt v1.9
+    pkg/virt-controller/watch/vmi, and pkg/network/migration/evaluator.go.
+    """
+    return condition(machine, _PENDING_CHANGE)[0] == "True"
+
+
+def bridged_to_pod_network(machine: VirtualMachineInstance) -> tuple[str, ...]:
+    """Return interfaces that are bound to the pod network by a bridge, which pins a machine."""
+    pod = {each.name for each in machine.spec.networks or () if each.pod is not None}
+    return tuple(
+        each.name
+        for each in machine.spec.domain.devices.interfaces or ()
+        if each.bridge is not None and each.name in pod
+    )
+
+
+def plugged_in(machine: VirtualMachineInstance) -> tuple[str, ...]:
+    """Return volumes that were plugged into it while it ran."""
+    return tuple(each.name for each in machine.status.volume_status or () if each.hotplug_volume)
+
+
+def wants_host_model(machine: VirtualMachineInstance) -> bool:
+    """Whether it has the CPU model of the node where it started: by name, or for want of one."""
+    cpu = machine.spec.domain.cpu
+    return (cpu.model if cpu else "") in ("", "host-model")
+
+
 def _migratable(machine: VirtualMachineInstance) -> tuple[bool | None, list[Remark]]:
     """Return what KubeVirt says of it, with its reason; None where it says nothing."""
-    conditions = {each.type: each for each in machine.status.conditions or ()}
-    found = conditions.get(_MIGRATABLE)
-    if found is None or found.status not in ("True", "False"):
+    status, reason, told = condition(machine, _MIGRATABLE)
+    if status not in ("True", "False"):
         message = "KubeVirt does not say whether it can migrate, as while it starts"
         return None, [Remark("not-determined", message, "look again when it runs")]
-    if found.status == "True":
+    if status == "True":
         return True, []
-    explained = REASONS.get(found.reason, UNKNOWN)
-    message = f"{explained.meaning}: {found.message}" if found.message else explained.meaning
-    remarks = [Remark(found.reason or "no-reason", message, explained.advice)]
+    explained = REASONS.get(reason, UNKNOWN)
+    message = f"{explained.meaning}: {told}" if told else explained.meaning
+    remarks = [Remark(reason or "no-reason", message, explained.advice)]
     remarks += [
         Remark(
             "claim-not-shared",
@@ -171,6 +219,6 @@ def _migratable(machine: VirtualMachineInstance) -> tuple[bool | None, list[Rema
             "use a claim with ReadWriteMany",
         )
         for volume in machine.status.volume_status or ()
-        if volume.claim and _SHARED not in (volume.claim.access_modes or ())
+        if volume.claim and SHARED not in (volume.claim.access_modes or ())
     ]
     return False, remarks

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from rbacguard.rbac import ObjectKey
 from rbacguard.readiness.inventory import Inventory
+from rbacguard.readiness.machines import wants_host_model
 from rbacguard.readiness.quantity import amount, shown
 from rbacguard.sources.workloads import (
     Container,
@@ -241,8 +242,7 @@ class Cluster:
     ) -> tuple[Mapping[str, str], str]:
         """Return the labels that a target must have, and what is not known about them."""
         selectors = dict(pod.spec.node_selector or {})
-        cpu = machine.spec.domain.cpu
-        if (cpu.model if cpu else "") not in ("", "host-model"):
+        if not wants_host_model(machine):
             return selectors, ""
         if any(key.startswith((_FEATURE, _MIGRATION_MODEL)) for key in selectors):
             # It has migrated before: the first node's CPU is asked for already.

@@ -1,21 +1,25 @@
 """The settings of live migration that are in force, with what sets each.
 
-Defaults: kubevirt/kubevirt v1.9 pkg/virt-config/virt-config.go (800 seconds per GiB up to v1.3);
-kubevirt/hyperconverged-cluster-operator api/v1beta1/hyperconverged_types.go.
-HyperConverged writes its values into KubeVirt, so what KubeVirt holds is what counts.
+HyperConverged writes its values into KubeVirt, so what KubeVirt holds is what counts; KubeVirt's
+own defaults stand for what is not written there. Only where KubeVirt was not read do
+HyperConverged's values, and the defaults of its release, stand for them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
+from rbacguard.kubevirt.releases import Minor, Release, release_of
 from rbacguard.readiness.inventory import Inventory, entries
 from rbacguard.sources.workloads import MigrationPolicy, VirtualMachineInstance
 
-DEFAULTS: Mapping[str, int | bool | str | None] = {
+Value: TypeAlias = int | bool | str | None
+Component: TypeAlias = Literal["KubeVirt", "HyperConverged"]
+
+_DEFAULTS: Mapping[str, Value] = {
     "parallelMigrationsPerCluster": 5,
     "parallelOutboundMigrationsPerNode": 2,
     "bandwidthPerMigration": "0",
@@ -28,7 +32,50 @@ DEFAULTS: Mapping[str, int | bool | str | None] = {
     "unsafeMigrationOverride": False,
     "network": None,
 }
-"""By field of KubeVirt's spec.configuration.migrations; a bandwidth of 0 is unlimited."""
+"""By field of KubeVirt's spec.configuration.migrations; a bandwidth of 0 is unlimited.
+
+kubevirt/kubevirt v1.4 to v1.9 pkg/virt-config/virt-config.go.
+"""
+_CHANGED: tuple[tuple[Component, Minor, Mapping[str, Value]], ...] = (
+    # v1.3 pkg/virt-config/virt-config.go: MigrationCompletionTimeoutPerGiB.
+    ("KubeVirt", (1, 3), {"completionTimeoutPerGiB": 800}),
+    # api/v1beta1/hyperconverged_types.go of release-1.13, and of release-1.18.
+    ("HyperConverged", (1, 13), {"completionTimeoutPerGiB": 800}),
+    ("HyperConverged", (1, 18), {}),
+    # api/v1/hyperconverged_types.go of release-1.19, LiveMigrationConfigurations.
+    (
+        "HyperConverged",
+        (1, 19),
+        {"completionTimeoutPerGiB": 20, "parallelOutboundMigrationsPerNode": 1},
+    ),
+)
+"""What a component has otherwise up to a release; after the last one listed, `_DEFAULTS` hold for
+KubeVirt, and the last ones listed for HyperConverged."""
+
+
+def defaults(component: Component, release: Release | None) -> Mapping[str, Value]:
+    """Return the defaults of a component's release; those of the newest where none is known."""
+    rows = [(until, changed) for name, until, changed in _CHANGED if name == component]
+    if release is not None:
+        own = release.kubevirt if component == "KubeVirt" else release.hco
+        for until, changed in rows:
+            if own <= until:
+                return {**_DEFAULTS, **changed}
+    return {**_DEFAULTS, **(rows[-1][1] if component == "HyperConverged" else {})}
+
+
+def release(inventory: Inventory) -> Release | None:
+    """Return the release that KubeVirt or HyperConverged reports; None where neither does."""
+    kubevirt, hyperconverged = inventory.kubevirt, inventory.hyperconverged
+    if kubevirt and kubevirt.status:
+        found = release_of(kubevirt.status.observed_kubevirt_version, kubevirt_only=True)
+        if found is not None:
+            return found
+    if hyperconverged and hyperconverged.status:
+        for each in hyperconverged.status.versions or ():
+            if each.name == "operator":
+                return release_of(each.version)
+    return None
 
 
 class Setting(Struct, frozen=True):
@@ -44,14 +91,36 @@ def settings(inventory: Inventory) -> Mapping[str, Setting]:
     written = entries(entries(kubevirt.spec if kubevirt else None, "configuration"), "migrations")
     ours = _hyperconverged(inventory)
     found = {}
-    for name, default in DEFAULTS.items():
+    now = release(inventory)
+    component: Component = "KubeVirt"
+    if kubevirt is None and inventory.hyperconverged is not None:
+        component = "HyperConverged"
+    source = f"default of {component}" + ("" if now else " (of the newest release)")
+    for name, default in defaults(component, now).items():
         if written.get(name) is not None:
             found[name] = Setting(written[name], "KubeVirt spec.configuration.migrations")
         elif kubevirt is None and ours.get(name) is not None:
             found[name] = Setting(ours[name], "HyperConverged liveMigrationConfig")
         else:
-            found[name] = Setting(default, "default")
+            found[name] = Setting(default, source)
     return found
+
+
+def in_force(common: Mapping[str, Setting], policy: MigrationPolicy) -> Mapping[str, Setting]:
+    """Return the settings for machines that follow a policy: the cluster's, but for its own."""
+    spec = policy.spec
+    own = {
+        "allowAutoConverge": spec.allow_auto_converge,
+        "bandwidthPerMigration": spec.bandwidth_per_migration,
+        "completionTimeoutPerGiB": spec.completion_timeout_per_gi_b,
+        "allowPostCopy": spec.allow_post_copy,
+        "allowWorkloadDisruption": spec.allow_workload_disruption,
+    }
+    source = f"MigrationPolicy {policy.metadata.name}"
+    return {
+        **common,
+        **{name: Setting(value, source) for name, value in own.items() if value is not None},
+    }
 
 
 def _hyperconverged(inventory: Inventory) -> Mapping[str, Any]:

@@ -25,7 +25,7 @@ from rbacguard.sources.reading import (
     Location,
     Reading,
 )
-from rbacguard.sources.workloads import WORKLOAD_TYPES
+from rbacguard.sources.workloads import WITNESSES, WORKLOAD_TYPES
 
 _MAX_YAML_RETRY = 32 * 1024 * 1024
 
@@ -88,7 +88,7 @@ def load(paths: Iterable[str], *, workloads: bool = False) -> Reading:
                     raise
                 reading.problems.append(str(error))
         reading.inputs.append(_input(path, [(name, digest()) for name, digest in digests]))
-    wanted = (*RBAC_KINDS, *(("Node", "VirtualMachineInstance") if workloads else ()))
+    wanted = (*RBAC_KINDS, *(WITNESSES if workloads else ()))
     if not any(key.kind in wanted for key in reading.objects):
         raise InputError(_nothing_found(paths, reading))
     return reading

@@ -1,14 +1,16 @@
 """The kinds that tell whether virtual machines can migrate: machines, nodes, storage, migrations.
 
 Only the fields that are looked at. They are read where a command asks for them, and are no part of
-a saved snapshot. Field names: kubevirt/kubevirt v1.9 staging/src/kubevirt.io/api/core/v1/types.go
-and api/migrations/v1alpha1/types.go; kubernetes v1.36 staging/src/k8s.io/api/core/v1/types.go;
-openshift/api machineconfiguration/v1/types.go.
+a saved snapshot. Field names: kubevirt/kubevirt v1.9 staging/src/kubevirt.io/api/core/v1/types.go,
+core/v1/schema.go and api/migrations/v1alpha1/types.go; kubernetes v1.36
+staging/src/k8s.io/api/core/v1/types.go and storage/v1/types.go; openshift/api
+machineconfiguration/v1/types.go; containerized-data-importer-api core/v1beta1/types.go;
+network-attachment-definition-client k8s.cni.cncf.io/v1/types.go.
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from msgspec import Struct, field
 
@@ -177,17 +179,46 @@ class Cpu(Struct, frozen=True, rename="camel"):
     dedicated_cpu_placement: bool | None = None
 
 
+class Interface(Struct, frozen=True):
+    """A network interface of a machine, and how it is bound."""
+
+    name: str = ""
+    bridge: dict[str, Any] | None = None
+
+
+class Devices(Struct, frozen=True):
+    """The devices of a machine that matter here."""
+
+    interfaces: tuple[Interface, ...] | None = None
+
+
+class Memory(Struct, frozen=True):
+    """The memory that the guest sees."""
+
+    guest: Amount | None = None
+
+
 class Domain(Struct, frozen=True):
     """The machine inside a VirtualMachineInstance."""
 
     cpu: Cpu | None = None
+    memory: Memory | None = None
     resources: Resources | None = None
+    devices: Devices = Devices()
+
+
+class Network(Struct, frozen=True):
+    """A network of a machine; `pod` is there for the pod network."""
+
+    name: str = ""
+    pod: dict[str, Any] | None = None
 
 
 class MachineSpec(Struct, frozen=True, rename="camel"):
     """The spec of a VirtualMachineInstance."""
 
     domain: Domain = Domain()
+    networks: tuple[Network, ...] | None = None
     eviction_strategy: str | None = None
     node_selector: dict[str, str] | None = None
     affinity: Affinity | None = None
@@ -201,11 +232,30 @@ class ClaimInfo(Struct, frozen=True, rename="camel"):
     access_modes: tuple[str, ...] | None = None
 
 
+class HotplugVolume(Struct, frozen=True, rename="camel"):
+    """How a volume was plugged into a running machine: by a pod on its node."""
+
+    attach_pod_name: str = ""
+
+
 class VolumeStatus(Struct, frozen=True, rename="camel"):
     """A volume of a running machine."""
 
     name: str = ""
     claim: ClaimInfo | None = field(default=None, name="persistentVolumeClaimInfo")
+    hotplug_volume: HotplugVolume | None = None
+
+
+class MigrationState(Struct, frozen=True, rename="camel"):
+    """How a migration goes."""
+
+    source_node: str = ""
+    target_node: str = ""
+    start_timestamp: str = ""
+    end_timestamp: str = ""
+    failed: bool = False
+    abort_requested: bool = False
+    failure_reason: str = ""
 
 
 class MachineStatus(Struct, frozen=True, rename="camel"):
@@ -215,6 +265,7 @@ class MachineStatus(Struct, frozen=True, rename="camel"):
     node_name: str = ""
     conditions: tuple[Condition, ...] | None = None
     volume_status: tuple[VolumeStatus, ...] | None = None
+    migration_method: str = ""
 
 
 class VirtualMachineInstance(Struct, frozen=True):
@@ -279,14 +330,118 @@ class MachineConfigPool(Struct, frozen=True):
     spec: MachineConfigPoolSpec = MachineConfigPoolSpec()
 
 
+class ClaimSpec(Struct, frozen=True, rename="camel"):
+    """What a PersistentVolumeClaim asks for."""
+
+    access_modes: tuple[str, ...] | None = None
+    storage_class_name: str | None = None
+    volume_mode: str | None = None
+
+
+class PersistentVolumeClaim(Struct, frozen=True):
+    """A claim for storage; its DataVolume, where it has one, bears the same name."""
+
+    metadata: ObjectMeta
+    spec: ClaimSpec = ClaimSpec()
+
+
+class StorageClass(Struct, frozen=True):
+    """A class of storage."""
+
+    metadata: ObjectMeta
+    provisioner: str = ""
+
+
+class ClaimPropertySet(Struct, frozen=True, rename="camel"):
+    """Access modes that a class of storage offers for one volume mode."""
+
+    access_modes: tuple[str, ...] = ()
+    volume_mode: str = ""
+
+
+class StorageProfileStatus(Struct, frozen=True, rename="camel"):
+    """What is known of a class of storage."""
+
+    claim_property_sets: tuple[ClaimPropertySet, ...] | None = None
+
+
+class StorageProfile(Struct, frozen=True):
+    """What a StorageClass of the same name offers, as CDI knows its provisioner."""
+
+    metadata: ObjectMeta
+    status: StorageProfileStatus = StorageProfileStatus()
+
+
+class NetworkAttachmentDefinition(Struct, frozen=True):
+    """A network that pods can be attached to: that it exists."""
+
+    metadata: ObjectMeta
+
+
+class ManagedFields(Struct, frozen=True):
+    """Who wrote an object, and when; which fields is never decoded."""
+
+    manager: str = ""
+    operation: str = ""
+    time: str = ""
+    subresource: str = ""
+
+
+class MigrationMeta(ObjectMeta, frozen=True, gc=False, rename="camel"):
+    """Metadata that tells who made an object."""
+
+    generate_name: str = ""
+    deletion_timestamp: str = ""
+    managed_fields: tuple[ManagedFields, ...] = ()
+
+
+class PhaseTransition(Struct, frozen=True, rename="camel"):
+    """When a migration came into a phase."""
+
+    phase: str = ""
+    time: str = field(default="", name="phaseTransitionTimestamp")
+
+
+class MigrationStatus(Struct, frozen=True, rename="camel"):
+    """How far a migration has come."""
+
+    phase: str = ""
+    conditions: tuple[Condition, ...] | None = None
+    phase_transition_timestamps: tuple[PhaseTransition, ...] | None = None
+    migration_state: MigrationState | None = None
+
+
+class MigrationSpec(Struct, frozen=True, rename="camel"):
+    """Which machine is to migrate."""
+
+    vmi_name: str = ""
+
+
+class VirtualMachineInstanceMigration(Struct, frozen=True):
+    """A migration that somebody, or the platform, asked for."""
+
+    metadata: MigrationMeta
+    spec: MigrationSpec = MigrationSpec()
+    status: MigrationStatus = MigrationStatus()
+
+
 WORKLOAD_TYPES: dict[tuple[str, str], type[Struct]] = {
     ("", "Node"): Node,
     ("", "Pod"): Pod,
     ("kubevirt.io", "VirtualMachine"): VirtualMachine,
     ("kubevirt.io", "VirtualMachineInstance"): VirtualMachineInstance,
+    ("kubevirt.io", "VirtualMachineInstanceMigration"): VirtualMachineInstanceMigration,
     ("machineconfiguration.openshift.io", "MachineConfigPool"): MachineConfigPool,
     ("migrations.kubevirt.io", "MigrationPolicy"): MigrationPolicy,
+    ("", "PersistentVolumeClaim"): PersistentVolumeClaim,
+    ("storage.k8s.io", "StorageClass"): StorageClass,
+    ("cdi.kubevirt.io", "StorageProfile"): StorageProfile,
+    ("k8s.cni.cncf.io", "NetworkAttachmentDefinition"): NetworkAttachmentDefinition,
 }
 """What is read besides, by API group and kind; the version makes no difference to these fields."""
+WITNESSES = ("Node", "VirtualMachineInstance", "VirtualMachineInstanceMigration")
+"""Kinds of which there has to be something for an input to be about machines at all."""
 WORKLOAD_KINDS = tuple(kind for _, kind in WORKLOAD_TYPES)
-CLUSTER_SCOPED_WORKLOADS = frozenset({"Node", "MachineConfigPool", "MigrationPolicy"})
+CLUSTER_SCOPED_WORKLOADS = frozenset(
+    {"Node", "MachineConfigPool", "MigrationPolicy", "StorageClass", "StorageProfile"}
+)

@@ -387,8 +387,8 @@ class Transition(Struct, frozen=True):
         found = {}
         for state in (self.before, self.after):
             for where, each in state.bound(self.subject, scope):
-                answers = state.rules.get(each.role, ())
-                rules = [answers[number] for number in self.numbers] if answers else []
+                answers = state.rules.get(each.role)
+                rules = [answers[number] for number in self.numbers] if answers else ()
                 rule = next((rule for rule in reversed(rules) if rule is not None), None)
                 if rule is not None:
                     path = state.path(each.role, rule)
@@ -413,7 +413,7 @@ class Compared:
     """Two states of access, compared once for each combination of roles.
 
     Args:
-        actions: those that it is about.
+        actions: those that it is about, in order (`in_order`).
         before: the state before.
         after: the state after.
         first: the place of the first of these actions among the questions.
@@ -482,9 +482,10 @@ class Compared:
 
     def _order(
         self, item: tuple[tuple[Subject, int, Change], list[str]]
-    ) -> tuple[int, bool, int, Change]:
+    ) -> tuple[int, int, Change]:
+        # Reading comes last among the actions, so its bits are the highest.
         subject, part, change = item[0]
-        return self._rank[subject], bool(part & self._reading), part, change
+        return self._rank[subject], part, change
 
 
 def _numbers(mask: int) -> tuple[int, ...]:

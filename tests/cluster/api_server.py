@@ -41,12 +41,21 @@ KINDS = {
     ("kubevirt.io", "virtualmachineinstances"): "VirtualMachineInstance",
     ("migrations.kubevirt.io", "migrationpolicies"): "MigrationPolicy",
     ("machineconfiguration.openshift.io", "machineconfigpools"): "MachineConfigPool",
+    ("kubevirt.io", "virtualmachineinstancemigrations"): "VirtualMachineInstanceMigration",
+    ("", "persistentvolumeclaims"): "PersistentVolumeClaim",
+    ("storage.k8s.io", "storageclasses"): "StorageClass",
+    ("cdi.kubevirt.io", "storageprofiles"): "StorageProfile",
+    ("k8s.cni.cncf.io", "network-attachment-definitions"): "NetworkAttachmentDefinition",
 }
-VERSIONS = {"hco.kubevirt.io": "v1beta1", "migrations.kubevirt.io": "v1alpha1"}
-BUILT_IN = ("", "rbac.authorization.k8s.io")
+VERSIONS = {
+    "hco.kubevirt.io": "v1beta1",
+    "migrations.kubevirt.io": "v1alpha1",
+    "cdi.kubevirt.io": "v1beta1",
+}
+BUILT_IN = ("", "rbac.authorization.k8s.io", "storage.k8s.io")
 CLUSTER_SCOPED = (
     *("clusterroles", "clusterrolebindings", "namespaces", "groups", "nodes"),
-    *("migrationpolicies", "machineconfigpools"),
+    *("migrationpolicies", "machineconfigpools", "storageclasses", "storageprofiles"),
 )
 
 Objects = list[dict[str, Any]]

@@ -34,7 +34,7 @@ from conftest import (
 from machines import cluster
 
 from rbacguard.cluster import NEEDS, Connection, Overrides, find_access, read_cluster
-from rbacguard.sources import yaml
+from rbacguard.sources import RBAC_KINDS, yaml
 
 APPROVALS = str(ROOT / "examples" / "approvals.yaml")
 BEFORE = str(STATES["A"])
@@ -70,6 +70,7 @@ COMMANDS: dict[str, tuple[str, list[str], int]] = {
     "snapshot": ("A", ["snapshot", "-o", "OUT"], 0),
     "approvals": ("A", ["approvals", "check", APPROVALS, "--today", "2026-11-23"], 0),
     "readiness": ("A", ["readiness"], 0),
+    "migrations": ("A", ["migrations"], 0),
 }
 
 
@@ -112,12 +113,13 @@ def test_the_answer_is_that_of_the_dump(command: str, live: LiveRun, run: Run) -
 def test_machines_of_a_cluster_are_judged_as_those_of_its_dump(
     live: LiveRun, run: Run, tmp_path: Path
 ) -> None:
-    items = cluster(3, 20)
+    access = [each for each in objects("A") if each["kind"] in RBAC_KINDS]
+    items = [*access, *cluster(3, 20)]
     path = write_dump(tmp_path / "machines.json", items)
     with ApiServer(items) as api:
         lived = json.loads(live(api, "readiness", "-o", "json").stdout)
     dumped = json.loads(run("readiness", "-f", path, "-o", "json").stdout)
-    for key in ("ready", "nodes", "machines", "memory"):
+    for key in ("ready", "nodes", "machines", "memory", "claims", "settings"):
         assert lived[key] == dumped[key]
     assert lived["coverage"]["gaps"] == []
 

@@ -1,8 +1,9 @@
 """Each policy through its own firing and silent cases.
 
-A case is a YAML file of RBAC objects. Its first line names the cluster that they are added to:
+A case is a YAML file of objects. Its first line names the cluster that they are added to:
 `# cluster: before` (the roles of 4.18), `after` (4.20) or `after-4.21`, each with admin, edit and
-view aggregated. The file beside it holds the exact findings; an empty one is a silent case.
+view aggregated; or `machines`, a small cluster with machines and the roles of 4.18. The file beside
+it holds the exact findings; an empty one is a silent case.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ from typing import Any
 import msgspec
 import pytest
 from conftest import role, rule, selecting
+from machines import ready
 
 from rbacguard import Snapshot
-from rbacguard.checks import Context
+from rbacguard.checks import Context, Machines
 from rbacguard.errors import PolicyError
 from rbacguard.kubevirt.releases import cluster_roles, find_release
-from rbacguard.policy import Outcome, PolicyResult, Severity, evaluate, load_policies
+from rbacguard.policy import About, Outcome, PolicyResult, Severity, evaluate, load_policies
 from rbacguard.rbac import Attributes, Review, Reviews
-from rbacguard.sources import yaml
+from rbacguard.readiness.draining import judge
+from rbacguard.readiness.inventory import Inventory
+from rbacguard.readiness.migrations import migrations
+from rbacguard.sources import from_objects, yaml
 from rbacguard.update.approvals import parse_approvals
 
 HERE = Path(__file__).parent
@@ -31,11 +36,19 @@ POLICIES = {policy.id: policy for policy in load_policies()}
 CASES = sorted(HERE.glob("*/*.yaml"))
 RELEASE = {"before": "4.18", "after": "4.20", "after-4.21": "4.21"}
 TODAY = datetime.date(2026, 11, 23)
+NOW = datetime.datetime(2026, 11, 23, 9, tzinfo=datetime.UTC)
 AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-"
 
 
+def identity(value: dict[str, Any]) -> tuple[str, str, str]:
+    metadata = value["metadata"]
+    return value["kind"], metadata.get("namespace", ""), metadata["name"]
+
+
 def base(name: str) -> list[dict[str, Any]]:
-    """Return the roles of a cluster: KubeVirt's, and Kubernetes' own three."""
+    """Return the roles of a cluster: KubeVirt's, and Kubernetes' own three; and its machines."""
+    if name == "machines":
+        return [*base("before"), *ready()]
     found = [
         role(
             kubevirt.metadata.name,
@@ -71,22 +84,23 @@ def review(document: dict[str, Any]) -> Review:
 def evaluated(path: Path, policy_id: str) -> PolicyResult:
     data = path.read_bytes()
     first = re.match(rb"# cluster: (\S+)\n", data)
-    assert first, f"{path}: the first line has to be '# cluster: before', 'after' or 'after-4.21'"
+    assert first, f"{path}: the first line has to name a cluster, such as '# cluster: before'"
     documents = [d.value for d in yaml.documents(data) if isinstance(d.value, dict)]
     access = [d for d in documents if d.get("kind") == "MigrationAccess"]
     asked = [d for d in documents if d.get("kind") == "SubjectAccessReview"]
     mine = [d for d in documents if d not in (*access, *asked)]
-    replaced = {(d["kind"], d["metadata"]["name"]) for d in mine}
-    objects = [
-        o for o in base(first[1].decode()) if (o["kind"], o["metadata"]["name"]) not in replaced
-    ]
+    replaced = {identity(d) for d in mine}
+    objects = [o for o in base(first[1].decode()) if identity(o) not in replaced]
     mode: Any = "as-recorded" if b"# recorded" in data else "recompute"
-    snapshot = Snapshot.from_objects([*objects, *mine], aggregate=mode)
+    reading = from_objects([*objects, *mine], workloads=True)
+    snapshot, inventory = Snapshot.of(reading, aggregate=mode), Inventory.of(reading)
+    machines = Machines(inventory, judge(inventory), migrations(inventory, NOW))
     context = Context(
         snapshot,
         today=TODAY,
         access=parse_approvals(access[0]) if access else None,
         reviews=Reviews("SubjectAccessReview", tuple(map(review, asked))) if asked else None,
+        machines=machines if first[1] == b"machines" else None,
     )
     (result,) = evaluate([POLICIES[policy_id]], context)
     return result
@@ -256,3 +270,28 @@ def test_a_server_that_answers_no_review_leaves_the_policy_undetermined() -> Non
     (result,) = evaluate([POLICIES["authorizer-disagrees"]], context)
     assert result.outcome is Outcome.UNDETERMINED
     assert result.reason == "the server allows no access review"
+
+
+def test_with_the_ready_cluster_nothing_is_wrong() -> None:
+    reading = from_objects(base("machines"), workloads=True)
+    inventory = Inventory.of(reading)
+    machines = Machines(inventory, judge(inventory), migrations(inventory, NOW))
+    context = Context(Snapshot.of(reading), today=TODAY, machines=machines)
+    asked = load_policies(about=About.MACHINES)
+    assert len(asked) > 20
+    assert {each.outcome for each in evaluate(asked, context)} == {Outcome.CLEAN}
+    assert machines.readiness.ready is True
+
+
+def test_policies_of_machines_are_asked_where_machines_were_read_and_nowhere_else() -> None:
+    access, machines = load_policies(about=About.ACCESS), load_policies(about=About.MACHINES)
+    assert {policy.id for policy in (*access, *machines)} == set(POLICIES)
+    context = Context(Snapshot.from_objects(base("before")), today=TODAY)
+    assert {each.outcome for each in evaluate(machines, context)} == {Outcome.NOT_ASKED}
+
+
+def test_a_policy_of_machines_is_asked_at_any_stage(tmp_path: Path) -> None:
+    wrong = BROKEN | {"check": {"type": "machine"}, "stage": "after-update", "message": "{node}"}
+    (tmp_path / "broken.yaml").write_bytes(msgspec.json.encode(wrong))
+    with pytest.raises(PolicyError, match="the check machine is asked at any stage"):
+        load_policies([str(tmp_path)], About.ACCESS)

@@ -1,9 +1,9 @@
 """Clusters with virtual machines, made from the published API types; the same seed, the same bytes.
 
-Fields as in kubevirt/kubevirt v1.9 staging/src/kubevirt.io/api/core/v1/types.go and openshift/api
-machineconfiguration/v1/types.go, labels as virt-handler's node labeller writes them
-(pkg/virt-handler/node-labeller), requests of launchers as virt-controller renders them: the
-guest's memory plus what a machine costs besides. `machines.py NODES MACHINES > dump.json`.
+Fields as in kubevirt/kubevirt v1.9 staging/src/kubevirt.io/api/core/v1/types.go and the other
+sources named in rbacguard/sources/workloads.py, labels as virt-handler's node labeller writes them
+(pkg/virt-handler/node-labeller), requests of launchers as virt-controller renders them: the guest's
+memory plus what a machine costs besides. `machines.py NODES MACHINES [v1] > dump.json`.
 """
 
 from __future__ import annotations
@@ -142,8 +142,145 @@ def kubevirt(**configuration: Any) -> Object:
         "apiVersion": "kubevirt.io/v1",
         "kind": "KubeVirt",
         "metadata": {"name": "kubevirt-hyperconverged", "namespace": "openshift-cnv"},
-        "spec": {"configuration": {"evictionStrategy": "LiveMigrate", **configuration}},
+        "spec": {
+            "configuration": {"evictionStrategy": "LiveMigrate", **configuration},
+            "workloadUpdateStrategy": {"workloadUpdateMethods": ["LiveMigrate"]},
+        },
+        "status": {"observedKubeVirtVersion": "v1.4.1", "targetKubeVirtVersion": "v1.4.1"},
     }
+
+
+def hyperconverged(version: str = "1.14.0", *, new: bool = False, **settings: Any) -> Object:
+    """Return the HyperConverged resource: v1beta1, or v1, which keeps settings elsewhere."""
+    spec: Object = {"liveMigrationConfig": settings}
+    return {
+        "apiVersion": f"hco.kubevirt.io/{'v1' if new else 'v1beta1'}",
+        "kind": "HyperConverged",
+        "metadata": {"name": "kubevirt-hyperconverged", "namespace": "openshift-cnv"},
+        "spec": {"virtualization": spec} if new else spec,
+        "status": {"versions": [{"name": "operator", "version": version}]},
+    }
+
+
+def claim(
+    name: str, *, modes: tuple[str, ...] = ("ReadWriteMany",), namespace: str = "web", **spec: Any
+) -> Object:
+    """Return a PersistentVolumeClaim of the class `shared`, unless told otherwise."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "accessModes": list(modes),
+            "storageClassName": "shared",
+            "volumeMode": "Block",
+            **spec,
+        },
+    }
+
+
+def storage(name: str, *modes: str, provisioner: str = "rbd.csi.ceph.com") -> list[Object]:
+    """Return a StorageClass and its StorageProfile, which offers these modes for blocks."""
+    sets = [{"accessModes": list(modes), "volumeMode": "Block"}] if modes else []
+    return [
+        {
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "StorageClass",
+            "metadata": {"name": name},
+            "provisioner": provisioner,
+        },
+        {
+            "apiVersion": "cdi.kubevirt.io/v1beta1",
+            "kind": "StorageProfile",
+            "metadata": {"name": name},
+            "spec": {},
+            "status": {"claimPropertySets": sets, "provisioner": provisioner},
+        },
+    ]
+
+
+def network(name: str, namespace: str = "openshift-cnv") -> Object:
+    """Return a NetworkAttachmentDefinition."""
+    return {
+        "apiVersion": "k8s.cni.cncf.io/v1",
+        "kind": "NetworkAttachmentDefinition",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"config": '{"cniVersion": "0.3.1", "type": "macvlan", "master": "eth1"}'},
+    }
+
+
+def migration(
+    name: str,
+    of: str,
+    phase: str = "Running",
+    *,
+    created: str = "2026-11-23T08:00:00Z",
+    namespace: str = "web",
+    manager: str = "virtctl",
+    node: str = "",
+    **metadata: Any,
+) -> Object:
+    """Return a VirtualMachineInstanceMigration, as a drain of a node makes it if one is named."""
+    annotations = {"kubevirt.io/evacuationMigration": node} if node else {}
+    return {
+        "apiVersion": "kubevirt.io/v1",
+        "kind": "VirtualMachineInstanceMigration",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "creationTimestamp": created,
+            "annotations": annotations,
+            "managedFields": [
+                {
+                    "manager": "virt-controller" if node else manager,
+                    "operation": "Update",
+                    "apiVersion": "kubevirt.io/v1",
+                    "time": created,
+                    "fieldsType": "FieldsV1",
+                    "fieldsV1": {"f:spec": {"f:vmiName": {}}},
+                }
+            ],
+            **metadata,
+        },
+        "spec": {"vmiName": of},
+        "status": {
+            "phase": phase,
+            "migrationState": {"sourceNode": "a", "targetNode": "b", "migrationUid": "1"},
+        },
+    }
+
+
+def on_claim(machine: list[Object], name: str, *modes: str) -> list[Object]:
+    """Give a machine a volume on a claim, as KubeVirt notes it in the status."""
+    machine[0]["status"]["volumeStatus"] = [
+        {
+            "name": "root",
+            "persistentVolumeClaimInfo": {
+                "claimName": name,
+                "accessModes": list(modes or ("ReadWriteMany",)),
+            },
+        }
+    ]
+    return machine
+
+
+def ready() -> list[Object]:
+    """Return a small cluster with which nothing is wrong."""
+    return [
+        kubevirt(migrations={"bandwidthPerMigration": "512Mi"}),
+        hyperconverged(bandwidthPerMigration="512Mi"),
+        pool(),
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web"}},
+        node("a"),
+        node("b"),
+        *storage("shared", "ReadWriteMany", "ReadWriteOnce"),
+        *storage("local", provisioner="kubernetes.io/no-provisioner"),
+        network("other", "web"),
+        claim("calm"),
+        migration("past", "calm", "Succeeded"),
+        policy("some", machine={"tier": "gold"}, allowAutoConverge=True),
+        *on_claim(machine("calm", "a"), "calm"),
+    ]
 
 
 def pool(name: str = "worker", unavailable: int | str | None = None, **labels: str) -> Object:
@@ -172,32 +309,52 @@ def policy(name: str, machine: Any = None, namespace: Any = None, **spec: Any) -
     }
 
 
-def cluster(nodes: int, machines: int, *, seed: int = 1) -> list[Object]:
-    """Return a whole cluster; one machine in forty cannot migrate, for a reason of KubeVirt's."""
+def cluster(nodes: int, machines: int, *, seed: int = 1, new: bool = False) -> list[Object]:
+    """Return a whole cluster; one machine in forty cannot migrate, for a reason of KubeVirt's.
+
+    Args:
+        nodes: how many; every other one has the second CPU model.
+        machines: how many, spread over all nodes.
+        seed: of their sizes.
+        new: whether HyperConverged is v1 rather than v1beta1.
+    """
     chance = random.Random(seed)
     names = [f"worker-{number:03}" for number in range(nodes)]
+    settings = {"parallelMigrationsPerCluster": 10, "bandwidthPerMigration": "512Mi"}
     found: list[Object] = [
-        kubevirt(migrations={"parallelMigrationsPerCluster": 10}),
+        kubevirt(migrations=settings),
+        hyperconverged("1.19.0" if new else "1.14.0", new=new, **settings),
         pool(unavailable=1),
         policy("fast", machine={"tier": "gold"}, bandwidthPerMigration="2Gi"),
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web", "labels": {}}},
         *(node(name, MODELS[number % 2]) for number, name in enumerate(names)),
+        *storage("shared", "ReadWriteMany", "ReadWriteOnce"),
+        *storage("local", provisioner="kubernetes.io/no-provisioner"),
+        network("migration"),
     ]
     for number in range(machines):
-        reason = message = ""
+        name, reason, message = f"vm-{number:05}", "", ""
+        modes, class_name = ("ReadWriteMany",), "shared"
         if number % 40 == 7:
             reason = "DisksNotLiveMigratable"
-            message = f"cannot migrate VMI: PVC disk-{number} is not shared"
-        found += machine(
-            f"vm-{number:05}",
+            message = f"cannot migrate VMI: PVC {name} is not shared"
+            modes, class_name = ("ReadWriteOnce",), "local"
+        made = machine(
+            name,
             names[number % nodes],
             memory=chance.choice((2, 4, 4, 8, 16)) * GIB,
             reason=reason,
             message=message,
         )
+        if number % 10 == 0:
+            made[0]["metadata"]["labels"]["tier"] = "gold"
+        found += [claim(name, modes=modes, storageClassName=class_name)]
+        found += on_claim(made, name, *modes)
+        if number % 20 == 0:
+            found.append(migration(f"move-{name}", name, "Succeeded", node=names[number % nodes]))
     return found
 
 
 if __name__ == "__main__":
-    made = cluster(int(sys.argv[1]), int(sys.argv[2]))
+    made = cluster(int(sys.argv[1]), int(sys.argv[2]), new="v1" in sys.argv[3:])
     json.dump({"apiVersion": "v1", "kind": "List", "items": made}, sys.stdout)

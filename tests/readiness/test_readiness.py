@@ -472,12 +472,13 @@ def test_settings_come_from_kubevirt_then_hyperconverged_then_the_defaults() -> 
     new = hyperconverged({"virtualization": {"liveMigrationConfig": {"network": "mig"}}}, "v1")
     both = settings(Inventory.from_objects([*TWO, old, kubevirt(migrations=written)]))
     assert (both["parallelMigrationsPerCluster"].value, both["allowPostCopy"].value) == (20, True)
-    assert (both["progressTimeout"].value, both["progressTimeout"].set_by) == (150, "default")
+    timeout = both["progressTimeout"]
+    assert (timeout.value, timeout.set_by) == (150, "default of KubeVirt")
     without = settings(Inventory.from_objects([*TWO, old]))
     assert without["progressTimeout"].value == 99
     assert settings(Inventory.from_objects([*TWO, new]))["network"].value == "mig"
     odd = kubevirt(migrations="none")
-    assert settings(Inventory.from_objects([*TWO, odd]))["network"].set_by == "default"
+    assert settings(Inventory.from_objects([*TWO, odd]))["network"].set_by == "default of KubeVirt"
 
 
 GOLD, PROD = {"tier": "gold"}, {"env": "prod"}

@@ -12,7 +12,7 @@ from strategies import examples
 
 from rbacguard import Snapshot
 from rbacguard.kubevirt.permissions import Tier, live_migration
-from rbacguard.rbac import Grant, Subject
+from rbacguard.rbac import Grant, ObjectKey, Subject
 from rbacguard.rbac.questions import Questions
 from rbacguard.update.access import (
     Access,
@@ -134,6 +134,40 @@ def test_a_binding_that_is_added_may_give_a_role_of_its_namespace() -> None:
     before = Access(snapshot, QUESTIONS)
     gained = Compared(ASKED, before, before.with_bindings([added])).summary(Change.GAINED)
     assert gained == {Subject("User", "zoe"): ("web",)}
+
+
+def test_what_a_change_rests_on_is_told_by_role_place_and_path() -> None:
+    """Carol may by `admin`, which has it of kubevirt.io:admin; the update takes that away."""
+    given = [
+        binding("a", "admin", user("zoe"), namespace="web"),
+        binding("m", "kubevirt.io:migrate", user("zoe")),
+    ]
+    before, after = (Snapshot.from_objects([*objects(letter), *given]) for letter in "AE")
+    states = [Access(each, QUESTIONS) for each in (before, after)]
+    Access.share(states)
+    found = [
+        each
+        for each in Compared(ASKED, *states).transitions()
+        if each.subject.name == "zoe" and not each.is_reading
+    ]
+    (kept,) = [each for each in found if "web" in each.namespaces]
+    roles = kept.by_role("web")
+    assert {key.name: grant.namespace for key, grant in roles.items()} == {
+        "admin": "web",
+        "kubevirt.io:migrate": "",
+    }
+    (gained,) = [each for each in found if "" in each.namespaces]
+    assert [key.name for key in gained.by_role("")] == ["kubevirt.io:migrate"]
+    assert [entry.binding.name for _, entry in states[1].bound(gained.subject, "")] == ["m"]
+    admin = ObjectKey("ClusterRole", "", "admin")
+    chains = states[0].chains(admin)
+    assert {tuple(key.name for key in each.path) for each in chains} >= {
+        ("admin", "kubevirt.io:admin")
+    }
+    assert {n for each in chains for n in each.allows} == {
+        number for number, rule_ in enumerate(states[0].rules[admin]) if rule_ is not None
+    }
+    assert states[0].chains(ObjectKey("ClusterRole", "", "nothing")) == ()
 
 
 def test_each_change_has_its_own_mask() -> None:

@@ -106,7 +106,7 @@ def test_a_name_may_hold_what_parts_others() -> None:
 
 
 def test_an_accounts_name_is_all_after_its_namespace() -> None:
-    assert who("sa/web/a/b")[0] == "ServiceAccount web/a/b"
+    assert identities("sa/web/a/b", cluster())[0] == Subject("ServiceAccount", "a/b", "web")
 
 
 def test_a_prefix_is_taken_at_its_word() -> None:
@@ -185,6 +185,21 @@ def test_a_grant_has_no_gaps_and_a_refusal_names_what_it_rests_on() -> None:
     # Nothing in a namespace grants anything in the whole cluster.
     wide = decide(partial, asked("carol", namespace="")).gaps
     assert [gap.partition(":")[0] for gap in wide] == ["ClusterRoleBinding"]
+
+
+def test_an_answer_holds_the_question_and_the_decision() -> None:
+    for namespace, allowed in (("payments", True), ("nowhere", False)):
+        answer = decide(cluster(), asked("alice", namespace))
+        assert (answer.attributes.user, answer.attributes.namespace) == ("alice", namespace)
+        assert answer.decision.allowed is allowed
+
+
+def test_a_refusal_names_all_that_it_rests_on() -> None:
+    more = [binding("g", "kubevirt.io:edit", group("friends"), namespace="nowhere")]
+    snapshot = cluster("Role", "Group", more=more)
+    gaps = decide(snapshot, asked("zoe", "nowhere")).gaps
+    assert gaps[0].startswith("Role: ")
+    assert "the members of Group friends, which may do it, are not known" in gaps[1:]
 
 
 def test_members_that_are_not_known_leave_a_refusal_open() -> None:

@@ -14,6 +14,7 @@ from rbacguard.errors import ClusterError
 from rbacguard.kubevirt.permissions import live_migration
 from rbacguard.kubevirt.releases import migrate_rules
 from rbacguard.rbac import Review, Subject
+from rbacguard.update.access import Change, in_order
 from rbacguard.update.approvals import load_approvals
 from rbacguard.update.compare import compare
 from rbacguard.update.crosscheck import NOBODY, SAMPLE, disagreements, identity, questions
@@ -209,6 +210,31 @@ def test_who_can_hand_on_is_proved_by_the_grant_of_the_namespace_if_there_is_one
     ]
     (other,) = delegations(Snapshot.from_objects(may))
     assert (other.namespace, str(other.grant.binding)) == ("web", "ClusterRoleBinding wide")
+
+
+def test_a_role_for_a_request_without_a_name_and_one_for_every_migration_count() -> None:
+    rbac = "rbac.authorization.k8s.io"
+    odd = role(
+        "odd",
+        rule("create", rbac, "rolebindings", resourceNames=[""]),
+        rule("*", "kubevirt.io", "virtualmachineinstancemigrations"),
+        rule("update", "subresources.kubevirt.io", "*/migrate"),
+    )
+    (only,) = delegations(
+        Snapshot.from_objects([odd, binding("b", "odd", user("ann"), namespace="web")])
+    )
+    assert (str(only.subject), only.namespace, only.how) == ("User ann", "web", "holds")
+
+
+def test_a_comparison_holds_both_sides_and_what_was_asked() -> None:
+    found = compare(state("A"), state("E"))
+    assert (found.before.hardened, found.after.hardened) == (False, True)
+    assert found.origins == (None, None)
+    assert found.asked == in_order(found.asked)
+    assert {str(action) for action in found.asked} > {
+        str(action) for action in live_migration().actions
+    }
+    assert {change.change for change in found.changes} == {Change.LOST}
 
 
 def test_a_comparison_tells_what_was_not_read_of_either() -> None:

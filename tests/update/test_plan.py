@@ -162,6 +162,15 @@ def test_more_than_today_is_only_what_the_update_alone_would_not_give() -> None:
     }
 
 
+def test_a_migrate_role_of_somebody_elses_stays_in_an_update_that_has_none() -> None:
+    snapshot = with_migrate_made_by_hand()
+    after = apply_update(snapshot, installed(snapshot), find_release("4.18"))
+    assert (
+        after.cluster_roles["kubevirt.io:migrate"]
+        == (snapshot.cluster_roles["kubevirt.io:migrate"])
+    )
+
+
 def test_an_update_that_takes_nothing_knows_no_migrate_role_to_restore() -> None:
     found = plan(state("A"), "4.18")
     assert found.needs == ()

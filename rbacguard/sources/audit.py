@@ -1,0 +1,49 @@
+"""Audit logs of the API server, one event a line (k8s.io/apiserver pkg/apis/audit/v1/types.go)."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from rbacguard.errors import InputError
+from rbacguard.sources.files import open_input
+
+
+def moment(text: str) -> datetime.datetime | None:
+    """Return a time as Kubernetes writes it (RFC 3339); None for what is none."""
+    try:
+        found = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
+
+
+def read_audit_logs(paths: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+    """Yield the events of audit logs: files, plain or packed, folders, archives, or `-`.
+
+    Raises:
+        InputError: something named cannot be read, or a line is no JSON object.
+    """
+    for path in paths:
+        for file in open_input(path):
+            for number, line in enumerate(file.data.splitlines(), 1):
+                if line.strip():
+                    yield from _events(line, f"{file.name}, line {number}")
+
+
+def _events(line: bytes, place: str) -> Iterator[Mapping[str, Any]]:
+    try:
+        event = msgspec.json.decode(line)
+    except (msgspec.DecodeError, RecursionError):
+        event = None
+    if not isinstance(event, dict):
+        raise InputError(f"{place}: expected an audit event as JSON, one on each line")
+    items = event.get("items")
+    if isinstance(items, list):
+        # An EventList, as a webhook backend gets them.
+        yield from (each for each in items if isinstance(each, dict))
+    else:
+        yield event

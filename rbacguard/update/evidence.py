@@ -1,0 +1,126 @@
+"""Who used the permission, by the API server's audit log, and who holds it and did not."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from rbacguard.kubevirt.permissions import Tier, is_platform, live_migration
+from rbacguard.rbac import Subject
+from rbacguard.rbac.authorizer import service_account_groups, service_account_user
+from rbacguard.snapshot import Snapshot
+from rbacguard.sources.audit import moment
+from rbacguard.update.access import holdings
+
+_RESOURCE = "virtualmachineinstancemigrations"
+_SUBRESOURCE = ("virtualmachines", "migrate")
+
+
+class Use(Struct, frozen=True, order=True):
+    """Somebody who used the permission, as the API server's audit log tells.
+
+    Attributes:
+        namespace: where.
+        user: the user name.
+        groups: the groups that he had.
+        verb: what he did: create, delete, update and so on.
+        count: how often.
+        last: when for the last time.
+    """
+
+    namespace: str
+    user: str
+    groups: tuple[str, ...]
+    verb: str
+    count: int
+    last: str
+
+
+def uses(events: Iterable[Mapping[str, Any]], since: datetime.datetime | None) -> tuple[Use, ...]:
+    """Return who used the permission, by the API server's audit events.
+
+    Args:
+        events: of audit.k8s.io/v1, kind Event; others are passed over.
+        since: leave out what is older; None for everything.
+    """
+    found: dict[tuple[str, str, str], tuple[int, str, tuple[str, ...]]] = {}
+    for event in events:
+        use = _use(event)
+        if use is None:
+            continue
+        key, at, groups = use
+        happened = moment(at)
+        if since is not None and (happened is None or happened < since):
+            continue
+        count, last, known = found.get(key, (0, "", ()))
+        found[key] = (count + 1, max(last, at), groups or known)
+    return tuple(
+        sorted(
+            Use(namespace, user, groups, verb, count, last)
+            for (namespace, user, verb), (count, last, groups) in found.items()
+        )
+    )
+
+
+def _use(event: Mapping[str, Any]) -> tuple[tuple[str, str, str], str, tuple[str, ...]] | None:
+    """Return of a request that was allowed who, where, what and when; None for any other."""
+    # A long one, such as a watch, is told several times; the last one tells how it ended.
+    if event.get("kind") != "Event" or event.get("stage") != "ResponseComplete":
+        return None
+    target, who = _entries(event, "objectRef"), _entries(event, "user")
+    verb, code = event.get("verb"), _entries(event, "responseStatus").get("code")
+    resource, subresource = target.get("resource"), target.get("subresource")
+    is_migration = resource == _RESOURCE and verb not in ("get", "list", "watch")
+    if not is_migration and (resource, subresource) != _SUBRESOURCE:
+        return None
+    if not isinstance(code, int) or not 200 <= code < 300:  # noqa: PLR2004 - HTTP
+        return None
+    impersonated = _entries(event, "impersonatedUser")
+    user = impersonated.get("username") or who.get("username")
+    groups = impersonated.get("groups") or who.get("groups")
+    namespace, at = target.get("namespace"), event.get("requestReceivedTimestamp")
+    if not (isinstance(user, str) and user and isinstance(verb, str) and isinstance(at, str)):
+        return None
+    what = verb if is_migration else f"{verb} virtualmachines/migrate"
+    named = tuple(g for g in groups if isinstance(g, str)) if isinstance(groups, list) else ()
+    return (namespace if isinstance(namespace, str) else "", user, what), at, named
+
+
+def _entries(event: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = event.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def unused(snapshot: Snapshot, used: Iterable[Use]) -> tuple[Subject, ...]:
+    """Return who can start migrations and stands behind no use, the platform left out.
+
+    A use counts for the user and for every group that the API server said he had. So whoever is
+    listed did not use it in the time that the log covers; that he needs it all the same, as for an
+    emergency, the log does not tell.
+    """
+    users: set[str] = set()
+    groups: set[str] = set()
+    for each in used:
+        users.add(each.user)
+        groups |= {*each.groups, *service_account_groups(each.user)}
+    holders = {held.subject for held in holdings(snapshot, live_migration().of(Tier.DIRECT))}
+    return tuple(
+        sorted(
+            subject
+            for subject in holders
+            if not is_platform(subject) and not _is_among(subject, users, groups)
+        )
+    )
+
+
+def _is_among(subject: Subject, users: set[str], groups: set[str]) -> bool:
+    match subject.kind:
+        case "Group":
+            return subject.name in groups
+        case "ServiceAccount":
+            return service_account_user(subject.namespace, subject.name) in users
+        case _:
+            return subject.name in users
