@@ -389,13 +389,7 @@ def readiness(
 @cli.command()
 @from_source(namespaces=False)
 @options.policies
-@click.option(
-    "--audit-log",
-    "logs",
-    multiple=True,
-    metavar="FILE",
-    help="Audit log of the API server, plain or packed: who used the permission. Repeatable.",
-)
+@options.audit_log
 @click.option(
     "--days",
     type=click.IntRange(min=1),

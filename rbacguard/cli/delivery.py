@@ -304,22 +304,31 @@ def approvals() -> None:
 @from_source()
 @options.target
 @options.from_release
+@options.audit_log
 @options.file
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
 def approvals_init(
-    source: Source, target: str, from_release: str | None, file: str, force: bool
+    source: Source,
+    target: str,
+    from_release: str | None,
+    logs: tuple[str, ...],
+    file: str,
+    force: bool,
 ) -> int:
     """Write an approvals file for those who lose migration; nothing in it is approved."""
     from rbacguard.kubevirt.releases import find_release
     from rbacguard.manifests import render_approvals
+    from rbacguard.sources.audit import read_audit_logs
+    from rbacguard.update.evidence import uses
     from rbacguard.update.plan import make_plan
     from rbacguard.update.proposal import proposal
 
+    used = uses(read_audit_logs(logs), None) if logs else None
     snapshot = source.snapshot()
     found = make_plan(
         snapshot, find_release(target), find_release(from_release) if from_release else None
     )
-    options.write(file, render_approvals(proposal(snapshot, found)).encode(), force=force)
+    options.write(file, render_approvals(proposal(snapshot, found, used)).encode(), force=force)
     return exits.of_gaps(list(found.gaps))
 
 

@@ -152,6 +152,13 @@ class _Moment(click.ParamType[datetime.datetime]):
         return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
 
 
+audit_log = click.option(
+    "--audit-log",
+    "logs",
+    multiple=True,
+    metavar="FILE",
+    help="Audit log of the API server, plain or packed: who used the permission. Repeatable.",
+)
 at = click.option(
     "--at",
     type=_Moment(),

@@ -157,7 +157,10 @@ def read_cluster(
     rbac_kinds = {resource.kind for resource in RBAC}
     # Where machines are asked for, access is read besides.
     needed = kinds - rbac_kinds if workloads else rbac_kinds & kinds or kinds
-    if not any(key.kind in needed for key in reading.objects):
+    found = any(key.kind in needed for key in reading.objects)
+    # Every cluster has RBAC, and not every one has machines.
+    has_answer = workloads and not all(reading.known[kind].reasons for kind in needed)
+    if not (found or has_answer):
         reasons = [reason for kind in needed for reason in reading.known[kind].reasons]
         what = "RBAC" if needed <= rbac_kinds else "what is needed"
         raise ClusterError(
@@ -322,6 +325,9 @@ class _Reader:
         state = State.READ if not reasons else State.PARTIAL
         if absent or (reasons and not whole.reading.objects and not read):
             state = State.ABSENT
+        if absent and resource.kind in WORKLOAD_KINDS:
+            # Of a kind that the server does not know there is nothing, and that is all of it.
+            state, reasons = State.READ, []
         whole.reading.known[resource.kind] = KindCoverage(
             state, 0, tuple(reasons), tuple(read) if scopes else ()
         )

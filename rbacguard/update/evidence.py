@@ -94,33 +94,42 @@ def _entries(event: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def used_by(subject: Subject, used: Iterable[Use], namespace: str = "") -> tuple[Use, ...]:
+    """Return the uses behind which a subject stands: the user himself, or a group that he had.
+
+    Args:
+        subject: as bindings name it.
+        used: what the log tells.
+        namespace: the only one that counts; '' for all.
+    """
+    match subject.kind:
+        case "Group":
+            mine = [u for u in used if subject.name in (*u.groups, *service_account_groups(u.user))]
+        case "ServiceAccount":
+            user = service_account_user(subject.namespace, subject.name)
+            mine = [each for each in used if each.user == user]
+        case _:
+            mine = [each for each in used if each.user == subject.name]
+    return tuple(each for each in mine if namespace in ("", each.namespace))
+
+
 def unused(snapshot: Snapshot, used: Iterable[Use]) -> tuple[Subject, ...]:
     """Return who can start migrations and stands behind no use, the platform left out.
 
-    A use counts for the user and for every group that the API server said he had. So whoever is
-    listed did not use it in the time that the log covers; that he needs it all the same, as for an
-    emergency, the log does not tell.
+    Whoever is listed did not use it in the time that the log covers; that he needs it all the same,
+    as for an emergency, the log does not tell.
     """
-    users: set[str] = set()
-    groups: set[str] = set()
-    for each in used:
-        users.add(each.user)
-        groups |= {*each.groups, *service_account_groups(each.user)}
+    known = tuple(used)
     holders = {held.subject for held in holdings(snapshot, live_migration().of(Tier.DIRECT))}
     return tuple(
-        sorted(
-            subject
-            for subject in holders
-            if not is_platform(subject) and not _is_among(subject, users, groups)
-        )
+        sorted(each for each in holders if not is_platform(each) and not used_by(each, known))
     )
 
 
-def _is_among(subject: Subject, users: set[str], groups: set[str]) -> bool:
-    match subject.kind:
-        case "Group":
-            return subject.name in groups
-        case "ServiceAccount":
-            return service_account_user(subject.namespace, subject.name) in users
-        case _:
-            return subject.name in users
+def told(subject: Subject, namespace: str, used: Iterable[Use]) -> str:
+    """Return in words whether somebody used the permission in a scope ('' = anywhere)."""
+    found = used_by(subject, used, namespace)
+    if not found:
+        return "not used in the audit log given"
+    times = sum(each.count for each in found)
+    return f"used {times} times, last on {max(each.last for each in found)[:10]}"

@@ -11,13 +11,19 @@ from rbacguard.snapshot import Snapshot
 from rbacguard.update.access import Change, own_grants
 from rbacguard.update.approvals import Approval, ApprovedSubject, MigrationAccess, OwnHolder
 from rbacguard.update.bindings import Need, smallest
+from rbacguard.update.evidence import Use, told
 from rbacguard.update.plan import Plan
 
 
-def proposal(snapshot: Snapshot, plan: Plan) -> MigrationAccess:
+def proposal(snapshot: Snapshot, plan: Plan, used: Iterable[Use] | None = None) -> MigrationAccess:
     """Return approvals for those who lose migration, and those who hold their own to accept.
 
     Nothing in it is approved or accepted.
+
+    Args:
+        snapshot: the cluster.
+        plan: what the update changes.
+        used: who used the permission, to be told beside each entry; None where nobody knows.
     """
     reasons = {
         Need(scope, each.subject): _reason(next(iter(each.by_role(scope).values())))
@@ -32,6 +38,12 @@ def proposal(snapshot: Snapshot, plan: Plan) -> MigrationAccess:
             if not is_platform(held.subject) and need not in plan.needs:
                 reasons.setdefault(need, _reason(grant))
                 holders.append(need)
+    if used is not None:
+        known = tuple(used)
+        reasons = {
+            need: f"{reason}; {told(need.subject, need.namespace, known)}"
+            for need, reason in reasons.items()
+        }
     return _undecided(plan.needs, smallest(holders), reasons)
 
 

@@ -234,7 +234,7 @@ class ApiServer:
         if discovered is not None:
             return Answer(200, discovered)
         match = re.fullmatch(
-            r"(?:/api|/apis/([^/]+))/(v[^/]+)(?:/namespaces/([^/]+))?/([a-z]+)(?:/([^/]+))?",
+            r"(?:/api|/apis/([^/]+))/(v[^/]+)(?:/namespaces/([^/]+))?/([a-z-]+)(?:/([^/]+))?",
             request.path,
         )
         key = (match[1] or "", match[4]) if match else ("", "")

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import DATA, STATES, Run, account, binding, group, objects, user
+from conftest import DATA, ROOT, STATES, Run, account, binding, group, objects, user
 from hypothesis import given
 from hypothesis import strategies as st
 from machines import (
@@ -347,6 +347,62 @@ def test_who_holds_it_and_did_not_use_it_is_told_by_user_group_and_account() -> 
         Subject("ServiceAccount", "idle", "web"),
         Subject("User", "yan"),
     )
+
+
+def test_the_log_is_told_beside_each_entry_to_be_decided(run: Run, tmp_path: Path) -> None:
+    log, out = tmp_path / "audit.log", tmp_path / "approvals.yaml"
+    events = [
+        event("create", "alice", target={"namespace": "payments"}),
+        event("delete", "alice", target={"namespace": "payments"}),
+        event("create", "carol", target={"namespace": "elsewhere"}),
+    ]
+    log.write_text("".join(json.dumps(each) + "\n" for each in events))
+    args = ("--to", "4.20", "-o", str(out), "--audit-log", str(log))
+    done = run("approvals", "init", "-f", str(STATES["A"]), *args)
+    assert done.returncode == 0, done.stderr
+    reasons = {
+        each["subject"]["name"]: each["reason"].partition("; ")[2]
+        for each in yaml.safe_load(out.read_text())["approvals"]
+    }
+    assert reasons["alice"] == "used 2 times, last on 2026-11-20"
+    # What he did elsewhere is no use here.
+    assert reasons["carol"] == "not used in the audit log given"
+
+
+METRICS = {
+    # kubevirt/kubevirt v1.9 docs/observability/metrics.md
+    f"kubevirt_vmi_{name}"
+    for name in (
+        "migration_data_bytes_total",
+        "migration_data_processed_bytes",
+        "migration_data_remaining_bytes",
+        "migration_data_total_bytes",
+        "migration_dirty_memory_rate_bytes",
+        "migration_end_time_seconds",
+        "migration_failed",
+        "migration_memory_transfer_rate_bytes",
+        "migration_phase_transition_time_from_creation_seconds",
+        "migration_start_time_seconds",
+        "migration_succeeded",
+        "migrations_in_pending_phase",
+        "migrations_in_running_phase",
+        "migrations_in_scheduling_phase",
+        "migrations_in_unset_phase",
+        "non_evictable",
+    )
+}
+
+
+def test_rules_and_queries_name_metrics_that_there_are() -> None:
+    rules = (ROOT / "examples" / "monitoring" / "live-migration-rules.yaml").read_text("utf-8")
+    guide = (ROOT / "docs" / "how-to" / "watch-migrations.md").read_text("utf-8")
+    for text in (rules, guide):
+        named = set(re.findall(r"\bkubevirt_[a-z_]+", text))
+        assert len(named) > 4
+        assert named <= METRICS
+    (each,) = yaml.safe_load(rules)["spec"]["groups"]
+    assert {rule["alert"] for rule in each["rules"]} >= {"LiveMigrationsWait"}
+    assert all(rule["annotations"]["summary"] for rule in each["rules"])
 
 
 @pytest.mark.parametrize("packed", [False, True])
