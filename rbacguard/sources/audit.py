@@ -37,7 +37,7 @@ def read_audit_logs(paths: Iterable[str]) -> Iterator[Mapping[str, Any]]:
 def _events(line: bytes, place: str) -> Iterator[Mapping[str, Any]]:
     try:
         event = msgspec.json.decode(line)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         event = None
     if not isinstance(event, dict):
         raise InputError(f"{place}: expected an audit event as JSON, one on each line")

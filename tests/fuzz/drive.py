@@ -28,6 +28,8 @@ SEEDS = {
     "kubeconfig": (),
     "report": (),
     "names": (),
+    "machines": ("tests/policies/*/fires*.yaml", "tests/data/machines-*.json.gz"),
+    "auditlog": (),
 }
 LIMITS = ("-timeout=20", "-rss_limit_mb=3000", "-max_len=200000", "-len_control=0")
 _VALUES: tuple[Any, ...] = (None, True, 0, -1, 1e300, "", "*", "true", "\x1b[31m", [], {}, [None])

@@ -26,24 +26,34 @@ from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from rbacguard import Snapshot
-from rbacguard.checks.base import Context
+from rbacguard.checks.base import Context, Machines
 from rbacguard.cluster.kubeconfig import Overrides, find_access
 from rbacguard.errors import RbacguardError
 from rbacguard.kubevirt.releases import RELEASES
 from rbacguard.lint import LintRequest, fixed, lint
+from rbacguard.manifests.tuning import tuning
 from rbacguard.output import formats, reports
 from rbacguard.output.comparing import compare
+from rbacguard.output.formats import to_bytes
 from rbacguard.output.page import Options
+from rbacguard.output.readiness import report as readiness_report
 from rbacguard.output.suppress import load_baseline
 from rbacguard.policy import evaluate, load_configuration, load_policies
 from rbacguard.policy.model import Policy
 from rbacguard.rbac import ClusterRole, ClusterRoleBinding, RoleBinding, Subject
+from rbacguard.readiness.draining import judge
+from rbacguard.readiness.inventory import Inventory
+from rbacguard.readiness.migrations import migrations as found_migrations
+from rbacguard.sources import load
+from rbacguard.sources.audit import read_audit_logs
 from rbacguard.update.approvals import load_approvals
+from rbacguard.update.evidence import uses
 from rbacguard.update.journey import status
 from rbacguard.update.plan import make_plan
 from rbacguard.update.verify import verify
 
 TODAY = datetime.date(2026, 11, 23)
+NOW = datetime.datetime(2026, 11, 23, 9, tzinfo=datetime.UTC)
 STATES = Path(__file__).resolve().parents[2] / "examples" / "clusters"
 _HARMFUL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -106,6 +116,41 @@ def answer(snapshot: Snapshot) -> Any:
 def _approvals() -> Any:
     text = b"apiVersion: rbacguard.io/v1alpha1\nkind: MigrationAccess\n"
     return _read("approvals.yaml", text, lambda path: load_approvals(str(path)))
+
+
+def machines(data: bytes) -> None:
+    """Read a dump of machines, and judge everything about it."""
+
+    def use(path: Path) -> None:
+        reading = load([str(path)], workloads=True)
+        inventory = Inventory.of(reading)
+        found = judge(inventory)
+        context = Context(
+            Snapshot.of(reading),
+            today=TODAY,
+            machines=Machines(inventory, found, found_migrations(inventory, NOW)),
+        )
+        report = readiness_report(found, inventory, evaluate(_policies(), context))
+        assert not (found.gaps and report.ready)
+        for form in ("table", "html", "markdown"):
+            text = to_bytes(report, form, Options()).decode()
+            assert not _HARMFUL.search(text), form
+        patch = tuning(inventory, found, None)
+        assert not _HARMFUL.search(patch)
+        assert set(pyyaml.safe_load(patch)) <= {"spec"}
+
+    _read("machines.json", data, use)
+
+
+def auditlog(data: bytes) -> None:
+    """Read an audit log, and say who used the permission."""
+
+    def use(path: Path) -> None:
+        for each in uses(read_audit_logs([str(path)]), NOW - datetime.timedelta(days=10_000)):
+            assert each.user
+            assert each.count > 0
+
+    _read("audit.log", data, use)
 
 
 def approvals(data: bytes) -> None:
@@ -248,5 +293,8 @@ READERS: Mapping[str, Callable[[str], object]] = {
 
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     each.__name__: each
-    for each in (*(dump, approvals, policy, configuration, kubeconfig, manifest, report, names),)
+    for each in (
+        *(dump, approvals, policy, configuration, kubeconfig, manifest, report, names),
+        *(machines, auditlog),
+    )
 }

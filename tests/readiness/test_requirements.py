@@ -415,7 +415,7 @@ def test_an_audit_log_is_read_plain_or_packed(tmp_path: Path, packed: bool) -> N
     assert [(each.user, each.verb) for each in found] == [("yan", "delete"), ("zoe", "create")]
 
 
-@pytest.mark.parametrize("line", [b"{", b"[]", b"5", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("line", [b"{", b"[]", b"5", b"\xff", b'{"a": "\xdd"}', b"[" * 100_000])
 def test_a_line_that_is_no_event_is_refused_with_its_number(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "audit.log"
     path.write_bytes(b"{}\n" + line + b"\n")
