@@ -37,6 +37,14 @@ def report(
     return wire.ReadinessReport(
         ready=found.ready,
         nodes=[_node(drain) for drain in found.drains],
+        rollout=wire.RolloutModel(
+            order=[list(batch) for batch in found.rollout.order],
+            drained=found.rollout.drained,
+            completes=found.rollout.completes,
+            waits_at=list(found.rollout.waits_at),
+            waits_for=list(found.rollout.waits_for),
+            unknown=list(found.rollout.unknown),
+        ),
         machines=[_machine(each, places.get(each.key), found) for each in found.machines],
         memory=_memory(found.memory),
         settings={
@@ -133,6 +141,14 @@ def summary(found: wire.ReadinessReport, page: Page) -> None:
     counts = Counter[str](machine.drain for machine in found.machines)
     told = ", ".join(f"{counts[k]} {k}" for k in _ORDER if counts[k]) or "none"
     page.line(f"Machines:  {told}")
+    rollout, steps = found.rollout, len(found.rollout.order)
+    if rollout.completes is False:
+        first = rollout.waits_for[0]
+        more = f" and {len(rollout.waits_for) - 1} more" if len(rollout.waits_for) > 1 else ""
+        page.line(f"In order:  stops after {rollout.drained} of {steps} drains: {first}{more}")
+    else:
+        known = "" if rollout.completes else ", as far as is known"
+        page.line(f"In order:  {steps} drains one after the other complete{known}")
     if found.coverage.gaps:
         page.line(f"Not seen:  {found.coverage.gaps[0]}", "bold yellow")
 

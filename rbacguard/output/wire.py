@@ -728,6 +728,20 @@ class ClaimModel(Wire):
     used_by: list[str] = Field(alias="usedBy")
 
 
+class RolloutModel(Wire):
+    """All nodes drained one after the other, as the pools do it; `completes` null is not known.
+
+    `order` holds the nodes that are drained at once together; `drained` counts these.
+    """
+
+    order: list[list[str]]
+    drained: int
+    completes: bool | None
+    waits_at: list[str] = Field(alias="waitsAt")
+    waits_for: list[str] = Field(alias="waitsFor")
+    unknown: list[str]
+
+
 class SpareMemoryModel(Wire):
     """Nodes that drain in parallel times the highest total of a node, against what is free.
 
@@ -758,6 +772,7 @@ class ReadinessReport(Wire):
     )
     ready: bool | None
     nodes: list[NodeModel]
+    rollout: RolloutModel
     machines: list[MachineModel]
     memory: SpareMemoryModel
     settings: dict[str, SettingModel]

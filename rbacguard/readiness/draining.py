@@ -31,6 +31,9 @@ OTHERS = (
 """Kinds without which some answers are not known."""
 
 
+_ZONE = "topology.kubernetes.io/zone"
+
+
 class NodeDrain(Struct, frozen=True):
     """What the drain of one node comes to.
 
@@ -49,6 +52,34 @@ class NodeDrain(Struct, frozen=True):
     places: tuple[Place, ...]
     completes: bool | None
     seconds: Decimal | None
+
+
+class Rollout(Struct, frozen=True):
+    """The update of the nodes one after the other, as the pools do it.
+
+    A node comes back empty, so machines move on into what was freed. Machines that a drain stops
+    are left where they were, and migrations of one batch end before the next begins.
+
+    Attributes:
+        order: nodes in the order in which they are drained, those at once together.
+        drained: how many of these batches come to their end.
+        waits_at: the nodes at which it stops; empty where it does not.
+        waits_for: what keeps it there, one line each.
+        unknown: what is not known and decides, one line each.
+    """
+
+    order: tuple[tuple[str, ...], ...]
+    drained: int
+    waits_at: tuple[str, ...]
+    waits_for: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+    @property
+    def completes(self) -> bool | None:
+        """Whether all nodes are drained; None where that is not known."""
+        if self.waits_for:
+            return False
+        return None if self.unknown else True
 
 
 class SpareMemory(Struct, frozen=True):
@@ -85,7 +116,8 @@ class Readiness(Struct, frozen=True):
 
     Attributes:
         machines: every machine that has not ended.
-        drains: every node with machines.
+        drains: every node with machines, each drained by itself.
+        rollout: all nodes drained one after the other.
         memory: spare memory.
         settings: settings of live migration by name.
         policies: the MigrationPolicy of each machine that has one.
@@ -97,6 +129,7 @@ class Readiness(Struct, frozen=True):
 
     machines: tuple[Machine, ...]
     drains: tuple[NodeDrain, ...]
+    rollout: Rollout
     memory: SpareMemory
     settings: Mapping[str, Setting]
     policies: Mapping[ObjectKey, str]
@@ -108,7 +141,7 @@ class Readiness(Struct, frozen=True):
     @property
     def ready(self) -> bool | None:
         """Whether every drain completes; None where that is not known, or not all was read."""
-        answers = {each.completes for each in self.drains}
+        answers = {self.rollout.completes, *(each.completes for each in self.drains)}
         if False in answers:
             return False
         return None if None in answers or self.gaps else True
@@ -148,6 +181,7 @@ def judge(inventory: Inventory, link: Decimal | None = None) -> Readiness:
     return Readiness(
         machines=found,
         drains=drains,
+        rollout=_rollout(inventory, cluster, by_node),
         memory=_memory(inventory, cluster, by_node),
         settings=common,
         policies=policies,
@@ -182,6 +216,71 @@ def _drain(
     pool = _pool(inventory, known) if known else ""
     seconds = drain_seconds((timings[each.key] for each in moving), parallel)
     return NodeDrain(node, pool, tuple(here), tuple(places), completes, seconds)
+
+
+def _rollout(
+    inventory: Inventory, cluster: Cluster, by_node: Mapping[str, list[Machine]]
+) -> Rollout:
+    """Drain all nodes in the pools' order, each batch after the one before."""
+    batches = _batches(inventory)
+    cluster = cluster.drained(())
+    here = {node: [each.key for each in found if each.drain is Drain.MIGRATES]
+            for node, found in by_node.items()}  # fmt: skip
+    unknown: list[str] = []
+    for number, batch in enumerate(batches):
+        cluster.close(batch)
+        waits_for = [
+            f"{each.key.namespace}/{each.key.name} on {node} blocks"
+            for node in batch
+            for each in by_node.get(node, ())
+            if each.drain is Drain.BLOCKS
+        ]
+        unknown += [
+            f"{each.key.namespace}/{each.key.name} on {node}: {each.drain.value}"
+            for node in batch
+            for each in by_node.get(node, ())
+            if each.drain in (Drain.UNKNOWN, Drain.WAITS)
+        ]
+        for node in batch:
+            for key in sorted(here.get(node, ()), key=lambda k: (-_bytes_of(cluster, k), str(k))):
+                place = cluster.move(key, node)
+                name = f"{key.namespace}/{key.name} on {node}"
+                if place.unknown:
+                    unknown.append(f"{name}: {place.unknown}")
+                elif place.target:
+                    cluster.leave(key, node)
+                    here.setdefault(place.target, []).append(key)
+                else:
+                    waits_for.append(f"{name} finds no place")
+            here[node] = []
+        if waits_for:
+            return Rollout(batches, number, batch, tuple(waits_for), tuple(unknown))
+    return Rollout(batches, len(batches), (), (), tuple(unknown))
+
+
+def _batches(inventory: Inventory) -> tuple[tuple[str, ...], ...]:
+    """Return which nodes are drained at once, in order; those of paused pools are left out.
+
+    A pool updates its nodes by zone, the oldest of a zone first, maxUnavailable at a time; pools
+    go side by side (OpenShift documentation, 'About the Machine Config Operator').
+    """
+    members: dict[str, list[tuple[str, str, str]]] = {}
+    for name, node in inventory.nodes.items():
+        zone = (node.metadata.labels or {}).get(_ZONE, "")
+        order = zone, node.metadata.creation_timestamp, name
+        members.setdefault(_pool(inventory, node), []).append(order)
+    lanes = []
+    for pool, nodes in sorted(members.items()):
+        found = inventory.pools.get(pool)
+        if found and found.spec.paused:
+            continue
+        at_once = _at_once(inventory, pool, len(nodes)) if found else 1
+        names = [name for _, _, name in sorted(nodes)]
+        lanes.append([names[start : start + at_once] for start in range(0, len(names), at_once)])
+    return tuple(
+        tuple(name for lane in lanes if number < len(lane) for name in lane[number])
+        for number in range(max(map(len, lanes), default=0))
+    )
 
 
 def _pool(inventory: Inventory, node: Node) -> str:
@@ -219,7 +318,11 @@ def _total(cluster: Cluster, here: list[Machine]) -> Decimal | None:
 
 
 def _memory_of(cluster: Cluster, machine: Machine) -> Decimal:
-    return (cluster.asked(machine.key) or {}).get("memory", Decimal())
+    return _bytes_of(cluster, machine.key)
+
+
+def _bytes_of(cluster: Cluster, key: ObjectKey) -> Decimal:
+    return (cluster.asked(key) or {}).get("memory", Decimal())
 
 
 def _parallel(inventory: Inventory, by_node: Iterable[str]) -> tuple[int, str]:

@@ -8,6 +8,7 @@ topology spread, quotas and priorities are not looked at.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -112,6 +113,19 @@ class _Space:
         """Return another one, on which pods can be put without a trace here."""
         return _Space(self.node, None if self.free is None else dict(self.free), self.pods)
 
+    @property
+    def memory(self) -> Decimal:
+        """How many bytes of memory are free, as far as that is known."""
+        return (self.free or {}).get("memory", Decimal())
+
+    def give_back(self, pod: Pod, asked: Amounts) -> None:
+        """Take a pod off the node."""
+        self.pods = [each for each in self.pods if each is not pod]
+        if self.free is not None:
+            for name, size in asked.items():
+                self.free[name] = self.free.get(name, Decimal()) + size
+            self.free["pods"] = self.free.get("pods", Decimal()) + 1
+
     def take(self, pod: Pod, asked: Amounts | None) -> None:
         """Put a pod on the node."""
         self.pods.append(pod)
@@ -157,6 +171,8 @@ class Cluster:
         self._unfit = {} if unfit is None else unfit
         self._asked = {} if asked is None else asked
         self._drained = frozenset(drained)
+        # By free memory, so that the node where the least is left is found without looking at all.
+        self._tightest = sorted((s.memory, name) for name, s in spaces.items() if s.free)
 
     @classmethod
     def of(cls, inventory: Inventory) -> Cluster:
@@ -172,6 +188,10 @@ class Cluster:
         spaces = {name: space.copy() for name, space in self._spaces.items()}
         return Cluster(self._inventory, spaces, self._anti, self._unfit, self._asked, drained=nodes)
 
+    def close(self, nodes: Iterable[str]) -> None:
+        """Let these nodes take no pod, and all others again."""
+        self._drained = frozenset(nodes)
+
     def asked(self, key: ObjectKey) -> Amounts | None:
         """Return what a machine's launcher asks for; None where that is not known."""
         if key not in self._asked:
@@ -180,9 +200,29 @@ class Cluster:
         return self._asked[key]
 
     def _put(self, node: str, pod: Pod, asked: Amounts | None) -> None:
-        self._spaces[node].take(pod, asked)
+        space = self._spaces[node]
+        before = space.memory, node
+        space.take(pod, asked)
+        self._sort_in(before, space)
         if _terms(pod, anti=True):
             self._anti.append((node, pod))
+
+    def leave(self, key: ObjectKey, node: str) -> None:
+        """Take a machine that was moved off the node that it has left."""
+        pod, asked = self._inventory.launchers[key.namespace, key.name], self.asked(key)
+        space = self._spaces.get(node)
+        if space is not None and asked is not None:
+            before = space.memory, node
+            space.give_back(pod, asked)
+            self._sort_in(before, space)
+        self._anti = [(at, each) for at, each in self._anti if at != node or each is not pod]
+
+    def _sort_in(self, before: tuple[Decimal, str], space: _Space) -> None:
+        place = bisect_left(self._tightest, before)
+        if place < len(self._tightest) and self._tightest[place] == before:
+            del self._tightest[place]
+        if space.free:
+            insort(self._tightest, (space.memory, before[1]))
 
     def free(self, resource: str) -> Decimal | None:
         """Return how much of a resource is free on nodes that take machines; None if not known."""
@@ -191,10 +231,15 @@ class Cluster:
             return None
         return sum(((s.free or {}).get(resource, Decimal()) for s in spaces), Decimal())
 
-    def move(self, key: ObjectKey) -> Place:
-        """Move a machine to the node where it leaves the least memory free, if there is one."""
+    def move(self, key: ObjectKey, source: str = "") -> Place:
+        """Move a machine to the node where it leaves the least memory free, if there is one.
+
+        Args:
+            key: which machine.
+            source: the node that it leaves; by default the one where it runs.
+        """
         machine = self._inventory.machines[key]
-        source = machine.status.node_name
+        source = source or machine.status.node_name
         pod = self._inventory.launchers.get((key.namespace, key.name))
         if pod is None:
             return Place(key, source, "", unknown="its virt-launcher pod was not read")
@@ -204,22 +249,21 @@ class Cluster:
         selectors, unknown = self._target_selectors(machine, pod)
         if unknown:
             return Place(key, source, "", unknown=unknown)
-        refusals: Counter[str] = Counter()
-        fitting = []
         unfit = self._static(pod, selectors)
-        for name, space in self._spaces.items():
-            if name == source or name in self._drained:
+        enough = bisect_left(self._tightest, (asked.get("memory", Decimal()), ""))
+        for _, name in self._tightest[enough:]:
+            space = self._spaces[name]
+            if name == source or name in self._drained or unfit[name] or _lacking(space, asked):
                 continue
-            reason = unfit[name] or _too_small(space, asked) or self._beside(space, pod)
-            if reason:
-                refusals[reason] += 1
-            else:
-                fitting.append(((space.free or {}).get("memory", Decimal()), name))
-        if not fitting:
-            return Place(key, source, "", dict(sorted(refusals.items())))
-        _, best = min(fitting)
-        self._put(best, pod, asked)
-        return Place(key, source, best)
+            if not self._beside(space, pod):
+                self._put(name, pod, asked)
+                return Place(key, source, name)
+        refusals = Counter(
+            unfit[name] or _too_small(space, asked) or self._beside(space, pod)
+            for name, space in self._spaces.items()
+            if name != source and name not in self._drained
+        )
+        return Place(key, source, "", dict(sorted(refusals.items())))
 
     def _static(self, pod: Pod, selectors: Mapping[str, str]) -> dict[str, str]:
         """Return by node why it is none for a pod, whatever else is on it; '' where it is one."""
@@ -315,13 +359,24 @@ def _unfit(node: Node, pod: Pod, selectors: Mapping[str, str]) -> str:
     return f"has taint {taint}" if taint else ""
 
 
+_NONE, _ONE = Decimal(), Decimal(1)
+
+
+def _lacking(space: _Space, asked: Amounts) -> str:
+    """Return of what a node has too little, '' where it has enough or does not tell."""
+    free = space.free or {}
+    for name, size in asked.items():
+        if size > free.get(name, _NONE):
+            return name
+    return "pods" if free.get("pods", _NONE) < 1 else ""
+
+
 def _too_small(space: _Space, asked: Amounts) -> str:
     if space.free is None:
         return "has requests that cannot be read"
-    for name, size in {**asked, "pods": Decimal(1)}.items():
-        if size > space.free.get(name, Decimal()):
-            return f"has too little {name}: {_size(name, size)} needed"
-    return ""
+    name = _lacking(space, asked)
+    size = _size(name, asked.get(name, _ONE))
+    return f"has too little {name}: {size} needed" if name else ""
 
 
 def _size(name: str, size: Decimal) -> str:

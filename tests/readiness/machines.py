@@ -327,7 +327,7 @@ def cluster(nodes: int, machines: int, *, seed: int = 1, new: bool = False) -> l
         pool(unavailable=1),
         policy("fast", machine={"tier": "gold"}, bandwidthPerMigration="2Gi"),
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web", "labels": {}}},
-        *(node(name, MODELS[number % 2]) for number, name in enumerate(names)),
+        *(node(name, MODELS[number % 2], memory="512Gi") for number, name in enumerate(names)),
         *storage("shared", "ReadWriteMany", "ReadWriteOnce"),
         *storage("local", provisioner="kubernetes.io/no-provisioner"),
         network("migration"),

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from machines import (
     GIB,
+    OVERHEAD,
     claim,
     cluster,
     hyperconverged,
@@ -29,6 +30,7 @@ from machines import (
     node,
     on_claim,
     policy,
+    pool,
     ready,
     storage,
 )
@@ -38,7 +40,7 @@ from rbacguard import Snapshot, Subject
 from rbacguard.errors import InputError
 from rbacguard.kubevirt.releases import RELEASES, find_release
 from rbacguard.manifests.tuning import tuning
-from rbacguard.readiness.draining import judge
+from rbacguard.readiness.draining import Rollout, judge
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.migrations import AskedBy, migrations
 from rbacguard.readiness.settings import defaults, settings
@@ -459,6 +461,74 @@ def test_a_name_cannot_leave_its_comment() -> None:
     text = tuning(found, judge(found), None)
     assert yaml.safe_load(text) == {}
     assert "\x1b" not in text
+
+
+def rolled(*values: Object | list[Object], unavailable: int | str = 1) -> Rollout:
+    return judge(inventory(kubevirt(), pool(unavailable=unavailable), *values)).rollout
+
+
+def small(*names: str) -> list[Object]:
+    """Return nodes with room for one machine of 6 GiB, but not for two."""
+    return [node(name, memory="10Gi") for name in names]
+
+
+def test_one_after_the_other_machines_move_on_into_what_was_freed() -> None:
+    vms = [machine("one", "a", memory=6 * GIB), machine("two", "b", memory=6 * GIB)]
+    found = rolled(small("a", "b", "c"), *vms)
+    assert found.order == (("a",), ("b",), ("c",))
+    assert (found.drained, found.completes, found.waits_for) == (3, True, ())
+    # Two nodes at once need two free ones.
+    both = rolled(small("a", "b", "c"), *vms, unavailable=2)
+    assert both.order == (("a", "b"), ("c",))
+    assert (both.drained, both.completes, both.waits_at) == (0, False, ("a", "b"))
+    assert both.waits_for == ("web/two on b finds no place",)
+    assert rolled(small("a", "b", "c", "d"), *vms, unavailable="50%").completes is True
+
+
+def test_it_stops_where_a_machine_blocks_and_says_so() -> None:
+    stuck = machine("vm", "b", reason="DisksNotLiveMigratable", message="no")
+    found = rolled(small("a", "b", "c"), stuck)
+    assert (found.drained, found.waits_at) == (1, ("b",))
+    assert found.waits_for == ("web/vm on b blocks",)
+    external = rolled(small("a", "b"), machine("vm", "a", strategy="External"))
+    assert (external.completes, external.unknown) == (None, ("web/vm on a: waits",))
+
+
+def test_a_pool_goes_by_zone_then_age_and_a_paused_one_not_at_all() -> None:
+    zone = "topology.kubernetes.io/zone"
+    nodes = [
+        node("d", **{zone: "1"}),
+        node("c", **{zone: "2"}),
+        node("b", **{zone: "1"}),
+        node("infra", **{"node-role.kubernetes.io/infra": ""}),
+    ]
+    nodes[0]["metadata"]["creationTimestamp"] = "2026-02-01T00:00:00Z"
+    nodes[2]["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    infra = pool("infra", **{"node-role.kubernetes.io/infra": ""})
+    assert rolled(nodes, infra).order == (("infra", "b"), ("d",), ("c",))
+    infra["spec"]["paused"] = True
+    assert rolled(nodes, infra).order == (("b",), ("d",), ("c",))
+
+
+@examples(40)
+@given(
+    sizes=st.lists(st.integers(1, 9), min_size=1, max_size=8),
+    nodes=st.integers(2, 4),
+    unavailable=st.integers(1, 2),
+)
+def test_no_drain_of_the_order_puts_more_on_a_node_than_it_holds(
+    sizes: list[int], nodes: int, unavailable: int
+) -> None:
+    """What the naive sum says to be impossible is never said to complete."""
+    names = [f"n{number}" for number in range(nodes)]
+    vms = [
+        machine(f"vm{number}", names[number % nodes], memory=size * GIB)
+        for number, size in enumerate(sizes)
+    ]
+    found = rolled([node(name, memory="10Gi") for name in names], *vms, unavailable=unavailable)
+    for batch in found.order[: found.drained]:
+        elsewhere = (nodes - len(batch)) * 10 * GIB
+        assert sum(size * GIB + OVERHEAD for size in sizes) <= elsewhere
 
 
 def test_the_bundled_dumps_are_what_the_generator_makes() -> None:
