@@ -31,6 +31,7 @@ HISTORY = ROOT / "benchmarks" / "history.jsonl"
 PAGE = ROOT / "docs" / "performance.md"
 PYTHON = sys.executable
 TOOL = str(Path(PYTHON).parent / "rbacguard")
+MACHINES = ROOT / "tests" / "readiness" / "machines.py"
 PASS = (PYTHON, "-c", "pass")
 ORJSON = "import orjson, sys; orjson.loads(open(sys.argv[1], 'rb').read())"
 C_LOADER = "import yaml, sys; yaml.load(open(sys.argv[1], 'rb'), yaml.CSafeLoader)"
@@ -225,6 +226,36 @@ class Bench:
             Figure(f"{work}: memory", floor, case / base, 11.0, at_least=False, measured=memory),
         ]
 
+    def readiness(self) -> list[Figure]:
+        """Whether 5,000 machines on 120 nodes are ready to be drained, and a tenth of them."""
+        paths = []
+        for machines in (5_000, 500):
+            path = self._folder / f"machines-{machines}.json"
+            path.write_bytes(run((PYTHON, str(MACHINES), "120", str(machines))).output)
+            paths.append(path)
+        case, small = ((TOOL, "readiness", "-f", str(path), "-o", "json") for path in paths)
+        runs = Runs(self._count, case, small, PASS, (PYTHON, "-c", ORJSON, str(paths[0])))
+        whole, tenth, nothing, parsed = map(runs.seconds, range(4))
+        floor = 5 * nothing + (parsed - nothing)
+        return [
+            Figure(
+                "`readiness` of 5,000 machines on 120 nodes",
+                "five times `python -c pass`, and parsing",
+                whole / floor,
+                1.0,
+                at_least=False,
+                measured=f"{whole:.2f} s / {floor:.3f} s",
+            ),
+            Figure(
+                "`readiness` of ten times the machines: time",
+                "a tenth of them",
+                whole / tenth,
+                11.0,
+                at_least=False,
+                measured=f"{whole:.2f} s / {tenth:.2f} s",
+            ),
+        ]
+
     def page(self) -> list[Figure]:
         """The page for auditors of some 50,000 places in which somebody holds migration."""
         path = self._folder / "page.html"
@@ -276,7 +307,7 @@ CASES: dict[str, Callable[[Bench], list[Figure]]] = {
     each.__name__: each
     for each in (
         *(Bench.json, Bench.snapshot, Bench.questions, Bench.start, Bench.growth),
-        *(Bench.page, Bench.fleet, Bench.yaml),
+        *(Bench.readiness, Bench.page, Bench.fleet, Bench.yaml),
     )
 }
 

@@ -27,6 +27,9 @@ _FOLDERS_OF_DATA = frozenset({"permissions"})
 _MACHINES = "readiness"
 _FILES_OF_DATA = frozenset({"known-holders.yaml"})
 _INPUT = "input"
+_WORD = re.compile(r"\w+")
+_MOST_KNOWN = 10_000
+"""How many answers of a condition are kept at once."""
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)(?:\.([a-z_]+))?\}")
 
 
@@ -137,8 +140,19 @@ class Policy(BaseModel):
         """
         if not self.where:
             return True
+        asked = {name: fact.fields[name] for name in self._asked}
+        # Thousands of machines are alike in what a condition asks of them.
+        key = tuple(map(_frozen, asked.values()))
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            known = self._known[key] = self._holds(asked)
+        return known
+
+    def _holds(self, asked: dict[str, Value]) -> bool:
         try:
-            value = self._condition.eval(data=dict(fact.fields)).value()
+            value = self._condition.eval(data=asked).value()
         except RuntimeError as error:
             # Such as cel-cpp's budget of 10,000 iterations (eval/public/cel_options.h).
             raise PolicyError(f"policy {self.id}: where: {error}") from None
@@ -154,6 +168,17 @@ class Policy(BaseModel):
         """
         if self.where:
             _ = self._condition
+
+    @cached_property
+    def _known(self) -> dict[tuple[Any, ...], bool]:
+        """What the condition came to, by the values that it was asked with."""
+        return {}
+
+    @cached_property
+    def _asked(self) -> tuple[str, ...]:
+        """The facts that the condition may refer to: those whose name stands in it."""
+        words = set(_WORD.findall(self.where))
+        return tuple(name for name in self.check.FACTS if name in words)
 
     @cached_property
     def _condition(self) -> cel.Expression:
@@ -224,6 +249,13 @@ def _fill(text: str, fields: Mapping[str, Value], quote: Any) -> str:
         return str(quote(_shown(found)))
 
     return _PLACEHOLDER.sub(value, text)
+
+
+def _frozen(value: Value) -> Any:
+    """Return a value that can be a key, different ones for values that CEL tells apart."""
+    if isinstance(value, dict):
+        return tuple(sorted(value.items()))
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _shown(value: Value) -> str:

@@ -15,6 +15,7 @@ import pytest
 import zstandard
 from conftest import ROOT, STATES, Run, role, rule, user, write_dump
 from conftest import binding as bound
+from strategies import SCALE
 
 from rbacguard.sources import files
 
@@ -53,7 +54,11 @@ READERS = {
     "manifest": ["lint", "FILE"],
     "configuration": ["audit", "-f", str(STATES["A"]), "--config", "FILE"],
     "baseline": ["audit", "-f", str(STATES["A"]), "--baseline", "FILE"],
+    "machines": ["readiness", "-f", "FILE"],
+    "audit log": ["migrations", "-f", str(STATES["A"]), "--audit-log", "FILE"],
 }
+LINE = MEGABYTE * (1024 if SCALE > 1 else 48)
+"""How long one line is: a gigabyte in the nightly run, which takes minutes and 6 GB of memory."""
 
 
 def bounded() -> None:
@@ -81,6 +86,28 @@ def test_what_is_read_is_refused_in_one_line(
     if done.returncode == 2:
         assert done.stderr.count("\n") == 1, done.stderr
     assert sorted(each.name for each in tmp_path.iterdir()) == ["given"]
+
+
+@pytest.mark.parametrize("first", ["a", '"', '{"a": "', "- "])
+@pytest.mark.parametrize("reader", ["dump", "machines", "audit log"])
+def test_a_line_without_end_takes_no_more_than_a_few_times_its_size(
+    run: Run, tmp_path: Path, reader: str, first: str
+) -> None:
+    file = tmp_path / "given.yaml"
+    with file.open("wb") as out:
+        out.write(first.encode())
+        for _ in range(LINE // MEGABYTE):
+            out.write(b"a" * MEGABYTE)
+
+    def enough() -> None:
+        size = 6 * LINE + MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+
+    arguments = [str(file) if each == "FILE" else each for each in READERS[reader]]
+    done = run(*arguments, cwd=tmp_path, preexec_fn=enough)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert len(done.stderr) < 2000
 
 
 def zeros(packed: Callable[[bytes], bytes]) -> bytes:
