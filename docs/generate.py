@@ -81,7 +81,9 @@ disagreement is a finding (`authorizer-disagrees`).
 audits look at, what was not read, the cluster's identity and version, and when. `rbacguard schema
 snapshot` prints its JSON Schema. Both parts have a SHA-256 that is checked when it is read;
 `digests.content` is the same for the same state of the cluster. Secrets are never read, and only
-known annotations and fields are kept. The file is readable by its owner alone.
+known annotations and fields are kept. The file is readable by its owner alone. `--machines` saves
+machines, nodes and storage too, for `readiness` and `migrations`; on a cluster it needs what
+`permissions readiness` prints besides. Such a snapshot cannot be redacted.
 
 `--redact` replaces the names of users, groups, service accounts, namespaces, Roles and bindings;
 names that every cluster has, and ClusterRoles, stay. The same name becomes the same word in every

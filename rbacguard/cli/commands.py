@@ -584,13 +584,22 @@ def diff(
     is_flag=True,
     help="Replace the names of users, groups and namespaces, always alike, to give it away.",
 )
+@click.option(
+    "--machines",
+    is_flag=True,
+    help="Save machines, nodes and storage too, for 'readiness' and 'migrations'.",
+)
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
-def snapshot(source: Source, file: str, redact: bool, force: bool) -> int:
+def snapshot(source: Source, file: str, redact: bool, machines: bool, force: bool) -> int:
     """Save what an audit needs of a cluster; every command reads it with -f.
 
     Nothing secret is in it, and for the same state of the cluster its content is the same.
     """
-    found = source.snapshot()
+    if redact and machines:
+        raise click.UsageError(
+            "--redact does not go with --machines: names stand in what KubeVirt says of machines"
+        )
+    found = source.machines("readiness")[1] if machines else source.snapshot()
     found = found.redacted() if redact else found
     options.save(found, file, force=force)
     return exits.of_gaps(list(found.coverage.gaps()))

@@ -173,8 +173,11 @@ class Source:
             return Snapshot.load(self.filenames, aggregate=mode)
         return Snapshot.of(self._read_cluster(namespace), aggregate=mode)
 
-    def machines(self) -> tuple[Inventory, Snapshot]:
+    def machines(self, *more: str) -> tuple[Inventory, Snapshot]:
         """Read machines, nodes and what is around them, and access as far as it is there.
+
+        Args:
+            more: commands whose needs are read besides.
 
         Raises:
             InputError: files cannot be read, or the kubeconfig does not tell where to read.
@@ -188,7 +191,7 @@ class Source:
         if self._is_files():
             reading = load(self.filenames, workloads=True)
         else:
-            reading = self._read_cluster(None)
+            reading = self._read_cluster(None, *more)
         return Inventory.of(reading), Snapshot.of(reading)
 
     def _is_files(self) -> bool:
@@ -198,8 +201,8 @@ class Source:
             working("reading " + ", ".join(self.filenames))
         return bool(self.filenames)
 
-    def _read_cluster(self, namespace: str | None) -> Reading:
-        """Read what the command that runs needs of the cluster."""
+    def _read_cluster(self, namespace: str | None, *more: str) -> Reading:
+        """Read what the command that runs needs of the cluster, and further ones."""
         from rbacguard.cluster import NEEDS, read_cluster
 
         words = click.get_current_context().command_path.split()
@@ -207,7 +210,7 @@ class Source:
         with self.connection() as connection, _progress() as progress:
             return read_cluster(
                 connection,
-                NEEDS[command],
+                tuple(dict.fromkeys(r for name in (command, *more) for r in NEEDS[name])),
                 namespaces=(namespace,) if namespace else self.namespaces,
                 consistent=self.consistent,
                 progress=progress,

@@ -219,6 +219,10 @@ class Reading:
         self.inputs: list[Input] = []
         self._openshift: set[ObjectKey] = set()
 
+    def wants(self, kind: str) -> bool:
+        """Whether it takes up objects of a kind."""
+        return kind in self._kinds or kind not in WORKLOAD_KINDS
+
     def add(
         self, payload: Raw | dict[str, Any], location: Location, api_version: str, kind: str
     ) -> None:

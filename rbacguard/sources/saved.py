@@ -28,6 +28,7 @@ from rbacguard.sources.reading import (
     Reading,
     State,
 )
+from rbacguard.sources.workloads import WORKLOAD_TYPES
 
 API_VERSION = "rbacguard.io/snapshot/v1"
 KIND = "ClusterSnapshot"
@@ -39,6 +40,7 @@ _API_VERSIONS = {
     "RoleBindingRestriction": "authorization.openshift.io/v1",
     "KubeVirt": "kubevirt.io/v1",
     "HyperConverged": "hco.kubevirt.io/v1",
+    **{kind: f"{group}/v1".removeprefix("/") for group, kind in WORKLOAD_TYPES},
 }
 _ANNOTATIONS = (
     "rbacguard.io",
@@ -225,6 +227,8 @@ def take(name: str, raw: Raw | bytes, reading: Reading) -> None:
         content = msgspec.json.decode(saved.content, type=Content)
         origin = msgspec.json.decode(saved.origin, type=Origin | None)
         for kind, each in content.kinds.items():
+            if not reading.wants(kind):
+                continue
             state = msgspec.convert(each.state, State)
             reading.known[kind] = KindCoverage(state, 0, each.reasons, each.namespaces)
         for item in content.objects:

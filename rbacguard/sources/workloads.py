@@ -1,8 +1,9 @@
 """The kinds that tell whether virtual machines can migrate: machines, nodes, storage, migrations.
 
-Only the fields that are looked at. They are read where a command asks for them, and are no part of
-a saved snapshot. Field names: kubevirt/kubevirt v1.9 staging/src/kubevirt.io/api/core/v1/types.go,
-core/v1/schema.go and api/migrations/v1alpha1/types.go; kubernetes v1.36
+Only the fields that are looked at. They are read where a command asks for them, and saved in a
+snapshot where that is asked for. Field names: kubevirt/kubevirt v1.9
+staging/src/kubevirt.io/api/core/v1/types.go, core/v1/schema.go and
+api/migrations/v1alpha1/types.go; kubernetes v1.36
 staging/src/k8s.io/api/core/v1/types.go and storage/v1/types.go; openshift/api
 machineconfiguration/v1/types.go; containerized-data-importer-api core/v1beta1/types.go;
 network-attachment-definition-client k8s.cni.cncf.io/v1/types.go.
@@ -10,7 +11,7 @@ network-attachment-definition-client k8s.cni.cncf.io/v1/types.go.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from msgspec import Struct, field
 
@@ -179,11 +180,15 @@ class Cpu(Struct, frozen=True, rename="camel"):
     dedicated_cpu_placement: bool | None = None
 
 
+class Present(Struct, frozen=True):
+    """Something of which only matters that it is there."""
+
+
 class Interface(Struct, frozen=True):
     """A network interface of a machine, and how it is bound."""
 
     name: str = ""
-    bridge: dict[str, Any] | None = None
+    bridge: Present | None = None
 
 
 class Devices(Struct, frozen=True):
@@ -211,7 +216,7 @@ class Network(Struct, frozen=True):
     """A network of a machine; `pod` is there for the pod network."""
 
     name: str = ""
-    pod: dict[str, Any] | None = None
+    pod: Present | None = None
 
 
 class MachineSpec(Struct, frozen=True, rename="camel"):

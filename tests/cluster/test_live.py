@@ -118,9 +118,12 @@ def test_machines_of_a_cluster_are_judged_as_those_of_its_dump(
     path = write_dump(tmp_path / "machines.json", items)
     with ApiServer(items) as api:
         lived = json.loads(live(api, "readiness", "-o", "json").stdout)
+        file = str(tmp_path / "saved.zst")
+        assert live(api, "snapshot", "--machines", "-o", file).returncode == 0
+    saved = json.loads(run("readiness", "-f", file, "-o", "json").stdout)
     dumped = json.loads(run("readiness", "-f", path, "-o", "json").stdout)
     for key in ("ready", "nodes", "machines", "memory", "claims", "settings"):
-        assert lived[key] == dumped[key]
+        assert lived[key] == dumped[key] == saved[key]
     assert lived["coverage"]["gaps"] == []
 
 

@@ -544,6 +544,67 @@ def dump(tmp_path: Path) -> str:
     return str(path)
 
 
+def test_machines_can_be_saved_and_are_judged_alike(run: Run, dump: str, tmp_path: Path) -> None:
+    saved, plain = tmp_path / "saved.zst", tmp_path / "plain.zst"
+    whole = tmp_path / "whole.json"
+    kinds = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+    items = [*(o for o in objects("A") if o["kind"] in kinds), *cluster(3, 20)]
+    whole.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    for file, more in ((saved, ("--machines",)), (plain, ())):
+        done = run("snapshot", "-f", str(whole), "-o", str(file), *more)
+        assert done.returncode == 0, done.stderr
+    reports = []
+    for path in (str(whole), str(saved)):
+        at = ("--at", "2026-11-23")
+        report = json.loads(run("readiness", "-f", path, "-o", "json", *at).stdout)
+        moves = json.loads(run("migrations", "-f", path, "-o", "json", *at).stdout)
+        for each in (report, moves):
+            del each["coverage"]
+            for finding in each["findings"]:
+                del finding["locations"], finding["commands"]
+        reports.append((report, moves))
+    assert reports[0] == reports[1]
+    assert len(reports[0][0]["machines"]) == 20
+    # Whoever asks about access does not see them.
+    audits = [
+        json.loads(run("audit", "-f", str(path), "-o", "json", "--today", "2026-11-23").stdout)
+        for path in (saved, plain)
+    ]
+    for audit in audits:
+        del audit["coverage"]["inputs"], audit["status"]["coverage"]["inputs"]
+        assert "Node" not in {kind["kind"] for kind in audit["coverage"]["kinds"]}
+    told = [{f["fingerprint"] for f in audit["findings"]} for audit in audits]
+    assert told[0] == told[1]
+    refused = run("snapshot", "-f", str(whole), "-o", str(plain), "--machines", "--redact")
+    assert refused.returncode == 2
+    without = json.loads(run("readiness", "-f", str(plain), "-o", "json").stdout)
+    assert without["ready"] is None
+    assert "VirtualMachineInstance: not in the input" in without["coverage"]["gaps"]
+
+
+def test_an_inspect_tree_with_machines_is_judged_like_its_list(run: Run, tmp_path: Path) -> None:
+    """As `oc adm inspect` and must-gather lay objects out: a folder for each namespace."""
+    plurals = {"NetworkAttachmentDefinition": "network-attachment-definitions"}
+    items = cluster(3, 20)
+    for item in items:
+        metadata, kind = item["metadata"], item["kind"]
+        group = item["apiVersion"].rpartition("/")[0] or "core"
+        plural = plurals.get(kind, kind.lower() + "s")
+        namespace = metadata.get("namespace")
+        place = f"namespaces/{namespace}" if namespace else "cluster-scoped-resources"
+        path = tmp_path / "inspect" / place / group / plural / f"{metadata['name']}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("---\n" + yaml.safe_dump(item))
+    plain = tmp_path / "plain.json"
+    plain.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    found = [
+        json.loads(run("readiness", "-f", str(path), "-o", "json").stdout)
+        for path in (tmp_path / "inspect", plain)
+    ]
+    for key in ("ready", "nodes", "machines", "memory", "claims", "settings", "rollout"):
+        assert found[0][key] == found[1][key], key
+
+
 FORMS = ("json", "yaml", "sarif", "junit", "github", "gitlab", "csv", "markdown", "html")
 
 
