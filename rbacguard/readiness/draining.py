@@ -224,8 +224,10 @@ def _rollout(
     """Drain all nodes in the pools' order, each batch after the one before."""
     batches = _batches(inventory)
     cluster = cluster.drained(())
-    here = {node: [each.key for each in found if each.drain is Drain.MIGRATES]
-            for node, found in by_node.items()}  # fmt: skip
+    here = {
+        node: [each.key for each in found if each.drain is Drain.MIGRATES]
+        for node, found in by_node.items()
+    }
     unknown: list[str] = []
     for number, batch in enumerate(batches):
         cluster.close(batch)
