@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from rbacguard.checks.base import Context, Fact, FactType, MachineCheck, Machines, answer
 from rbacguard.kubevirt.permissions import is_platform
 from rbacguard.readiness.machines import (
+    Drain,
     Machine,
     bridged_to_pod_network,
     condition,
@@ -55,6 +56,17 @@ class MachineDrainCheck(MachineCheck):
         "losers": FactType.LIST,
     }
 
+    def gaps(self, context: Context) -> tuple[str, ...]:
+        """Return what was not read, and that something of a machine is not known."""
+        unread = super().gaps(context)
+        if context.machines is None:
+            return unread
+        found = context.machines.readiness
+        unknown = {each.key for each in found.machines if each.drain is Drain.UNKNOWN}
+        unknown |= {place.key for drain in found.drains for place in drain.places if place.unknown}
+        told = f"what a drain does to {len(unknown)} machines, or where they go, is not known"
+        return (*unread, told) if unknown else unread
+
     def look(self, machines: Machines, context: Context) -> Iterator[Fact]:
         """Yield one fact for each machine."""
         found = machines.readiness
@@ -64,6 +76,8 @@ class MachineDrainCheck(MachineCheck):
         for subject, scopes in summary(plan.changes, Change.LOST).items() if plan else ():
             for scope in scopes if not is_platform(subject) else ():
                 losers.setdefault(scope, []).append(str(subject))
+        if context.snapshot.coverage.gaps():
+            losers.setdefault("", []).append("whoever is not known, for not all access was read")
         for each in found.machines:
             yield _fact(each, places.get(each.key), machines, losers)
 

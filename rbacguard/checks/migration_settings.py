@@ -11,6 +11,7 @@ from rbacguard.readiness.inventory import Inventory, entries
 from rbacguard.readiness.quantity import amount
 from rbacguard.sources import State
 
+_NETWORK = "NetworkAttachmentDefinition"
 _JSON_PATCH = "kubevirt.kubevirt.io/jsonpatch"
 _RHEL_10 = ("CoreOS 10", "Linux 10")
 
@@ -20,7 +21,7 @@ class MigrationSettingsCheck(MachineCheck):
 
     type: Literal["migration-settings"]
 
-    NEEDS: ClassVar[tuple[str, ...]] = ("KubeVirt",)
+    NEEDS: ClassVar[tuple[str, ...]] = ("KubeVirt", "VirtualMachineInstance", "Node", "Pod")
     FACTS: ClassVar[Mapping[str, FactType]] = {
         "parallel_in_cluster": FactType.INT,
         "parallel_from_node": FactType.INT,
@@ -45,6 +46,17 @@ class MigrationSettingsCheck(MachineCheck):
         "machines": FactType.INT,
         "nodes": FactType.INT,
     }
+
+    def gaps(self, context: Context) -> tuple[str, ...]:
+        """Return what was not read, and what is not known all the same."""
+        unread = list(super().gaps(context))
+        if context.machines is not None:
+            inventory, found = context.machines.inventory, context.machines.readiness
+            if found.settings["network"].value:
+                unread += inventory.coverage.gaps([_NETWORK])
+            if found.memory.suffices is None:
+                unread.append("whether spare memory suffices is not known")
+        return tuple(dict.fromkeys(unread))
 
     def look(self, machines: Machines, context: Context) -> Iterator[Fact]:  # noqa: ARG002
         """Yield the fact, where there is KubeVirt or HyperConverged to have settings."""
@@ -115,7 +127,7 @@ def _network(inventory: Inventory, network: str, namespace: str) -> tuple[bool |
     elsewhere = sorted({space for space, name in inventory.networks if name == network})
     if (namespace, network) in inventory.networks:
         return True, [space for space in elsewhere if space != namespace]
-    unread = inventory.coverage.kinds["NetworkAttachmentDefinition"].state is not State.READ
+    unread = inventory.coverage.kinds[_NETWORK].state is not State.READ
     return (None if unread and not elsewhere else False), elsewhere
 
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from conftest import role, rule, selecting
-from machines import ready
+from conftest import objects, role, rule, selecting
+from machines import kubevirt, machine, ready
 
 from rbacguard import Snapshot
 from rbacguard.checks import Context, Machines
@@ -28,13 +28,14 @@ from rbacguard.rbac import Attributes, Review, Reviews
 from rbacguard.readiness.draining import judge
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.migrations import migrations
-from rbacguard.sources import from_objects, yaml
+from rbacguard.sources import RBAC_KINDS, from_objects, yaml
 from rbacguard.update.approvals import parse_approvals
 
 HERE = Path(__file__).parent
 POLICIES = {policy.id: policy for policy in load_policies()}
 CASES = sorted(HERE.glob("*/*.yaml"))
 RELEASE = {"before": "4.18", "after": "4.20", "after-4.21": "4.21"}
+TENANTS = ("web", "data", "payments", "legacy", "batch")
 TODAY = datetime.date(2026, 11, 23)
 NOW = datetime.datetime(2026, 11, 23, 9, tzinfo=datetime.UTC)
 AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-"
@@ -48,7 +49,10 @@ def identity(value: dict[str, Any]) -> tuple[str, str, str]:
 def base(name: str) -> list[dict[str, Any]]:
     """Return the roles of a cluster: KubeVirt's, and Kubernetes' own three; and its machines."""
     if name == "machines":
-        return [*base("before"), *ready()]
+        # All of a real cluster's access, but for what tenants were given.
+        access = [o for o in objects("A") if o["kind"] in RBAC_KINDS]
+        kept = [o for o in access if o["metadata"].get("namespace", "") not in TENANTS]
+        return [*kept, *ready()]
     found = [
         role(
             kubevirt.metadata.name,
@@ -295,3 +299,51 @@ def test_a_policy_of_machines_is_asked_at_any_stage(tmp_path: Path) -> None:
     (tmp_path / "broken.yaml").write_bytes(msgspec.json.encode(wrong))
     with pytest.raises(PolicyError, match="the check machine is asked at any stage"):
         load_policies([str(tmp_path)], About.ACCESS)
+
+
+def outcomes(*values: dict[str, Any], without: tuple[str, ...] = ()) -> dict[str, Outcome]:
+    replaced = {identity(each) for each in values}
+    kept = [
+        each
+        for each in base("machines")
+        if identity(each) not in replaced and each["kind"] not in without
+    ]
+    reading = from_objects([*kept, *values], workloads=True)
+    inventory = Inventory.of(reading)
+    machines = Machines(inventory, judge(inventory), migrations(inventory, NOW))
+    context = Context(Snapshot.of(reading), today=TODAY, machines=machines)
+    found = evaluate(load_policies(about=About.MACHINES), context)
+    return {each.policy.id: each.outcome for each in found}
+
+
+@pytest.mark.parametrize(
+    ("kind", "policies"),
+    [
+        ("Pod", ["machine-finds-no-place", "spare-memory-too-little"]),
+        ("Node", ["machine-finds-no-place", "post-copy-on-rhel-10", "pool-paused"]),
+        ("KubeVirt", ["migration-traffic-not-encrypted", "machine-blocks-drain"]),
+        ("VirtualMachineInstanceMigration", ["migration-failed", "migration-waits-long"]),
+        ("PersistentVolumeClaim", ["claim-not-shared", "claim-could-be-shared"]),
+    ],
+)
+def test_without_what_it_needs_a_policy_is_undetermined(kind: str, policies: list[str]) -> None:
+    found = outcomes(without=(kind,))
+    assert {found[each] for each in policies} == {Outcome.UNDETERMINED}
+
+
+def test_what_is_not_known_of_one_machine_or_of_the_network_is_not_clean() -> None:
+    started, *rest = machine("vm", "a")
+    started["status"]["conditions"] = []
+    assert outcomes(started, *rest)["machine-blocks-drain"] is Outcome.UNDETERMINED
+    named = kubevirt(migrations={"network": "gone", "bandwidthPerMigration": "1Gi"})
+    without = outcomes(named, without=("NetworkAttachmentDefinition",))
+    assert without["migration-network-missing"] is Outcome.UNDETERMINED
+    assert outcomes(named)["migration-network-missing"] is Outcome.FINDINGS
+
+
+def test_who_loses_the_permission_is_not_none_where_access_was_not_read() -> None:
+    waiting, *rest = machine("vm", "a")
+    waiting["status"]["conditions"].append({"type": "MigrationRequired", "status": "True"})
+    policy_id = "change-waits-for-a-migration"
+    assert outcomes(waiting, *rest)[policy_id] is Outcome.CLEAN
+    assert outcomes(waiting, *rest, without=("RoleBinding",))[policy_id] is Outcome.FINDINGS
