@@ -13,7 +13,11 @@ class ClaimCheck(MachineCheck):
 
     type: Literal["claim"]
 
-    NEEDS: ClassVar[tuple[str, ...]] = ("VirtualMachineInstance", "PersistentVolumeClaim")
+    NEEDS: ClassVar[tuple[str, ...]] = (
+        "VirtualMachineInstance",
+        "PersistentVolumeClaim",
+        "StorageProfile",
+    )
     FACTS: ClassVar[Mapping[str, FactType]] = {
         "claim": FactType.MAP,
         "access_modes": FactType.LIST,

@@ -29,7 +29,10 @@ class MachineDrainCheck(MachineCheck):
 
     type: Literal["machine"]
 
-    NEEDS: ClassVar[tuple[str, ...]] = ("VirtualMachineInstance", "Node", "Pod", "KubeVirt")
+    NEEDS: ClassVar[tuple[str, ...]] = (
+        *("VirtualMachineInstance", "VirtualMachine", "Node", "Pod", "KubeVirt"),
+        *("MigrationPolicy", "Namespace"),
+    )
     FACTS: ClassVar[Mapping[str, FactType]] = {
         "machine": FactType.MAP,
         "node": FactType.STRING,

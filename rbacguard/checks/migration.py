@@ -16,7 +16,7 @@ class MigrationCheck(MachineCheck):
 
     type: Literal["migration"]
 
-    NEEDS: ClassVar[tuple[str, ...]] = ("VirtualMachineInstanceMigration",)
+    NEEDS: ClassVar[tuple[str, ...]] = ("VirtualMachineInstanceMigration", "VirtualMachineInstance")
     FACTS: ClassVar[Mapping[str, FactType]] = {
         "migration": FactType.MAP,
         "machine": FactType.STRING,

@@ -12,6 +12,9 @@ from rbacguard.readiness.quantity import amount
 from rbacguard.sources import State
 
 _NETWORK = "NetworkAttachmentDefinition"
+_OF_HYPERCONVERGED = "kubevirt-kubevirt-hyperconverged"
+"""How HyperConverged calls the KubeVirt that it makes (hyperconverged-cluster-operator v1.19
+controllers/handlers/kubevirt.go, NewKubeVirtWithNameOnly)."""
 _JSON_PATCH = "kubevirt.kubevirt.io/jsonpatch"
 _RHEL_10 = ("CoreOS 10", "Linux 10")
 
@@ -21,7 +24,9 @@ class MigrationSettingsCheck(MachineCheck):
 
     type: Literal["migration-settings"]
 
-    NEEDS: ClassVar[tuple[str, ...]] = ("KubeVirt", "VirtualMachineInstance", "Node", "Pod")
+    NEEDS: ClassVar[tuple[str, ...]] = (
+        *("KubeVirt", "VirtualMachineInstance", "Node", "Pod", "MachineConfigPool"),
+    )
     FACTS: ClassVar[Mapping[str, FactType]] = {
         "parallel_in_cluster": FactType.INT,
         "parallel_from_node": FactType.INT,
@@ -54,6 +59,8 @@ class MigrationSettingsCheck(MachineCheck):
             inventory, found = context.machines.inventory, context.machines.readiness
             if found.settings["network"].value:
                 unread += inventory.coverage.gaps([_NETWORK])
+            if inventory.kubevirt and inventory.kubevirt.metadata.name == _OF_HYPERCONVERGED:
+                unread += inventory.coverage.gaps(["HyperConverged"])
             if found.memory.suffices is None:
                 unread.append("whether spare memory suffices is not known")
         return tuple(dict.fromkeys(unread))

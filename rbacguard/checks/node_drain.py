@@ -14,7 +14,10 @@ class NodeDrainCheck(MachineCheck):
 
     type: Literal["node-drain"]
 
-    NEEDS: ClassVar[tuple[str, ...]] = ("VirtualMachineInstance", "Node", "Pod", "KubeVirt")
+    NEEDS: ClassVar[tuple[str, ...]] = (
+        *("VirtualMachineInstance", "Node", "Pod", "KubeVirt"),
+        *("MachineConfigPool", "MigrationPolicy", "Namespace"),
+    )
     FACTS: ClassVar[Mapping[str, FactType]] = {
         "node": FactType.MAP,
         "pool": FactType.STRING,

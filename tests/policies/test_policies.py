@@ -11,13 +11,17 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from conftest import objects, role, rule, selecting
+from hypothesis import given
+from hypothesis import strategies as st
 from machines import kubevirt, machine, ready
+from strategies import examples
 
 from rbacguard import Snapshot
 from rbacguard.checks import Context, Machines
@@ -347,3 +351,27 @@ def test_who_loses_the_permission_is_not_none_where_access_was_not_read() -> Non
     policy_id = "change-waits-for-a-migration"
     assert outcomes(waiting, *rest)[policy_id] is Outcome.CLEAN
     assert outcomes(waiting, *rest, without=("RoleBinding",))[policy_id] is Outcome.FINDINGS
+
+
+@cache
+def troubles() -> list[list[dict[str, Any]]]:
+    """Return the objects of one firing case of every policy about machines."""
+    found: list[list[Any]] = []
+    for policy in load_policies(about=About.MACHINES):
+        case = next(path for path in CASES if path.match(f"{policy.id}/fires*.yaml"))
+        found.append([document.value for document in yaml.documents(case.read_bytes())])
+    return found
+
+
+@examples(60)
+@given(data=st.data())
+def test_what_a_whole_view_finds_no_partial_view_calls_clean(data: st.DataObject) -> None:
+    """Whichever kinds are left out, and whatever is wrong."""
+    wrong = data.draw(st.sampled_from(troubles()))
+    kinds = sorted({each["kind"] for each in (*base("machines"), *wrong)})
+    gone = tuple(data.draw(st.sets(st.sampled_from(kinds), min_size=1, max_size=3)))
+    whole = outcomes(*wrong)
+    part = outcomes(*(o for o in wrong if o["kind"] not in gone), without=gone)
+    for policy_id, outcome in whole.items():
+        if outcome is Outcome.FINDINGS:
+            assert part[policy_id] is not Outcome.CLEAN, (policy_id, gone)

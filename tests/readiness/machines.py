@@ -141,7 +141,7 @@ def kubevirt(**configuration: Any) -> Object:
     return {
         "apiVersion": "kubevirt.io/v1",
         "kind": "KubeVirt",
-        "metadata": {"name": "kubevirt-hyperconverged", "namespace": "openshift-cnv"},
+        "metadata": {"name": "kubevirt-kubevirt-hyperconverged", "namespace": "openshift-cnv"},
         "spec": {
             "configuration": {"evictionStrategy": "LiveMigrate", **configuration},
             "workloadUpdateStrategy": {"workloadUpdateMethods": ["LiveMigrate"]},
