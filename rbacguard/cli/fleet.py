@@ -174,6 +174,7 @@ def fleet() -> None:
     help="Release whose update is simulated; by default 4.19 where that is ahead.",
 )
 @options.fail_on
+@collected(options.SELECTED, "known")
 def fleet_audit(
     clusters: Fleet,
     approvals: str,
@@ -181,6 +182,7 @@ def fleet_audit(
     today: datetime.datetime | None,
     target: str,
     fail_on: str,
+    known: dict[str, Any],
     **shown: Any,
 ) -> int:
     """Audit every cluster; the same finding is told once, with its clusters."""
@@ -188,6 +190,7 @@ def fleet_audit(
     from rbacguard.kubevirt.releases import find_release
     from rbacguard.policy import About, load_policies
 
+    _, selection = options.selected(policy_folders, known, About.ACCESS)
     # What is wrong with these is wrong once, not in every cluster.
     if target:
         find_release(target)
@@ -201,6 +204,11 @@ def fleet_audit(
         target=target,
         approvals=approvals,
         policies=tuple(policy.model_dump_json(by_alias=True) for policy in own),
+        select=selection.select,
+        ignore=selection.ignore,
+        exemptions=tuple(
+            each.model_dump_json(by_alias=True) for each in known["configuration"].exemptions
+        ),
         fail_on=fail_on,
         today=day,
         by_clock=today is None,

@@ -383,7 +383,7 @@ def complete_rules(
     return [CompletionItem(key, help=known[key]) for key in known if key.startswith(incomplete)]
 
 
-KNOWN = (
+SELECTED = (
     click.option(
         "--config",
         "configuration",
@@ -407,6 +407,10 @@ KNOWN = (
         shell_complete=complete_rules,
         help="Do not ask these. Repeatable.",
     ),
+)
+"""Options that say what is asked, and which findings somebody answers for."""
+KNOWN = (
+    *SELECTED,
     click.option(
         "--baseline",
         metavar="FILE",

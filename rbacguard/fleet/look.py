@@ -46,6 +46,9 @@ class Task(Struct, frozen=True):
         approvals: an approvals file, `{cluster}` in its path standing for the name; '' for none.
         before: a snapshot of before the update, likewise.
         policies: one's own policies, each as JSON, so that a worker needs no folder of them.
+        select: the only policies to ask, by name; empty for all.
+        ignore: policies not to ask.
+        exemptions: findings that somebody answers for, each as JSON.
         fail_on: severity from which findings of `audit` count.
         today: the day that expiry is judged by, ISO 8601; not for `plan`.
         by_clock: whether that is what this machine's clock says, and nobody's choice.
@@ -56,6 +59,9 @@ class Task(Struct, frozen=True):
     approvals: str = ""
     before: str = ""
     policies: tuple[str, ...] = ()
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    exemptions: tuple[str, ...] = ()
     fail_on: str = "medium"
     today: str = ""
     by_clock: bool = False
@@ -91,7 +97,8 @@ class Task(Struct, frozen=True):
         self, snapshot: Snapshot, approvals: str, day: datetime.date, step: Status
     ) -> _Answer:
         from rbacguard.checks import Context
-        from rbacguard.policy import evaluate
+        from rbacguard.output.suppress import Suppression, suppressed_findings
+        from rbacguard.policy import Exemption, Selection, evaluate
 
         context = Context(
             snapshot,
@@ -99,7 +106,11 @@ class Task(Struct, frozen=True):
             target=find_release(self.target) if self.target else None,
             access=load_approvals(approvals) if approvals else None,
         )
-        report = reports.audit(context, step, evaluate(_policies(self.policies), context))
+        selection = Selection(self.select, self.ignore)
+        results = evaluate(_policies(self.policies), context, selection)
+        exempt = [Exemption.model_validate_json(each) for each in self.exemptions]
+        known = Suppression(exempt, frozenset(), day)
+        report = suppressed_findings(reports.audit(context, step, results), known)
         undecided = [
             f"{each.policy.id}: {each.reason}"
             for each in report.policies
@@ -112,6 +123,7 @@ class Task(Struct, frozen=True):
                     rule=each.policy, severity=each.severity, message=each.message
                 )
                 for each in report.findings
+                if each.suppressed is None
             ],
             list(dict.fromkeys([*report.coverage.gaps, *undecided])),
         )

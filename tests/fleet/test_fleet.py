@@ -112,6 +112,27 @@ def test_what_is_not_known_without_a_gap_of_its_own_is_not_clean(run: Run, tmp_p
     assert done.returncode == single.returncode == 3
 
 
+def test_what_is_ignored_or_exempt_counts_in_no_cluster(run: Run, tmp_path: Path) -> None:
+    def rules(*more: str) -> set[str]:
+        done = run("fleet", "audit", CLUSTERS, *TODAY, "-o", "json", *more)
+        return {each["rule"] for each in report(done)["findings"]}
+
+    everything = rules()
+    assert {"editor-loses-migration", "temporary-role-left"} <= everything
+    configuration = tmp_path / "rbacguard.toml"
+    configuration.write_text(
+        '[[exemptions]]\nrule = "temporary-role-left"\nowner = "o"\nreason = "r"\n'
+        "expires = 2027-01-01\n"
+    )
+    ignored = ("--ignore", "editor-loses-migration", "--config", str(configuration))
+    assert rules(*ignored) == everything - {"editor-loses-migration", "temporary-role-left"}
+    configuration.write_text(configuration.read_text().replace("2027", "2026"))
+    assert "temporary-role-left" in rules("--config", str(configuration))
+    wrong = run("fleet", "audit", CLUSTERS, "--select", "no-such-policy")
+    assert wrong.returncode == 2
+    assert "no-such-policy" in wrong.stderr
+
+
 def test_policies_of_ones_own_go_along_and_a_change_of_one_is_a_new_question(
     run: Run, tmp_path: Path
 ) -> None:
