@@ -106,6 +106,8 @@ class SpareMemory(Struct, frozen=True):
     @property
     def suffices(self) -> bool | None:
         """Whether it is enough; None where an amount is not known."""
+        if self.highest == 0:
+            return True
         if self.highest is None or self.free is None:
             return None
         return self.parallel * self.highest <= self.free
