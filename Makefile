@@ -52,7 +52,8 @@ mutants: .venv/ready
 	RBACGUARD_EXAMPLES=0.05 RBACGUARD_IN_PROCESS=1 $(BIN)/mutmut run
 	$(BIN)/mutmut results
 	RBACGUARD_IN_PROCESS=1 $(BIN)/coverage run --branch --data-file=build/coverage \
-	  --source=rbacguard/rbac,rbacguard/update -m pytest -q tests/rbac tests/update tests/policies tests/properties
+	  --source=rbacguard/rbac,rbacguard/update -m pytest -q \
+	  tests/rbac tests/update tests/policies tests/properties tests/readiness/test_requirements.py
 	$(BIN)/coverage report --data-file=build/coverage
 
 # The tests with the oldest and the newest versions that pyproject.toml allows, and with the locked ones.

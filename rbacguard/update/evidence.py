@@ -78,9 +78,9 @@ def _use(event: Mapping[str, Any]) -> tuple[tuple[str, str, str], str, tuple[str
         return None
     if not isinstance(code, int) or not 200 <= code < 300:  # noqa: PLR2004 - HTTP
         return None
-    impersonated = _entries(event, "impersonatedUser")
-    user = impersonated.get("username") or who.get("username")
-    groups = impersonated.get("groups") or who.get("groups")
+    # Whoever is impersonated is who the server decided about, with his groups alone.
+    who = _entries(event, "impersonatedUser") or who
+    user, groups = who.get("username"), who.get("groups")
     namespace, at = target.get("namespace"), event.get("requestReceivedTimestamp")
     if not (isinstance(user, str) and user and isinstance(verb, str) and isinstance(at, str)):
         return None

@@ -294,6 +294,10 @@ def event(verb: str, who: str, **more: Any) -> Object:
 MIGRATE = {"resource": "virtualmachines", "subresource": "migrate"}
 NO_USE: list[Object] = [
     event("list", "zoe"),
+    event("get", "zoe"),
+    event("watch", "zoe"),
+    event("create", "zoe", responseStatus={"code": 199}),
+    event("create", "zoe", responseStatus={"code": 300}),
     event("create", "zoe", stage="RequestReceived"),
     event("create", "zoe", responseStatus={"code": 403}),
     event("create", "zoe", responseStatus={}),
@@ -308,8 +312,14 @@ NO_USE: list[Object] = [
 
 def test_a_use_is_a_request_of_the_permission_that_was_allowed() -> None:
     assert uses(NO_USE, None) == ()
+    # What does not count hides nothing that comes after it.
+    assert [each.count for each in uses([*NO_USE, event("create", "zoe")], None)] == [1]
+    for code in (200, 299):
+        assert len(uses([event("create", "zoe", responseStatus={"code": code})], None)) == 1
+    (nowhere,) = uses([event("create", "zoe", target={"namespace": None})], None)
+    assert nowhere.namespace == ""
     late = "2026-11-22T08:00:00.000000Z"
-    boss = {"username": "boss", "groups": []}
+    boss = {"username": "boss", "groups": ["bosses"]}
     found = uses(
         [
             event("create", "zoe"),
@@ -322,12 +332,18 @@ def test_a_use_is_a_request_of_the_permission_that_was_allowed() -> None:
     groups = ("devs", "system:authenticated")
     early = "2026-11-20T08:00:00.000000Z"
     assert found == (
-        Use("web", "boss", groups, "delete", 1, early),
+        Use("web", "boss", ("bosses",), "delete", 1, early),
         Use("web", "zoe", groups, "create", 2, late),
         Use("web", "zoe", groups, "update virtualmachines/migrate", 1, early),
     )
     since = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
-    assert [each.count for each in uses([event("create", "zoe")], since)] == []
+    assert uses([event("create", "zoe")], since) == ()
+    newer = event("create", "zoe", requestReceivedTimestamp=late)
+    assert [each.count for each in uses([event("create", "zoe"), newer], since)] == [1]
+    exactly = datetime.datetime(2026, 11, 22, 8, tzinfo=datetime.UTC)
+    assert [each.count for each in uses([newer], exactly)] == [1]
+    alone = event("delete", "yan", impersonatedUser={"username": "boss"})
+    assert uses([alone], None) == (Use("web", "boss", (), "delete", 1, early),)
 
 
 def test_who_holds_it_and_did_not_use_it_is_told_by_user_group_and_account() -> None:
@@ -337,6 +353,7 @@ def test_who_holds_it_and_did_not_use_it_is_told_by_user_group_and_account() -> 
         binding("b2", "kubevirt.io:migrate", group("devs"), group("ops"), namespace="web"),
         binding("b3", "kubevirt.io:migrate", account("bot"), account("idle"), namespace="web"),
         binding("b4", "kubevirt.io:migrate", group("system:serviceaccounts:web"), namespace="web"),
+        binding("b5", "kubevirt.io:migrate", group("system:masters"), namespace="web"),
     ]
     kept = [o for o in objects("E") if o["kind"] not in ("RoleBinding", "ClusterRoleBinding")]
     snapshot = Snapshot.from_objects([*kept, *more])
