@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 from typing import ClassVar, TypeAlias
@@ -14,9 +15,9 @@ from pydantic import BaseModel, ConfigDict
 from rbacguard.kubevirt.installed import Installed, installed
 from rbacguard.kubevirt.releases import HARDENED, Release
 from rbacguard.rbac import Grant, ObjectKey, Reviews, Subject
-from rbacguard.readiness.draining import Readiness
+from rbacguard.readiness.draining import Readiness, judge
 from rbacguard.readiness.inventory import Inventory
-from rbacguard.readiness.migrations import Migration
+from rbacguard.readiness.migrations import Migration, migrations
 from rbacguard.snapshot import Snapshot
 from rbacguard.update.approvals import MigrationAccess
 from rbacguard.update.plan import Plan, make_plan
@@ -55,18 +56,31 @@ class Fact(Struct, frozen=True):
     objects: tuple[ObjectKey, ...] = ()
 
 
-class Machines(Struct, frozen=True):
-    """What checks of machines look at.
+class Machines:
+    """What checks of machines look at; each part is worked out when it is first asked for.
 
-    Attributes:
+    Args:
         inventory: what was read.
-        readiness: what was judged.
-        migrations: every migration, with its age.
+        now: the moment that ages of migrations are counted to.
+        link: bytes per second that a node's migration network carries, where somebody knows.
     """
 
-    inventory: Inventory
-    readiness: Readiness
-    migrations: tuple[Migration, ...]
+    def __init__(
+        self, inventory: Inventory, now: datetime.datetime, link: Decimal | None = None
+    ) -> None:
+        """Judge nothing yet."""
+        self.inventory = inventory
+        self._now, self._link = now, link
+
+    @cached_property
+    def readiness(self) -> Readiness:
+        """Whether the machines are ready for their nodes to be drained."""
+        return judge(self.inventory, self._link)
+
+    @cached_property
+    def migrations(self) -> tuple[Migration, ...]:
+        """Every migration, with its age."""
+        return migrations(self.inventory, self._now)
 
 
 class Context:
@@ -168,9 +182,9 @@ def subject_fields(subject: Subject) -> dict[str, str]:
     return {"kind": subject.kind, "name": subject.name, "namespace": subject.namespace}
 
 
-def role_fields(role: ObjectKey) -> dict[str, str]:
-    """Return a role's identity as a map for conditions."""
-    return {"kind": role.kind, "name": role.name, "namespace": role.namespace}
+def key_fields(key: ObjectKey) -> dict[str, str]:
+    """Return an object's identity as a map for conditions."""
+    return {"kind": key.kind, "name": key.name, "namespace": key.namespace}
 
 
 def place(scope: str) -> str:

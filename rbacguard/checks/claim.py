@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal
 
-from rbacguard.checks.base import Context, Fact, FactType, MachineCheck, Machines, answer
+from rbacguard.checks.base import (
+    Context,
+    Fact,
+    FactType,
+    MachineCheck,
+    Machines,
+    answer,
+    key_fields,
+)
 
 
 class ClaimCheck(MachineCheck):
@@ -34,7 +42,7 @@ class ClaimCheck(MachineCheck):
             key = each.key
             yield Fact(
                 fields={
-                    "claim": {"kind": key.kind, "name": key.name, "namespace": key.namespace},
+                    "claim": key_fields(key),
                     "access_modes": list(each.access_modes),
                     "shared": each.is_shared,
                     "storage_class": each.storage_class or "unknown",

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from decimal import ROUND_CEILING, Decimal
 from typing import ClassVar, Literal
 
-from rbacguard.checks.base import Context, Fact, FactType, MachineCheck, Machines, answer
+from rbacguard.checks.base import (
+    Context,
+    Fact,
+    FactType,
+    MachineCheck,
+    Machines,
+    answer,
+    key_fields,
+)
 from rbacguard.kubevirt.permissions import is_platform
 from rbacguard.readiness.machines import (
     Drain,
@@ -19,6 +26,7 @@ from rbacguard.readiness.machines import (
     wants_host_model,
 )
 from rbacguard.readiness.placing import Place
+from rbacguard.readiness.timing import rounded_up
 from rbacguard.update.access import Change, summary
 
 _MIB = 2**20
@@ -97,7 +105,7 @@ def _fact(
     others = sum(refusals.values())
     return Fact(
         fields={
-            "machine": {"kind": key.kind, "name": key.name, "namespace": key.namespace},
+            "machine": key_fields(key),
             "node": machine.node,
             "drain": machine.drain.value,
             "reason": reason,
@@ -115,7 +123,7 @@ def _fact(
             "post_copy": limits["allowPostCopy"].value is True,
             "bandwidth": str(limits["bandwidthPerMigration"].value),
             "memory_mib": -1 if timing.data is None else int(timing.data / _MIB),
-            "seconds": _whole(timing.seconds),
+            "seconds": -1 if timing.seconds is None else rounded_up(timing.seconds),
             "timeout": -1 if timing.timeout is None else timing.timeout,
             "too_slow": answer(timing.too_slow),
             "waits_for_migration": waits_for_migration(running),
@@ -125,7 +133,3 @@ def _fact(
         scope=key.namespace,
         objects=(key,),
     )
-
-
-def _whole(seconds: Decimal | None) -> int:
-    return -1 if seconds is None else int(seconds.to_integral_value(ROUND_CEILING))

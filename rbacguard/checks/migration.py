@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal
 
-from rbacguard.checks.base import Context, Fact, FactType, MachineCheck, Machines
+from rbacguard.checks.base import Context, Fact, FactType, MachineCheck, Machines, key_fields
 from rbacguard.readiness.migrations import WAITING, made_by_people
 
 _MINUTE = 60
@@ -44,11 +44,7 @@ class MigrationCheck(MachineCheck):
             key = each.key
             yield Fact(
                 fields={
-                    "migration": {
-                        "kind": key.kind,
-                        "name": key.name,
-                        "namespace": key.namespace,
-                    },
+                    "migration": key_fields(key),
                     "machine": each.machine,
                     "phase": each.phase or "new",
                     "running": each.is_running,

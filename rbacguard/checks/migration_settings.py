@@ -7,9 +7,10 @@ from typing import ClassVar, Literal
 
 from rbacguard.checks.base import Context, Fact, FactType, MachineCheck, Machines, answer
 from rbacguard.rbac import ObjectKey
-from rbacguard.readiness.inventory import Inventory, entries
+from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.quantity import amount
 from rbacguard.sources import State
+from rbacguard.sources.objects import entries
 
 _NETWORK = "NetworkAttachmentDefinition"
 _OF_HYPERCONVERGED = "kubevirt-kubevirt-hyperconverged"

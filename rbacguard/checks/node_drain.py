@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal
 
-from rbacguard.checks.base import Context, Fact, FactType, MachineCheck, Machines, answer
+from rbacguard.checks.base import (
+    Context,
+    Fact,
+    FactType,
+    MachineCheck,
+    Machines,
+    answer,
+    key_fields,
+)
 from rbacguard.rbac import ObjectKey
+from rbacguard.readiness.timing import rounded_up
 
 
 class NodeDrainCheck(MachineCheck):
@@ -38,9 +47,10 @@ class NodeDrainCheck(MachineCheck):
             pool = machines.inventory.pools.get(each.pool)
             stuck = [m.key for m in each.machines if m.drain.value == "blocks"]
             homeless = [p.key for p in each.places if not p.target and not p.unknown]
+            key = ObjectKey("Node", "", each.node)
             yield Fact(
                 fields={
-                    "node": {"kind": "Node", "name": each.node, "namespace": ""},
+                    "node": key_fields(key),
                     "pool": each.pool,
                     "pool_paused": bool(pool and pool.spec.paused),
                     "os_image": info.os_image if info else "",
@@ -48,8 +58,8 @@ class NodeDrainCheck(MachineCheck):
                     "machines": len(each.machines),
                     "stuck": [f"{key.namespace}/{key.name}" for key in stuck],
                     "homeless": [f"{key.namespace}/{key.name}" for key in homeless],
-                    "seconds": -1 if each.seconds is None else int(each.seconds),
+                    "seconds": -1 if each.seconds is None else rounded_up(each.seconds),
                 },
                 group=each.node,
-                objects=(ObjectKey("Node", "", each.node),),
+                objects=(key,),
             )

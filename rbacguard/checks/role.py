@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal
 
-from rbacguard.checks.base import Check, Context, Fact, FactType, role_fields
+from rbacguard.checks.base import Check, Context, Fact, FactType, key_fields
 from rbacguard.kubevirt.installed import aggregation_is_manual, is_ephemeral_backup
 from rbacguard.kubevirt.names import (
     ADMIN,
@@ -89,7 +89,7 @@ class RoleCheck(Check):
             expires = role.metadata.annotations.get(EXPIRES, "")
             yield Fact(
                 fields={
-                    "role": role_fields(role.key),
+                    "role": key_fields(role.key),
                     "actions": [action.short for action in actions],
                     "labels": dict(role.metadata.labels),
                     "aggregated": cluster_role is not None

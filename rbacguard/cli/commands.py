@@ -361,26 +361,20 @@ def readiness(
     from rbacguard.output import readiness as output
     from rbacguard.output.suppress import suppressed_findings
     from rbacguard.policy import About, evaluate
-    from rbacguard.readiness.draining import judge
-    from rbacguard.readiness.migrations import migrations as found_migrations
 
     policies, selection = options.selected(policy_folders, known, About.MACHINES)
     suppression = options.suppression(known, at.date())
     inventory, snapshot = source.machines()
-    found = judge(inventory, link)
+    machines = Machines(inventory, at, link)
     if emit_tuning:
         from rbacguard.manifests.tuning import tuning
 
         options.stop_working()
-        click.echo(tuning(inventory, found, link), nl=False)
+        click.echo(tuning(inventory, machines.readiness, link), nl=False)
         return exits.NOTHING_TO_DO
-    context = Context(
-        snapshot,
-        today=at.date(),
-        inputs=source.arguments,
-        machines=Machines(inventory, found, found_migrations(inventory, at)),
-    )
-    report = output.report(found, inventory, evaluate(policies, context, selection))
+    context = Context(snapshot, today=at.date(), inputs=source.arguments, machines=machines)
+    results = evaluate(policies, context, selection)
+    report = output.report(machines.readiness, inventory, results)
     report = suppressed_findings(report, suppression)
     options.show(report, **shown)
     return exits.NOTHING_TO_DO if exit_zero else exits.of_readiness(report, fail_on)
@@ -420,8 +414,6 @@ def migrations(
     from rbacguard.output import migrations as output
     from rbacguard.output.suppress import suppressed_findings
     from rbacguard.policy import About, evaluate
-    from rbacguard.readiness.draining import judge
-    from rbacguard.readiness.migrations import migrations as found_migrations
     from rbacguard.sources.audit import read_audit_logs
     from rbacguard.update.evidence import unused, uses
 
@@ -431,16 +423,13 @@ def migrations(
     since = None if days is None else at - datetime.timedelta(days=days)
     used = uses(events, since) if logs else None
     inventory, snapshot = source.machines()
-    found = found_migrations(inventory, at)
-    context = Context(
-        snapshot,
-        today=at.date(),
-        inputs=source.arguments,
-        machines=Machines(inventory, judge(inventory), found),
-    )
+    machines = Machines(inventory, at)
+    context = Context(snapshot, today=at.date(), inputs=source.arguments, machines=machines)
     idle = None if used is None else unused(snapshot, used)
     results = evaluate(policies, context, selection)
-    report = suppressed_findings(output.report(found, inventory, results, used, idle), suppression)
+    report = suppressed_findings(
+        output.report(machines.migrations, inventory, results, used, idle), suppression
+    )
     options.show(report, **shown)
     return exits.NOTHING_TO_DO if exit_zero else exits.of_findings(report, fail_on)
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import ROUND_FLOOR, Decimal
 
 from rbacguard.readiness.draining import Readiness
-from rbacguard.readiness.inventory import Inventory, entries
+from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.quantity import amount, shown
-from rbacguard.readiness.timing import at_once
+from rbacguard.readiness.timing import GIGABYTE, at_once, rounded_up
+from rbacguard.sources.objects import entries
 from rbacguard.visible import visible
 
 _MIB = Decimal(2**20)
-_GIGA = Decimal(10) ** 9
 _SHARE = Decimal("0.8")
 """The part of the link that migrations may take, so that something is left for all else."""
 _SLACK = 2
@@ -59,10 +59,11 @@ def tuning(inventory: Inventory, found: Readiness, link: Decimal | None) -> str:
 
     timeout = amount(value["completionTimeoutPerGiB"])
     if rate:
-        needed = (_SLACK * _GIGA / rate).to_integral_value(ROUND_CEILING)
+        needed = rounded_up(_SLACK * GIGABYTE / rate)
         comments.append(
-            f"completionTimeoutPerGiB: a gigabyte takes {_GIGA / rate:.1f} s at {shown(rate)}/s, "
-            f"x {_SLACK} for what guests write meanwhile = {needed} s; now {timeout}"
+            f"completionTimeoutPerGiB: a gigabyte takes {GIGABYTE / rate:.1f} s at "
+            f"{shown(rate)}/s, x {_SLACK} for what guests write meanwhile = {needed} s; "
+            f"now {timeout}"
         )
         if timeout is None or timeout < needed:
             fields["completionTimeoutPerGiB"] = str(needed)

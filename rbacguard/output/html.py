@@ -129,18 +129,17 @@ def _audit(report: wire.AuditReport, table: _Table) -> dict[str, Any]:
 
 @_page.register
 def _readiness(report: wire.ReadinessReport, _table: _Table) -> dict[str, Any]:
-    answer = {
-        True: "Every drain completes, as far as objects tell.",
-        False: "Not every drain completes.",
-        None: "Whether every drain completes is not known.",
-    }
     counts = Counter[str](machine.drain for machine in report.machines)
     told = ", ".join(f"{count} {what}" for what, count in sorted(counts.items())) or "none"
     page = _of_machines(report, readiness.sections(report))
     return {
         **page,
         "title": "rbacguard readiness: will the drains complete",
-        "summary": [answer[report.ready], f"Machines: {told}.", *page["summary"]],
+        "summary": [
+            f"Ready: {readiness.ANSWERS[report.ready]}.",
+            f"Machines: {told}.",
+            *page["summary"],
+        ],
     }
 
 

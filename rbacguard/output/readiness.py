@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 from typing import NamedTuple, cast
 
 from rbacguard.output import wire
@@ -17,6 +17,7 @@ from rbacguard.readiness.machines import Machine
 from rbacguard.readiness.placing import Place
 from rbacguard.readiness.quantity import shown
 from rbacguard.readiness.storage import Claim
+from rbacguard.readiness.timing import rounded_up
 
 _ORDER = ("blocks", "unknown", "waits", "stops", "restarts", "migrates")
 
@@ -114,7 +115,7 @@ def _whole(size: Decimal | None) -> int | None:
 
 
 def _up(seconds: Decimal | None) -> int | None:
-    return None if seconds is None else int(seconds.to_integral_value(ROUND_CEILING))
+    return None if seconds is None else rounded_up(seconds)
 
 
 def _memory(found: SpareMemory) -> wire.SpareMemoryModel:
@@ -129,15 +130,17 @@ def _memory(found: SpareMemory) -> wire.SpareMemoryModel:
     )
 
 
+ANSWERS = {
+    True: "every drain completes, as far as objects tell",
+    False: "not every drain completes",
+    None: "not known whether every drain completes",
+}
+
+
 def summary(found: wire.ReadinessReport, page: Page) -> None:
     """Say what stands at the top: the answer, and how many machines do what."""
-    answer = {
-        True: "every drain completes, as far as objects tell",
-        False: "not every drain completes",
-        None: "not known whether every drain completes",
-    }
     style = {True: "bold green", False: "bold red", None: "bold yellow"}
-    page.line(f"Ready:     {answer[found.ready]}", style[found.ready])
+    page.line(f"Ready:     {ANSWERS[found.ready]}", style[found.ready])
     counts = Counter[str](machine.drain for machine in found.machines)
     told = ", ".join(f"{counts[k]} {k}" for k in _ORDER if counts[k]) or "none"
     page.line(f"Machines:  {told}")

@@ -30,12 +30,6 @@ _LAUNCHER = {"kubevirt.io": "virt-launcher"}
 _ENDED = ("Succeeded", "Failed")
 
 
-def entries(value: Any, key: str) -> dict[str, Any]:
-    """Return a map inside a map of anybody's making, empty where it is none."""
-    found = value.get(key) if isinstance(value, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
 _Object = TypeVar("_Object", bound=Struct)
 
 

@@ -11,9 +11,10 @@ from enum import StrEnum
 from msgspec import Struct
 
 from rbacguard.rbac import ObjectKey
-from rbacguard.readiness.inventory import Inventory, entries
+from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.reasons import REASONS, UNKNOWN
 from rbacguard.readiness.storage import SHARED
+from rbacguard.sources.objects import entries
 from rbacguard.sources.workloads import VirtualMachineInstance
 
 _MIGRATABLE = "LiveMigratable"

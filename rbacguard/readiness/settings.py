@@ -13,7 +13,8 @@ from typing import Any, Literal, TypeAlias
 from msgspec import Struct
 
 from rbacguard.kubevirt.releases import Minor, Release, release_of
-from rbacguard.readiness.inventory import Inventory, entries
+from rbacguard.readiness.inventory import Inventory
+from rbacguard.sources.objects import entries
 from rbacguard.sources.workloads import MigrationPolicy, VirtualMachineInstance
 
 Value: TypeAlias = int | bool | str | None

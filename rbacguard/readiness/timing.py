@@ -18,7 +18,7 @@ from rbacguard.readiness.quantity import amount
 from rbacguard.readiness.settings import Setting
 from rbacguard.sources.workloads import VirtualMachineInstance
 
-_GIGA = Decimal(10) ** 9
+GIGABYTE = Decimal(10) ** 9
 _BLOCK = "BlockMigration"
 
 
@@ -71,8 +71,7 @@ def timing(
     timeout = None
     per_gigabyte = amount(limits["completionTimeoutPerGiB"].value)
     if data is not None and per_gigabyte is not None:
-        whole = (data / _GIGA).to_integral_value(ROUND_CEILING)
-        timeout = int(per_gigabyte * whole)
+        timeout = int(per_gigabyte * rounded_up(data / GIGABYTE))
     seconds = data / rate if data is not None and rate else None
     return Timing(data, rate, seconds, timeout)
 
@@ -83,6 +82,11 @@ def _rate(limits: Mapping[str, Setting], link: Decimal | None) -> Decimal | None
     share = None if link is None else link / at_once(limits)
     known = [each for each in (limit, share) if each]
     return min(known, default=None)
+
+
+def rounded_up(number: Decimal) -> int:
+    """Return the next whole number."""
+    return int(number.to_integral_value(ROUND_CEILING))
 
 
 def at_once(limits: Mapping[str, Setting]) -> Decimal:

@@ -19,6 +19,12 @@ from rbacguard.rbac.objects import (
 )
 
 
+def entries(value: Any, key: str) -> dict[str, Any]:
+    """Return a map inside a map of anybody's making, empty where it is none."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
 def _user(name: str) -> Subject:
     """Return the subject behind an entry of `userNames`, where service accounts stand as users."""
     namespace, colon, account = name.removeprefix("system:serviceaccount:").partition(":")

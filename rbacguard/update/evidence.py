@@ -13,6 +13,7 @@ from rbacguard.rbac import Subject
 from rbacguard.rbac.authorizer import service_account_groups, service_account_user
 from rbacguard.snapshot import Snapshot
 from rbacguard.sources.audit import moment
+from rbacguard.sources.objects import entries
 from rbacguard.update.access import holdings
 
 _RESOURCE = "virtualmachineinstancemigrations"
@@ -70,8 +71,8 @@ def _use(event: Mapping[str, Any]) -> tuple[tuple[str, str, str], str, tuple[str
     # A long one, such as a watch, is told several times; the last one tells how it ended.
     if event.get("kind") != "Event" or event.get("stage") != "ResponseComplete":
         return None
-    target, who = _entries(event, "objectRef"), _entries(event, "user")
-    verb, code = event.get("verb"), _entries(event, "responseStatus").get("code")
+    target, who = entries(event, "objectRef"), entries(event, "user")
+    verb, code = event.get("verb"), entries(event, "responseStatus").get("code")
     resource, subresource = target.get("resource"), target.get("subresource")
     is_migration = resource == _RESOURCE and verb not in ("get", "list", "watch")
     if not is_migration and (resource, subresource) != _SUBRESOURCE:
@@ -79,7 +80,7 @@ def _use(event: Mapping[str, Any]) -> tuple[tuple[str, str, str], str, tuple[str
     if not isinstance(code, int) or not 200 <= code < 300:  # noqa: PLR2004 - HTTP
         return None
     # Whoever is impersonated is who the server decided about, with his groups alone.
-    who = _entries(event, "impersonatedUser") or who
+    who = entries(event, "impersonatedUser") or who
     user, groups = who.get("username"), who.get("groups")
     namespace, at = target.get("namespace"), event.get("requestReceivedTimestamp")
     if not (isinstance(user, str) and user and isinstance(verb, str) and isinstance(at, str)):
@@ -87,11 +88,6 @@ def _use(event: Mapping[str, Any]) -> tuple[tuple[str, str, str], str, tuple[str
     what = verb if is_migration else f"{verb} virtualmachines/migrate"
     named = tuple(g for g in groups if isinstance(g, str)) if isinstance(groups, list) else ()
     return (namespace if isinstance(namespace, str) else "", user, what), at, named
-
-
-def _entries(event: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = event.get(key)
-    return found if isinstance(found, dict) else {}
 
 
 def used_by(subject: Subject, used: Iterable[Use], namespace: str = "") -> tuple[Use, ...]:

@@ -370,7 +370,8 @@ class _Verifier:
             f"{bound[need].ref} binds {need.subject} to {MIGRATE}, made "
             f"{bound[need].metadata.creation_timestamp or 'at an unknown time'}"
             for need in sorted(bound)
-            if not self._is_decided(need)
+            # Accepted in the whole cluster is a grant of his own, and no binding to this role here.
+            if need not in self._decided and Need("", need.subject) not in self._approved
         ]
         for role in self._snapshot.roles.values():
             if not actions_of(role.rules):

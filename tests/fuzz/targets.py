@@ -41,9 +41,7 @@ from rbacguard.output.suppress import load_baseline
 from rbacguard.policy import evaluate, load_configuration, load_policies
 from rbacguard.policy.model import Policy
 from rbacguard.rbac import ClusterRole, ClusterRoleBinding, RoleBinding, Subject
-from rbacguard.readiness.draining import judge
 from rbacguard.readiness.inventory import Inventory
-from rbacguard.readiness.migrations import migrations as found_migrations
 from rbacguard.sources import load
 from rbacguard.sources.audit import read_audit_logs
 from rbacguard.update.approvals import load_approvals
@@ -124,18 +122,14 @@ def machines(data: bytes) -> None:
     def use(path: Path) -> None:
         reading = load([str(path)], workloads=True)
         inventory = Inventory.of(reading)
-        found = judge(inventory)
-        context = Context(
-            Snapshot.of(reading),
-            today=TODAY,
-            machines=Machines(inventory, found, found_migrations(inventory, NOW)),
-        )
-        report = readiness_report(found, inventory, evaluate(_policies(), context))
-        assert not (found.gaps and report.ready)
+        found = Machines(inventory, NOW)
+        context = Context(Snapshot.of(reading), today=TODAY, machines=found)
+        report = readiness_report(found.readiness, inventory, evaluate(_policies(), context))
+        assert not (found.readiness.gaps and report.ready)
         for form in ("table", "html", "markdown"):
             text = to_bytes(report, form, Options()).decode()
             assert not _HARMFUL.search(text), form
-        patch = tuning(inventory, found, None)
+        patch = tuning(inventory, found.readiness, None)
         assert not _HARMFUL.search(patch)
         assert set(pyyaml.safe_load(patch)) <= {"spec"}
 

@@ -29,9 +29,7 @@ from rbacguard.errors import PolicyError
 from rbacguard.kubevirt.releases import cluster_roles, find_release
 from rbacguard.policy import About, Outcome, PolicyResult, Severity, evaluate, load_policies
 from rbacguard.rbac import Attributes, Review, Reviews
-from rbacguard.readiness.draining import judge
 from rbacguard.readiness.inventory import Inventory
-from rbacguard.readiness.migrations import migrations
 from rbacguard.sources import RBAC_KINDS, from_objects, yaml
 from rbacguard.update.approvals import parse_approvals
 
@@ -102,7 +100,7 @@ def evaluated(path: Path, policy_id: str) -> PolicyResult:
     mode: Any = "as-recorded" if b"# recorded" in data else "recompute"
     reading = from_objects([*objects, *mine], workloads=True)
     snapshot, inventory = Snapshot.of(reading, aggregate=mode), Inventory.of(reading)
-    machines = Machines(inventory, judge(inventory), migrations(inventory, NOW))
+    machines = Machines(inventory, NOW)
     context = Context(
         snapshot,
         today=TODAY,
@@ -283,7 +281,7 @@ def test_a_server_that_answers_no_review_leaves_the_policy_undetermined() -> Non
 def test_with_the_ready_cluster_nothing_is_wrong() -> None:
     reading = from_objects(base("machines"), workloads=True)
     inventory = Inventory.of(reading)
-    machines = Machines(inventory, judge(inventory), migrations(inventory, NOW))
+    machines = Machines(inventory, NOW)
     context = Context(Snapshot.of(reading), today=TODAY, machines=machines)
     asked = load_policies(about=About.MACHINES)
     assert len(asked) > 20
@@ -314,7 +312,7 @@ def outcomes(*values: dict[str, Any], without: tuple[str, ...] = ()) -> dict[str
     ]
     reading = from_objects([*kept, *values], workloads=True)
     inventory = Inventory.of(reading)
-    machines = Machines(inventory, judge(inventory), migrations(inventory, NOW))
+    machines = Machines(inventory, NOW)
     context = Context(Snapshot.of(reading), today=TODAY, machines=machines)
     found = evaluate(load_policies(about=About.MACHINES), context)
     return {each.policy.id: each.outcome for each in found}

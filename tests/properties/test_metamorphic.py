@@ -234,9 +234,14 @@ def _planned_is_what_happens(items: Objects) -> None:
     if any("AlreadyExists" in each for each in plan.warnings):
         return
     nothing = apply_update(before, plan.now, TARGET)
-    assert {row for row in changes(plan) if row[3] != Change.KEPT.value} == _differences(
-        before, nothing
-    )
+    # A comparison tells of evacuations as well, which a plan keeps apart.
+    evacuations = {
+        (str(row.subject), str(row.action), row.namespace, row.change.value)
+        for change in plan.related
+        for row in change.rows()
+    }
+    planned = {row for row in changes(plan) if row[3] != Change.KEPT.value} | evacuations
+    assert planned == _differences(before, nothing)
     proposed = proposal(before, plan)
     agreed = proposed.model_copy(
         update={
@@ -262,13 +267,11 @@ def _planned_is_what_happens(items: Objects) -> None:
 
 
 def _differences(before: Snapshot, after: Snapshot) -> set[tuple[str, str, str, str]]:
-    """Return what is lost and gained of migration; a comparison tells of evacuations as well."""
-    asked = set(live_migration().actions)
     return {
         (str(row.subject), str(row.action), row.namespace, row.change.value)
         for change in compare(before, after).changes
         for row in change.rows()
-        if row.change is not Change.KEPT and row.action in asked
+        if row.change is not Change.KEPT
     }
 
 
