@@ -136,11 +136,14 @@ def damaged(draw: st.DrawFn) -> View:
         made = json.loads(json.dumps(items))
         # What was added last is what is not clean, most of the time.
         ours = [o for o in reversed(made) if o["kind"] in RBAC_KINDS]
+        # By place, what was there: a text that is damaged twice must not become another text.
+        sound: dict[tuple[int, Any], tuple[type, Any]] = {}
         for which, where, wrong in places:
             some = ours[:6] if where % 2 else ours
             spots = list(_spots(some[which % len(some)]))
             holder, key = spots[where % len(spots)]
-            if type(holder[key]) is not type(wrong):
+            was, _ = sound.setdefault((id(holder), key), (type(holder[key]), holder))
+            if was is not type(wrong):
                 holder[key] = json.loads(json.dumps(wrong))
         return load(dump=listed(made))
 
