@@ -44,6 +44,7 @@ def report(
             completes=found.rollout.completes,
             waits_at=list(found.rollout.waits_at),
             waits_for=list(found.rollout.waits_for),
+            down=list(found.rollout.down),
             unknown=list(found.rollout.unknown),
         ),
         machines=[_machine(each, places.get(each.key), found) for each in found.machines],
@@ -127,6 +128,7 @@ def _memory(found: SpareMemory) -> wire.SpareMemoryModel:
         needed=None if found.highest is None else int(found.parallel * found.highest),
         free=_whole(found.free),
         suffices=found.suffices,
+        estimated=found.estimated,
     )
 
 
@@ -152,6 +154,9 @@ def summary(found: wire.ReadinessReport, page: Page) -> None:
     else:
         known = "" if rollout.completes else ", as far as is known"
         page.line(f"In order:  {steps} drains one after the other complete{known}")
+    if rollout.down:
+        more = f" to start again, and {len(rollout.down) - 1} more" if len(rollout.down) > 1 else ""
+        page.line(f"Stay down: {rollout.down[0]}{more or ' to start again'}", "bold yellow")
     if found.coverage.gaps:
         page.line(f"Not seen:  {found.coverage.gaps[0]}", "bold yellow")
 
@@ -246,4 +251,8 @@ def _spare(found: wire.ReadinessReport) -> tuple[str, ...]:
     if memory.highest is not None and memory.needed is not None:
         where = f" on {memory.highest_node}" if memory.highest_node else ""
         needed = f"{memory.parallel} x {shown(memory.highest)}{where} = {shown(memory.needed)}"
+    if memory.estimated:
+        # Some pods are not in the input: KubeVirt's formula stands in for those of machines.
+        needed = f"at least {needed}, as KubeVirt counts it" if memory.needed else needed
+        free = f"at most {free}" if memory.free is not None else free
     return at_once, needed, free, _yes(memory.suffices)

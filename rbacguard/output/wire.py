@@ -731,7 +731,8 @@ class ClaimModel(Wire):
 class RolloutModel(Wire):
     """All nodes drained one after the other, as the pools do it; `completes` null is not known.
 
-    `order` holds the nodes that are drained at once together; `drained` counts these.
+    `order` holds the nodes that are drained at once together; `drained` counts these; `down` tells
+    of machines that are stopped and find no place to start again.
     """
 
     order: list[list[str]]
@@ -739,13 +740,15 @@ class RolloutModel(Wire):
     completes: bool | None
     waits_at: list[str] = Field(alias="waitsAt")
     waits_for: list[str] = Field(alias="waitsFor")
+    down: list[str]
     unknown: list[str]
 
 
 class SpareMemoryModel(Wire):
     """Nodes that drain in parallel times the highest total of a node, against what is free.
 
-    In bytes; null where an amount is not known.
+    In bytes; null where an amount is not known. Where some pods were not read, `estimated`: what is
+    needed is the least, by KubeVirt's formula, and what is free the most.
     """
 
     parallel: int
@@ -755,6 +758,7 @@ class SpareMemoryModel(Wire):
     needed: int | None
     free: int | None
     suffices: bool | None
+    estimated: bool
 
 
 class SettingModel(Wire):

@@ -57,14 +57,17 @@ class NodeDrain(Struct, frozen=True):
 class Rollout(Struct, frozen=True):
     """The update of the nodes one after the other, as the pools do it.
 
-    A node comes back empty, so machines move on into what was freed. Machines that a drain stops
-    are left where they were, and migrations of one batch end before the next begins.
+    A node comes back empty, so machines move on into what was freed; those that a drain stops free
+    what they had, and those that are started again take it elsewhere, after those that migrate.
+    What one batch begins ends before the next.
 
     Attributes:
         order: nodes in the order in which they are drained, those at once together.
         drained: how many of these batches come to their end.
         waits_at: the nodes at which it stops; empty where it does not.
         waits_for: what keeps it there, one line each.
+        down: machines that find no place to start again, or none before a node is back, one line
+            each; no drain waits for them.
         unknown: what is not known and decides, one line each.
     """
 
@@ -72,6 +75,7 @@ class Rollout(Struct, frozen=True):
     drained: int
     waits_at: tuple[str, ...]
     waits_for: tuple[str, ...]
+    down: tuple[str, ...]
     unknown: tuple[str, ...]
 
     @property
@@ -95,6 +99,8 @@ class SpareMemory(Struct, frozen=True):
         highest: the highest total of requests of virt-launcher pods on a node; None if not known.
         highest_node: that node.
         free: what is free on all nodes that take machines; None if not known.
+        estimated: whether some pods were not read, so that `highest` is the least that it can be,
+            by KubeVirt's formula, and `free` the most.
     """
 
     parallel: int
@@ -102,15 +108,18 @@ class SpareMemory(Struct, frozen=True):
     highest: Decimal | None
     highest_node: str
     free: Decimal | None
+    estimated: bool = False
 
     @property
     def suffices(self) -> bool | None:
-        """Whether it is enough; None where an amount is not known."""
+        """Whether it is enough; None where an amount is not known, or not for certain."""
         if self.highest == 0:
             return True
         if self.highest is None or self.free is None:
             return None
-        return self.parallel * self.highest <= self.free
+        if self.parallel * self.highest > self.free:
+            return False
+        return None if self.estimated else True
 
 
 class Readiness(Struct, frozen=True):
@@ -225,41 +234,75 @@ def _rollout(
 ) -> Rollout:
     """Drain all nodes in the pools' order, each batch after the one before."""
     batches = _batches(inventory)
-    cluster = cluster.drained(())
-    here = {
-        node: [each.key for each in found if each.drain is Drain.MIGRATES]
-        for node, found in by_node.items()
-    }
-    unknown: list[str] = []
+    course = _Course(cluster.drained(()), by_node)
     for number, batch in enumerate(batches):
-        cluster.close(batch)
-        waits_for = [
-            f"{each.key.namespace}/{each.key.name} on {node} blocks"
-            for node in batch
-            for each in by_node.get(node, ())
-            if each.drain is Drain.BLOCKS
-        ]
-        unknown += [
-            f"{each.key.namespace}/{each.key.name} on {node}: {each.drain.value}"
-            for node in batch
-            for each in by_node.get(node, ())
-            if each.drain in (Drain.UNKNOWN, Drain.WAITS)
-        ]
-        for node in batch:
-            for key in sorted(here.get(node, ()), key=lambda k: (-_bytes_of(cluster, k), str(k))):
-                place = cluster.move(key, node)
-                name = f"{key.namespace}/{key.name} on {node}"
-                if place.unknown:
-                    unknown.append(f"{name}: {place.unknown}")
-                elif place.target:
-                    cluster.leave(key, node)
-                    here.setdefault(place.target, []).append(key)
-                else:
-                    waits_for.append(f"{name} finds no place")
-            here[node] = []
-        if waits_for:
-            return Rollout(batches, number, batch, tuple(waits_for), tuple(unknown))
-    return Rollout(batches, len(batches), (), (), tuple(unknown))
+        course.drain(batch)
+        if course.waits_for:
+            return course.rollout(batches, number, batch)
+    return course.rollout(batches, len(batches))
+
+
+class _Course:
+    """Where machines are while node after node is drained, and what came of it."""
+
+    def __init__(self, cluster: Cluster, by_node: Mapping[str, list[Machine]]) -> None:
+        self._cluster = cluster
+        self._drains = {each.key: each.drain for here in by_node.values() for each in here}
+        self._here = {node: [each.key for each in found] for node, found in by_node.items()}
+        self.waits_for: list[str] = []
+        self._down: dict[ObjectKey, str] = {}
+        self._unknown: list[str] = []
+
+    def rollout(
+        self, order: tuple[tuple[str, ...], ...], drained: int, waits_at: tuple[str, ...] = ()
+    ) -> Rollout:
+        """Return what came of it so far."""
+        told = tuple(self.waits_for), tuple(self._down.values()), tuple(self._unknown)
+        return Rollout(order, drained, waits_at, *told)
+
+    def drain(self, nodes: Iterable[str]) -> None:
+        """Drain these nodes at once, and open them again."""
+        self._cluster.close(nodes)
+        leaving = [(key, node) for node in nodes for key in self._here.pop(node, ())]
+        # Those that migrate choose first, for a drain waits for them; the largest before others.
+        leaving.sort(
+            key=lambda each: (
+                self._drains[each[0]] is Drain.RESTARTS,
+                -_bytes_of(self._cluster, each[0]),
+                each[0],
+            )
+        )
+        down = []
+        for key, node in leaving:
+            name = f"{key.namespace}/{key.name} on {node}"
+            match self._drains[key]:
+                case Drain.BLOCKS:
+                    self.waits_for.append(f"{name} blocks")
+                case Drain.STOPS:
+                    self._cluster.leave(key, node)
+                case Drain.MIGRATES:
+                    if self._settles(key, name, self._cluster.move(key, node)):
+                        self._cluster.leave(key, node)
+                    else:
+                        self.waits_for.append(f"{name} finds no place")
+                case Drain.RESTARTS:
+                    self._cluster.leave(key, node)
+                    if not self._settles(key, name, self._cluster.move(key, node, restart=True)):
+                        down.append((key, name))
+                case unclear:
+                    self._unknown.append(f"{name}: {unclear.value}")
+        self._cluster.close(())
+        for key, name in down:
+            again = self._settles(key, name, self._cluster.move(key, restart=True))
+            self._down[key] = f"{name} finds no place" + (" until a node is back" if again else "")
+
+    def _settles(self, key: ObjectKey, name: str, place: Place) -> bool:
+        """Note where a machine went; False if it went nowhere."""
+        if place.target:
+            self._here.setdefault(place.target, []).append(key)
+        elif place.unknown:
+            self._unknown.append(f"{name}: {place.unknown}")
+        return bool(place.target or place.unknown)
 
 
 def _batches(inventory: Inventory) -> tuple[tuple[str, ...], ...]:
@@ -312,7 +355,10 @@ def _memory(
             highest, highest_node = total, node
     parallel, because = _parallel(inventory, by_node)
     free = cluster.free("memory") if inventory.nodes else None
-    return SpareMemory(parallel, because, highest, highest_node, free)
+    estimated = bool(inventory.coverage.gaps(["Pod"])) or any(
+        cluster.estimated(each.key) for here in by_node.values() for each in here
+    )
+    return SpareMemory(parallel, because, highest, highest_node, free, estimated)
 
 
 def _total(cluster: Cluster, here: list[Machine]) -> Decimal | None:

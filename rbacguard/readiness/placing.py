@@ -17,9 +17,11 @@ import msgspec
 from msgspec import Struct
 
 from rbacguard.rbac import ObjectKey
+from rbacguard.readiness import overhead
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.machines import wants_host_model
 from rbacguard.readiness.quantity import amount, shown
+from rbacguard.readiness.settings import release
 from rbacguard.sources.workloads import (
     Container,
     LabelRequirement,
@@ -129,6 +131,10 @@ class _Space:
     def take(self, pod: Pod, asked: Amounts | None) -> None:
         """Put a pod on the node."""
         self.pods.append(pod)
+        self.reserve(asked)
+
+    def reserve(self, asked: Amounts | None) -> None:
+        """Take what a pod asks for off what is free."""
         if self.free is None or asked is None:
             self.free = None
             return
@@ -171,16 +177,24 @@ class Cluster:
         self._unfit = {} if unfit is None else unfit
         self._asked = {} if asked is None else asked
         self._drained = frozenset(drained)
+        # Where machines were started again: a host-model machine has that CPU from then on.
+        self._started: dict[ObjectKey, str] = {}
         # By free memory, so that the node where the least is left is found without looking at all.
         self._tightest = sorted((s.memory, name) for name, s in spaces.items() if s.free)
 
     @classmethod
     def of(cls, inventory: Inventory) -> Cluster:
-        """Put every pod on its node."""
+        """Put every pod on its node; what stands for a launcher that was not read is taken off."""
         found = cls(inventory, {name: _space(node) for name, node in inventory.nodes.items()})
         for pod in inventory.pods:
             if pod.spec.node_name in inventory.nodes:
                 found._put(pod.spec.node_name, pod, requests(pod))
+        for key, machine in inventory.machines.items():
+            if found.estimated(key) and machine.status.node_name in inventory.nodes:
+                space = found._spaces[machine.status.node_name]
+                before = space.memory, machine.status.node_name
+                space.reserve(found.asked(key))
+                found._sort_in(before, space)
         return found
 
     def drained(self, nodes: Iterable[str]) -> Cluster:
@@ -192,11 +206,22 @@ class Cluster:
         """Let these nodes take no pod, and all others again."""
         self._drained = frozenset(nodes)
 
+    def estimated(self, key: ObjectKey) -> bool:
+        """Whether a machine's launcher was not read, so that what it asks for is the least."""
+        return (key.namespace, key.name) not in self._inventory.launchers
+
     def asked(self, key: ObjectKey) -> Amounts | None:
         """Return what a machine's launcher asks for; None where that is not known."""
         if key not in self._asked:
-            pod = self._inventory.launchers.get((key.namespace, key.name))
-            self._asked[key] = requests(pod) if pod else None
+            inventory = self._inventory
+            pod = inventory.launchers.get((key.namespace, key.name))
+            self._asked[key] = (
+                requests(pod)
+                if pod
+                else overhead.requests(
+                    inventory.machines[key], inventory.kubevirt, release(inventory)
+                )
+            )
         return self._asked[key]
 
     def _put(self, node: str, pod: Pod, asked: Amounts | None) -> None:
@@ -208,9 +233,12 @@ class Cluster:
             self._anti.append((node, pod))
 
     def leave(self, key: ObjectKey, node: str) -> None:
-        """Take a machine that was moved off the node that it has left."""
-        pod, asked = self._inventory.launchers[key.namespace, key.name], self.asked(key)
+        """Take a machine off the node that it has left: it was moved, or stopped."""
+        pod, asked = self._inventory.launchers.get((key.namespace, key.name)), self.asked(key)
         space = self._spaces.get(node)
+        if pod is None:
+            # What stands for it stays: less is free than may be.
+            return
         if space is not None and asked is not None:
             before = space.memory, node
             space.give_back(pod, asked)
@@ -231,12 +259,14 @@ class Cluster:
             return None
         return sum(((s.free or {}).get(resource, Decimal()) for s in spaces), Decimal())
 
-    def move(self, key: ObjectKey, source: str = "") -> Place:
+    def move(self, key: ObjectKey, source: str = "", *, restart: bool = False) -> Place:
         """Move a machine to the node where it leaves the least memory free, if there is one.
 
         Args:
             key: which machine.
             source: the node that it leaves; by default the one where it runs.
+            restart: whether it was stopped and starts again, with whatever CPU it meets; also where
+                it was, if that node takes it.
         """
         machine = self._inventory.machines[key]
         source = source or machine.status.node_name
@@ -246,22 +276,24 @@ class Cluster:
         asked = self.asked(key)
         if asked is None:
             return Place(key, source, "", unknown="its requests cannot be read")
-        selectors, unknown = self._target_selectors(machine, pod)
+        selectors, unknown = self._target_selectors(key, machine, pod, restart=restart)
         if unknown:
             return Place(key, source, "", unknown=unknown)
-        unfit = self._static(pod, selectors)
+        unfit, left = self._static(pod, selectors), "" if restart else source
         enough = bisect_left(self._tightest, (asked.get("memory", Decimal()), ""))
         for _, name in self._tightest[enough:]:
             space = self._spaces[name]
-            if name == source or name in self._drained or unfit[name] or _lacking(space, asked):
+            if name == left or name in self._drained or unfit[name] or _lacking(space, asked):
                 continue
             if not self._beside(space, pod):
                 self._put(name, pod, asked)
+                if restart:
+                    self._started[key] = name
                 return Place(key, source, name)
         refusals = Counter(
             unfit[name] or _too_small(space, asked) or self._beside(space, pod)
             for name, space in self._spaces.items()
-            if name != source and name not in self._drained
+            if name != left and name not in self._drained
         )
         return Place(key, source, "", dict(sorted(refusals.items())))
 
@@ -282,24 +314,32 @@ class Cluster:
         return found
 
     def _target_selectors(
-        self, machine: VirtualMachineInstance, pod: Pod
+        self, key: ObjectKey, machine: VirtualMachineInstance, pod: Pod, *, restart: bool
     ) -> tuple[Mapping[str, str], str]:
         """Return the labels that a target must have, and what is not known about them."""
         selectors = dict(pod.spec.node_selector or {})
         if not wants_host_model(machine):
             return selectors, ""
-        if any(key.startswith((_FEATURE, _MIGRATION_MODEL)) for key in selectors):
+        of_cpu = [label for label in selectors if label.startswith((_FEATURE, _MIGRATION_MODEL))]
+        started = self._started.get(key)
+        if restart or started:
+            # Its pod is made anew, without what a migration had asked for.
+            selectors = {label: selectors[label] for label in selectors if label not in of_cpu}
+            if restart:
+                return selectors, ""
+        elif of_cpu:
             # It has migrated before: the first node's CPU is asked for already.
             return selectors, ""
-        source = self._spaces.get(machine.status.node_name)
+        node = started or machine.status.node_name
+        source = self._spaces.get(node)
         labels = source.labels if source else {}
-        models = [key for key in labels if key.startswith(_HOST_MODEL)]
+        models = [label for label in labels if label.startswith(_HOST_MODEL)]
         if not models:
-            return {}, f"node {machine.status.node_name} does not tell its host-model CPU"
+            return {}, f"node {node} does not tell its host-model CPU"
         selectors[_MIGRATION_MODEL + models[0].removeprefix(_HOST_MODEL)] = labels[models[0]]
-        for key, value in labels.items():
-            if key.startswith(_REQUIRED_FEATURES):
-                selectors[_FEATURE + key.removeprefix(_REQUIRED_FEATURES)] = value
+        for label, value in labels.items():
+            if label.startswith(_REQUIRED_FEATURES):
+                selectors[_FEATURE + label.removeprefix(_REQUIRED_FEATURES)] = value
         return selectors, ""
 
     def _beside(self, space: _Space, pod: Pod) -> str:

@@ -184,32 +184,91 @@ class Present(Struct, frozen=True):
     """Something of which only matters that it is there."""
 
 
+class Binding(Struct, frozen=True):
+    """A network binding plugin."""
+
+    name: str = ""
+
+
 class Interface(Struct, frozen=True):
     """A network interface of a machine, and how it is bound."""
 
     name: str = ""
     bridge: Present | None = None
+    sriov: Present | None = None
+    passt: Present | None = field(default=None, name="passtBinding")
+    binding: Binding | None = None
 
 
-class Devices(Struct, frozen=True):
+class Tpm(Struct, frozen=True):
+    """A TPM; there, unless it says otherwise."""
+
+    enabled: bool | None = None
+
+
+class Devices(Struct, frozen=True, rename="camel"):
     """The devices of a machine that matter here."""
 
     interfaces: tuple[Interface, ...] | None = None
+    autoattach_graphics_device: bool | None = None
+    host_devices: tuple[Present, ...] | None = None
+    gpus: tuple[Present, ...] | None = None
+    tpm: Tpm | None = None
 
 
-class Memory(Struct, frozen=True):
+class Hugepages(Struct, frozen=True, rename="camel"):
+    """That memory comes in huge pages, and of which size."""
+
+    page_size: str = ""
+
+
+class ReservedOverhead(Struct, frozen=True, rename="camel"):
+    """Memory that a machine's owner adds to what it costs."""
+
+    added_overhead: Amount | None = None
+
+
+class Memory(Struct, frozen=True, rename="camel"):
     """The memory that the guest sees."""
 
     guest: Amount | None = None
+    hugepages: Hugepages | None = None
+    reserved_overhead: ReservedOverhead | None = None
 
 
-class Domain(Struct, frozen=True):
+class MachineResources(Resources, frozen=True, rename="camel"):
+    """What a machine asks for, and whether what it costs besides is left out."""
+
+    overcommit_guest_overhead: bool | None = None
+
+
+class LaunchSecurity(Struct, frozen=True):
+    """Memory that the host cannot read."""
+
+    sev: Present | None = None
+    snp: Present | None = None
+
+
+class Domain(Struct, frozen=True, rename="camel"):
     """The machine inside a VirtualMachineInstance."""
 
     cpu: Cpu | None = None
     memory: Memory | None = None
-    resources: Resources | None = None
+    resources: MachineResources | None = None
     devices: Devices = Devices()
+    launch_security: LaunchSecurity | None = None
+
+
+class Probe(Struct, frozen=True):
+    """A probe; `exec` is there for one that runs a program in the guest."""
+
+    exec: Present | None = None
+
+
+class Volume(Struct, frozen=True, rename="camel"):
+    """A volume of a machine."""
+
+    downward_metrics: Present | None = None
 
 
 class Network(Struct, frozen=True):
@@ -225,9 +284,10 @@ class MachineSpec(Struct, frozen=True, rename="camel"):
     domain: Domain = Domain()
     networks: tuple[Network, ...] | None = None
     eviction_strategy: str | None = None
-    node_selector: dict[str, str] | None = None
-    affinity: Affinity | None = None
-    tolerations: tuple[Toleration, ...] | None = None
+    architecture: str = ""
+    volumes: tuple[Volume, ...] | None = None
+    liveness_probe: Probe | None = None
+    readiness_probe: Probe | None = None
 
 
 class ClaimInfo(Struct, frozen=True, rename="camel"):
@@ -263,6 +323,12 @@ class MigrationState(Struct, frozen=True, rename="camel"):
     failure_reason: str = ""
 
 
+class MemoryStatus(Struct, frozen=True, rename="camel"):
+    """What a machine costs besides the guest's memory, where the cluster reports it."""
+
+    memory_overhead: Amount | None = None
+
+
 class MachineStatus(Struct, frozen=True, rename="camel"):
     """The status of a VirtualMachineInstance."""
 
@@ -271,6 +337,7 @@ class MachineStatus(Struct, frozen=True, rename="camel"):
     conditions: tuple[Condition, ...] | None = None
     volume_status: tuple[VolumeStatus, ...] | None = None
     migration_method: str = ""
+    memory: MemoryStatus | None = None
 
 
 class VirtualMachineInstance(Struct, frozen=True):

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from machines import (
     GIB,
+    MODELS,
     OVERHEAD,
     claim,
     cluster,
@@ -509,6 +510,40 @@ def test_it_stops_where_a_machine_blocks_and_says_so() -> None:
     assert found.waits_for == ("web/vm on b blocks",)
     external = rolled(small("a", "b"), machine("vm", "a", strategy="External"))
     assert (external.completes, external.unknown) == (None, ("web/vm on a: waits",))
+
+
+def test_machines_that_are_started_again_take_their_place_after_those_that_migrate() -> None:
+    again = machine("again", "a", memory=6 * GIB, strategy="None")
+    moves = machine("moves", "b", memory=6 * GIB)
+    found = rolled(small("a", "b", "c"), again, moves)
+    assert (found.completes, found.down) == (True, ())
+    # On two nodes at once the free one is for the machine that a drain waits for.
+    both = rolled(small("a", "b", "c"), again, moves, unavailable=2)
+    assert (both.completes, both.drained) == (True, 2)
+    assert both.down == ("web/again on a finds no place until a node is back",)
+    # What is started again and again moves on as the others do.
+    assert rolled(small("a", "b"), again).down == ()
+    assert rolled(small("a"), again).down == both.down
+    closed = [*small("a"), node("b", memory="1Gi")]
+    closed[0]["spec"]["unschedulable"] = True
+    assert rolled(closed, again).down == ("web/again on a finds no place",)
+    # A machine that stays stopped gives its place to others, one that is back does not.
+    stopped = machine("again", "a", memory=6 * GIB, strategy="None", run="Manual")
+    assert rolled(small("a", "b"), stopped, moves).waits_for == ()
+    assert rolled(small("a", "b"), again, moves).waits_for == ("web/moves on b finds no place",)
+
+
+def test_started_again_a_machine_has_the_cpu_that_it_meets() -> None:
+    cascade, _, epyc = MODELS
+    nodes = [node("a", cascade, memory="512Gi"), node("b", epyc), node("c", cascade)]
+    label = {f"cpu-model-migration.node.kubevirt.io/{cascade}": "true"}
+    full = machine("full", "c", memory=250 * GIB, selector=label)
+    vm = machine("vm", "a", memory=6 * GIB, strategy="None", selector=label)
+    # It starts on the other maker's node, where a migration could not have taken it.
+    found = rolled(nodes, full, vm)
+    assert (found.completes, found.down) == (True, ())
+    moves = machine("vm", "a", memory=6 * GIB, selector=label)
+    assert rolled(nodes, full, moves).waits_for == ("web/vm on a finds no place",)
 
 
 def test_a_pool_goes_by_zone_then_age_and_a_paused_one_not_at_all() -> None:
