@@ -269,6 +269,12 @@ def _cluster(merged: _Merged, name: str, overrides: Overrides) -> dict[str, Any]
         raise InputError(f"cluster {name!r} has no server; look at {_listed(merged.files)}")
     if "://" not in checked.server:
         entry["server"] = f"https://{checked.server}"
+    if "@" in entry["server"].partition("://")[2].partition("/")[0]:
+        # The server's URL is shown and saved with what is read from it.
+        raise InputError(
+            f"cluster {name!r}: the server's URL holds a user name or password; "
+            "move them to the user, with a token or a certificate"
+        )
     if checked.insecure_skip_tls_verify and (
         checked.certificate_authority or checked.certificate_authority_data
     ):

@@ -199,6 +199,9 @@ BAD = {
         "contexts": [{"name": "a", "context": {"cluster": "a", "user": "gone"}}]
     },
     "cluster 'a' has no server": {"clusters": [{"name": "a", "cluster": {}}]},
+    "cluster 'a': the server's URL holds a user name or password": {
+        "clusters": [{"name": "a", "cluster": {"server": "https://me:token-a@host:6443/path"}}]
+    },
     "cluster 'a': server: Expected str, got int": {
         "clusters": [{"name": "a", "cluster": {"server": 1}}]
     },
@@ -228,6 +231,7 @@ def test_what_is_wrong_is_one_line(expected: str, parts: dict[str, Any], tmp_pat
         find(tmp_path, path)
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert "token-a" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["a: [", "\t", "- 1", "&a [*a]", "a: \x00", "{" * 2000])

@@ -185,7 +185,8 @@ def kubeconfig(data: bytes) -> None:
 
     def use(path: Path) -> None:
         found = find_access(Overrides(kubeconfig=str(path)), {}, path.parent)
-        assert "secret-token" not in repr(found)
+        # A damaged file may have the text anywhere; the server's URL is no place for a secret.
+        assert "secret-token" not in repr(found).replace(found.server, "")
 
     _read("config", data, use)
 
