@@ -70,7 +70,7 @@ class Machines:
     ) -> None:
         """Judge nothing yet."""
         self.inventory = inventory
-        self._now, self._link = now, link
+        self.now, self._link = now, link
 
     @cached_property
     def readiness(self) -> Readiness:
@@ -80,7 +80,7 @@ class Machines:
     @cached_property
     def migrations(self) -> tuple[Migration, ...]:
         """Every migration, with its age."""
-        return migrations(self.inventory, self._now)
+        return migrations(self.inventory, self.now)
 
 
 class Context:

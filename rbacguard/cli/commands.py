@@ -18,7 +18,10 @@ from rbacguard.visible import visible
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from rbacguard.snapshot import AggregateMode
+    from rbacguard.checks import Machines
+    from rbacguard.output import wire
+    from rbacguard.policy import Policy, Selection
+    from rbacguard.snapshot import AggregateMode, Snapshot
 
 CONTEXT = {
     "help_option_names": ["-h", "--help"],
@@ -122,6 +125,12 @@ def cli(ctx: click.Context) -> None:
     help="Ask the API server itself, by access reviews, which create nothing, and report where it "
     "disagrees: a sample of the answers, or all.",
 )
+@click.option(
+    "--machines",
+    "with_machines",
+    is_flag=True,
+    help="Read machines, nodes and storage too, and add what `readiness` tells of them.",
+)
 @options.exit_zero
 @collected(options.KNOWN, "known")
 @options.output
@@ -134,12 +143,13 @@ def audit(
     target: str | None,
     fail_on: str,
     cross_check: str | None,
+    with_machines: bool,
     exit_zero: bool,
     known: dict[str, Any],
     **shown: Any,
 ) -> int:
     """Show who can migrate today and why, and the findings of all policies."""
-    from rbacguard.checks import Context
+    from rbacguard.checks import Context, Machines
     from rbacguard.kubevirt.releases import find_release
     from rbacguard.output import reports
     from rbacguard.output.suppress import suppressed_findings
@@ -151,7 +161,15 @@ def audit(
     suppression = options.suppression(known, options.day(today))
     if cross_check and source.filenames:
         raise click.UsageError("--cross-check asks a cluster; -f reads files")
-    snapshot = source.snapshot(aggregate)
+    drains = None
+    if with_machines:
+        inventory, snapshot = source.machines("readiness", mode=aggregate)
+        at = (today or datetime.datetime.now(datetime.UTC)).replace(tzinfo=datetime.UTC)
+        about = options.selected(policy_folders, known, About.MACHINES)
+        drains = _readiness(Machines(inventory, at), snapshot, source, *about)
+        drains = suppressed_findings(drains, suppression)
+    else:
+        snapshot = source.snapshot(aggregate)
     context = Context(
         snapshot,
         today=options.day(today, snapshot),
@@ -162,8 +180,13 @@ def audit(
     )
     results = evaluate(found_policies, context, selection)
     report = suppressed_findings(reports.audit(context, journey(snapshot), results), suppression)
+    if drains is not None:
+        # What is to be done about exemptions is said once, of both.
+        report = report.model_copy(
+            update={"readiness": drains.model_copy(update={"exemptions": []})}
+        )
     options.show(report, **shown)
-    return 0 if exit_zero else exits.of_findings(report, fail_on)
+    return 0 if exit_zero else exits.of_audit(report, fail_on)
 
 
 @cli.command()
@@ -357,12 +380,11 @@ def readiness(
     could migrate who loses the permission. It exits 1 when a drain does not complete, or on
     findings.
     """
-    from rbacguard.checks import Context, Machines
-    from rbacguard.output import readiness as output
+    from rbacguard.checks import Machines
     from rbacguard.output.suppress import suppressed_findings
-    from rbacguard.policy import About, evaluate
+    from rbacguard.policy import About
 
-    policies, selection = options.selected(policy_folders, known, About.MACHINES)
+    about = options.selected(policy_folders, known, About.MACHINES)
     suppression = options.suppression(known, at.date())
     inventory, snapshot = source.machines()
     machines = Machines(inventory, at, link)
@@ -372,12 +394,27 @@ def readiness(
         options.stop_working()
         click.echo(tuning(inventory, machines.readiness, link), nl=False)
         return exits.NOTHING_TO_DO
-    context = Context(snapshot, today=at.date(), inputs=source.arguments, machines=machines)
-    results = evaluate(policies, context, selection)
-    report = output.report(machines.readiness, inventory, results)
-    report = suppressed_findings(report, suppression)
+    report = suppressed_findings(_readiness(machines, snapshot, source, *about), suppression)
     options.show(report, **shown)
     return exits.NOTHING_TO_DO if exit_zero else exits.of_readiness(report, fail_on)
+
+
+def _readiness(
+    machines: Machines,
+    snapshot: Snapshot,
+    source: Source,
+    policies: tuple[Policy, ...],
+    selection: Selection,
+) -> wire.ReadinessReport:
+    """Judge machines and ask the policies that are about them."""
+    from rbacguard.checks import Context
+    from rbacguard.output import readiness as output
+    from rbacguard.policy import evaluate
+
+    today = machines.now.date()
+    context = Context(snapshot, today=today, inputs=source.arguments, machines=machines)
+    results = evaluate(policies, context, selection)
+    return output.report(machines.readiness, machines.inventory, results)
 
 
 @cli.command()

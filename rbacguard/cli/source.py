@@ -173,11 +173,14 @@ class Source:
             return Snapshot.load(self.filenames, aggregate=mode)
         return Snapshot.of(self._read_cluster(namespace), aggregate=mode)
 
-    def machines(self, *more: str) -> tuple[Inventory, Snapshot]:
+    def machines(
+        self, *more: str, mode: AggregateMode = "as-recorded"
+    ) -> tuple[Inventory, Snapshot]:
         """Read machines, nodes and what is around them, and access as far as it is there.
 
         Args:
             more: commands whose needs are read besides.
+            mode: how to take aggregated roles.
 
         Raises:
             InputError: files cannot be read, or the kubeconfig does not tell where to read.
@@ -192,7 +195,7 @@ class Source:
             reading = load(self.filenames, workloads=True)
         else:
             reading = self._read_cluster(None, *more)
-        return Inventory.of(reading), Snapshot.of(reading)
+        return Inventory.of(reading), Snapshot.of(reading, aggregate=mode)
 
     def _is_files(self) -> bool:
         """Whether files are read, which takes a while and goes with no way to connect."""

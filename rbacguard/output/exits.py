@@ -28,6 +28,14 @@ def of_findings(report: wire.ByPolicy, fail_on: str) -> int:
     return INCOMPLETE if undetermined or report.coverage.gaps else NOTHING_TO_DO
 
 
+def of_audit(report: wire.AuditReport, fail_on: str) -> int:
+    """As findings have it; where machines were judged too, the worse of both."""
+    codes = [of_findings(report, fail_on)]
+    if report.readiness is not None:
+        codes.append(of_readiness(report.readiness, fail_on))
+    return FINDINGS if FINDINGS in codes else max(codes)
+
+
 def of_plan(report: wire.PlanReport) -> int:
     """Somebody loses access; with gaps, whoever is listed is not certain."""
     if report.gaps:

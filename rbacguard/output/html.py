@@ -112,35 +112,41 @@ def _audit(report: wire.AuditReport, table: _Table) -> dict[str, Any]:
     found = [each for each in every if each.rule.id != INCOMPLETE.id]
     counted = Counter(each.severity for each in found if not each.suppressed)
     sums = ", ".join(f"{counted[s]} {s}" for s in SEVERITIES if counted[s]) or "none"
+    drains = report.readiness
     return {
         "title": "rbacguard audit: who may migrate virtual machines",
         "summary": [
             f"Installed: {report.status.installed.label}. {report.status.title}.",
             f"Findings: {sums}. Next: {report.status.next}",
+            *(_answers(drains) if drains else ()),
         ],
+        "sections": _sections(readiness.sections(drains) if drains else ()),
         "warnings": report.exemptions,
         "gaps": [each.message for each in every if each.rule.id == INCOMPLETE.id],
         "rules": _rules(found),
         "pictures": [("now", "Now")],
         "edges": {"now": table.edges(edges(report))},
-        "evidence": _evidence(report.coverage, [each.policy for each in report.policies]),
+        "evidence": _evidence(
+            report.coverage,
+            [each.policy for part in (report, drains) if part for each in part.policies],
+        ),
     }
 
 
 @_page.register
 def _readiness(report: wire.ReadinessReport, _table: _Table) -> dict[str, Any]:
-    counts = Counter[str](machine.drain for machine in report.machines)
-    told = ", ".join(f"{count} {what}" for what, count in sorted(counts.items())) or "none"
     page = _of_machines(report, readiness.sections(report))
     return {
         **page,
         "title": "rbacguard readiness: will the drains complete",
-        "summary": [
-            f"Ready: {readiness.ANSWERS[report.ready]}.",
-            f"Machines: {told}.",
-            *page["summary"],
-        ],
+        "summary": [*_answers(report), *page["summary"]],
     }
+
+
+def _answers(report: wire.ReadinessReport) -> list[str]:
+    counts = Counter[str](machine.drain for machine in report.machines)
+    told = ", ".join(f"{count} {what}" for what, count in sorted(counts.items())) or "none"
+    return [f"Ready: {readiness.ANSWERS[report.ready]}.", f"Machines: {told}."]
 
 
 @_page.register
@@ -163,19 +169,25 @@ def _of_machines(
         "warnings": report.exemptions,
         "gaps": [each.message for each in every if each.rule.id == INCOMPLETE.id],
         "rules": _rules(found),
-        "sections": [
-            (
-                f"section-{number}",
-                each.title,
-                each.columns,
-                [[visible(cell) for cell in row] for row in each.rows],
-            )
-            for number, each in enumerate(sections, 1)
-        ],
+        "sections": _sections(sections),
         "pictures": [],
         "edges": {},
         "evidence": _evidence(report.coverage, [each.policy for each in report.policies]),
     }
+
+
+def _sections(
+    found: Iterable[readiness.Section],
+) -> list[tuple[str, str, Sequence[str], list[list[str]]]]:
+    return [
+        (
+            f"section-{number}",
+            each.title.capitalize(),
+            each.columns,
+            [[visible(cell) for cell in row] for row in each.rows],
+        )
+        for number, each in enumerate(found, 1)
+    ]
 
 
 def _rules(found: Iterable[Result]) -> list[tuple[wire.PolicyModel, list[dict[str, Any]]]]:

@@ -151,7 +151,7 @@ def summary(found: wire.ReadinessReport, page: Page) -> None:
         first = rollout.waits_for[0]
         more = f" and {len(rollout.waits_for) - 1} more" if len(rollout.waits_for) > 1 else ""
         page.line(f"In order:  stops after {rollout.drained} of {steps} drains: {first}{more}")
-    else:
+    elif rollout.completes or rollout.order:
         known = "" if rollout.completes else ", as far as is known"
         page.line(f"In order:  {steps} drains one after the other complete{known}")
     if rollout.down:

@@ -125,7 +125,14 @@ def _by_policy(report: wire.ByPolicy) -> tuple[Case, ...]:
         for each in report.policies
         if each.outcome == "undetermined"
     ]
-    return (*found, *_incomplete([*report.coverage.gaps, *undetermined], place))
+    missing = [*report.coverage.gaps, *undetermined]
+    if isinstance(report, wire.AuditReport) and report.readiness is not None:
+        of_machines = _by_policy(report.readiness)
+        found += [case for case in of_machines if case.rule is not INCOMPLETE]
+        missing += [
+            each.message for case in of_machines if case.rule is INCOMPLETE for each in case.results
+        ]
+    return (*found, *_incomplete(list(dict.fromkeys(missing)), place))
 
 
 def _rule_of(report: wire.ByPolicy, policy_id: str) -> wire.PolicyModel:

@@ -219,6 +219,9 @@ def _audit(report: wire.AuditReport, page: Page) -> None:
         gaps,
         "What is listed above holds; that nothing else is to be found is not known:",
     )
+    if report.readiness is not None:
+        page.heading("readiness")
+        _readiness(report.readiness, page)
     page.heading("what to do next")
     page.line(status.next, indent=2)
     for command in status.commands:

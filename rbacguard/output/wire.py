@@ -238,7 +238,7 @@ class UpdateModel(Wire):
 
 
 class AuditReport(Wire):
-    """`rbacguard audit`; `update` is null where none is ahead."""
+    """`rbacguard audit`; `update` is null where none is ahead, `readiness` where not asked for."""
 
     schema_version: Literal["rbacguard.io/audit/v1"] = Field(
         default="rbacguard.io/audit/v1", alias="schemaVersion"
@@ -251,6 +251,7 @@ class AuditReport(Wire):
     coverage: CoverageModel
     cross_check: CrossCheckModel | None = Field(default=None, alias="crossCheck")
     exemptions: list[str] = []
+    readiness: ReadinessReport | None = None
 
 
 class ChainModel(Wire):

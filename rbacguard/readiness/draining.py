@@ -234,7 +234,7 @@ def _rollout(
 ) -> Rollout:
     """Drain all nodes in the pools' order, each batch after the one before."""
     batches = _batches(inventory)
-    course = _Course(cluster.drained(()), by_node)
+    course = _Course(cluster.drained(()), by_node, inventory.coverage.gaps(NEEDED))
     for number, batch in enumerate(batches):
         course.drain(batch)
         if course.waits_for:
@@ -245,13 +245,15 @@ def _rollout(
 class _Course:
     """Where machines are while node after node is drained, and what came of it."""
 
-    def __init__(self, cluster: Cluster, by_node: Mapping[str, list[Machine]]) -> None:
+    def __init__(
+        self, cluster: Cluster, by_node: Mapping[str, list[Machine]], gaps: Iterable[str]
+    ) -> None:
         self._cluster = cluster
         self._drains = {each.key: each.drain for here in by_node.values() for each in here}
         self._here = {node: [each.key for each in found] for node, found in by_node.items()}
         self.waits_for: list[str] = []
         self._down: dict[ObjectKey, str] = {}
-        self._unknown: list[str] = []
+        self._unknown = list(gaps)
 
     def rollout(
         self, order: tuple[tuple[str, ...], ...], drained: int, waits_at: tuple[str, ...] = ()
@@ -353,6 +355,8 @@ def _memory(
             highest, highest_node = None, node
         elif total > highest:
             highest, highest_node = total, node
+    if inventory.coverage.gaps(["VirtualMachineInstance"]):
+        highest, highest_node = None, ""
     parallel, because = _parallel(inventory, by_node)
     free = cluster.free("memory") if inventory.nodes else None
     estimated = bool(inventory.coverage.gaps(["Pod"])) or any(

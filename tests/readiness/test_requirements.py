@@ -533,6 +533,13 @@ def test_machines_that_are_started_again_take_their_place_after_those_that_migra
     assert rolled(small("a", "b"), again, moves).waits_for == ("web/moves on b finds no place",)
 
 
+def test_without_machines_in_the_input_nothing_is_said_to_suffice() -> None:
+    found = judge(inventory(kubevirt(), pool(), node("a"), node("b")))
+    assert found.memory.suffices is None
+    assert (found.memory.highest, found.rollout.completes, found.ready) == (None, None, None)
+    assert "VirtualMachineInstance: not in the input" in found.rollout.unknown
+
+
 def test_started_again_a_machine_has_the_cpu_that_it_meets() -> None:
     cascade, _, epyc = MODELS
     nodes = [node("a", cascade, memory="512Gi"), node("b", epyc), node("c", cascade)]
@@ -670,6 +677,59 @@ def test_both_commands_have_every_form_of_findings(
     assert done.returncode in (0, 1, 3)
     if command == "readiness" and form != "prometheus":
         assert "vm-00007" in done.stdout
+
+
+def test_an_audit_can_tell_of_machines_too(run: Run, tmp_path: Path) -> None:
+    kinds = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+    items = [*(o for o in objects("E") if o["kind"] in kinds), *cluster(3, 20)]
+    path = tmp_path / "all.json"
+    path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+
+    def asked(command: str, *more: str) -> str:
+        done = run(command, "-f", str(path), *more)
+        assert done.returncode == 1, done.stderr
+        return done.stdout
+
+    day = "2026-11-23"
+    both = json.loads(asked("audit", "--machines", "-o", "json", "--today", day))
+    alone = json.loads(asked("readiness", "-o", "json", "--at", f"{day}T00:00:00Z"))
+    assert both["readiness"] == alone
+    access = json.loads(asked("audit", "-o", "json", "--today", day))
+    assert access["readiness"] is None
+    assert {k: v for k, v in both.items() if k not in ("readiness", "coverage", "status")} == {
+        k: v for k, v in access.items() if k not in ("readiness", "coverage", "status")
+    }
+    # Formats that list findings have those of both; the page has a section for each table.
+    rules = {
+        result["ruleId"]
+        for each in json.loads(asked("audit", "--machines", "-o", "sarif"))["runs"]
+        for result in each["results"]
+    }
+    assert {f["policy"] for f in (*alone["findings"], *access["findings"])} <= rules
+    page = asked("audit", "--machines", "-o", "html")
+    assert "Ready: not every drain completes." in page
+    assert "Machines that do not simply move</h2>" in page
+    assert page.count('<h2 id="findings">') == 1
+    text = asked("audit", "--machines")
+    assert (
+        text.index("WHO CAN MIGRATE TODAY") < text.index("READINESS") < text.index("SPARE MEMORY")
+    )
+    assert "READINESS" not in asked("audit")
+
+
+def test_an_audit_ends_as_the_worse_of_both(run: Run, tmp_path: Path) -> None:
+    def ended(*items: Object, more: tuple[str, ...] = ()) -> int:
+        path = tmp_path / "dump.json"
+        path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+        return run("audit", "-f", str(path), *more).returncode
+
+    kept = [o for o in objects("D") if o["kind"] not in ("KubeVirt", "HyperConverged", "Namespace")]
+    blocked = machine("vm", "worker-a", reason="DisksNotLiveMigratable", message="no")
+    at = ("--fail-on", "critical", "--machines")
+    assert ended(*kept, *ready(), more=at) == 0
+    assert ended(*kept, *ready(), *blocked, more=at) == 1
+    assert ended(*kept, *ready(), *blocked, more=at[:2]) == 0
+    assert ended(*kept, *(o for o in ready() if o["kind"] != "Pod"), more=at) == 3
 
 
 def test_findings_decide_how_it_ends_and_can_be_exempt(run: Run, tmp_path: Path) -> None:
