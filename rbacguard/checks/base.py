@@ -133,7 +133,7 @@ class Context:
 class Check(BaseModel):
     """A typed check: its fields are what a policy may set, `FACTS` what its condition may ask."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     FACTS: ClassVar[Mapping[str, FactType]]
     NEEDS: ClassVar[tuple[str, ...]] = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")

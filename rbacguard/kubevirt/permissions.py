@@ -25,7 +25,7 @@ class Tier(StrEnum):
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=None)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Action(_Model):

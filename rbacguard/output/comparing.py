@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from rbacguard.errors import InputError
 from rbacguard.output import wire
-from rbacguard.output.table import name
+from rbacguard.output.names import name
 
 
 def compare(old: str, new: str) -> wire.CompareReport:

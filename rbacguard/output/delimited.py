@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import singledispatch
 
 from rbacguard.output import wire
+from rbacguard.output.names import chain, name
 from rbacguard.output.results import results
-from rbacguard.output.table import chain, name
 from rbacguard.visible import visible
 
 _FORMULA = ("=", "+", "-", "@", "|", "%", "\t", "\r")

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from rbacguard.errors import FormatError
 from rbacguard.output import wire
-from rbacguard.output.table import name
+from rbacguard.output.names import name
 from rbacguard.visible import visible
 
 _MOST_EDGES = 450

@@ -17,8 +17,8 @@ from rbacguard.errors import FormatError
 from rbacguard.manifests.render import render
 from rbacguard.output import migrations, readiness, wire
 from rbacguard.output.graph import Edge, edges
+from rbacguard.output.names import chain, name
 from rbacguard.output.results import INCOMPLETE, SEVERITIES, Result, results, subjects_by_change
-from rbacguard.output.table import chain, name
 from rbacguard.visible import visible
 
 _EVERYWHERE = "(whole cluster)"

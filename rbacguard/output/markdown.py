@@ -8,6 +8,7 @@ from functools import singledispatch
 
 from rbacguard.manifests.render import code, markdown
 from rbacguard.output import wire
+from rbacguard.output.names import name
 from rbacguard.output.results import (
     INCOMPLETE,
     SEVERITIES,
@@ -16,7 +17,6 @@ from rbacguard.output.results import (
     results,
     subjects_by_change,
 )
-from rbacguard.output.table import name
 
 _MOST = 65_536
 """Characters that GitHub takes in a comment."""

@@ -6,13 +6,12 @@ import datetime
 import difflib
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rbacguard.checks import Context
 from rbacguard.errors import InputError
 from rbacguard.kubevirt.installed import Installed
 from rbacguard.kubevirt.permissions import Action, known_holder, live_migration
-from rbacguard.lint import Linting, LintRule
-from rbacguard.manifests import Bundle
 from rbacguard.output import wire
 from rbacguard.policy import Finding, Policy, PolicyResult
 from rbacguard.rbac import Attributes, Grant, ObjectKey, PolicyRule, Subject
@@ -28,6 +27,11 @@ from rbacguard.update.journey import Status
 from rbacguard.update.plan import Plan
 from rbacguard.update.review import Remark
 from rbacguard.update.verify import Verification
+
+if TYPE_CHECKING:
+    # Most commands need neither, and both take long to load.
+    from rbacguard.lint import Linting, LintRule
+    from rbacguard.manifests import Bundle
 
 
 def subject(value: Subject) -> wire.SubjectModel:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from rbacguard.errors import FormatError
 from rbacguard.output import wire
-from rbacguard.output.table import chain, name
+from rbacguard.output.names import chain, name
 from rbacguard.policy import fingerprint as identified
 from rbacguard.visible import visible
 

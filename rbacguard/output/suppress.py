@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from rbacguard.errors import InputError
 from rbacguard.output import wire
-from rbacguard.output.table import name
+from rbacguard.output.names import name
 from rbacguard.policy.configuration import Exemption
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import singledispatch
 
 from rbacguard.output import migrations, readiness, wire
+from rbacguard.output.names import chain, name
 from rbacguard.output.page import COLOURS, Node, Options, Page
 
 _SEVERITIES = ("critical", "high", "medium", "low", "info")
@@ -22,17 +23,6 @@ def to_table(report: wire.Report, options: Options) -> str:
 @singledispatch
 def _render(report: object, _page: Page) -> None:
     raise TypeError(f"no table for {type(report).__name__}")
-
-
-def name(subject: wire.SubjectModel | wire.ObjectModel) -> str:
-    """Return `User alice`, `ServiceAccount web/deployer` or `RoleBinding web/edit`."""
-    prefix = f"{subject.namespace}/" if subject.namespace else ""
-    return f"{subject.kind} {prefix}{subject.name}"
-
-
-def chain(grant: wire.GrantModel) -> str:
-    """Return `RoleBinding web/edit -> edit -> kubevirt.io:edit`."""
-    return " -> ".join([name(grant.binding), *(role.name for role in grant.roles)])
 
 
 def _scopes(scopes: Sequence[str | None] | None, fold: int) -> str:

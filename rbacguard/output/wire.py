@@ -20,7 +20,8 @@ def _is_none(value: object) -> bool:
 class Wire(BaseModel):
     """Base of all report models."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    # Only the models of the report that is made are ever built.
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
 
 class SubjectModel(Wire):

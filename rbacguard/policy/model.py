@@ -61,7 +61,7 @@ class About(StrEnum):
 class AppliesTo(BaseModel):
     """Which releases a policy is about; versions are quoted, since YAML reads 4.20 as 4.2."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
     since: str | None = None
     before: str | None = None
@@ -140,14 +140,14 @@ class Policy(BaseModel):
         """
         if not self.where:
             return True
-        asked = {name: fact.fields[name] for name in self._asked}
+        fields = fact.fields
         # Thousands of machines are alike in what a condition asks of them.
-        key = tuple(map(_frozen, asked.values()))
+        key = tuple([_frozen(fields[name]) for name in self._asked])
         known = self._known.get(key)
         if known is None:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            known = self._known[key] = self._holds(asked)
+            known = self._known[key] = self._holds({name: fields[name] for name in self._asked})
         return known
 
     def _holds(self, asked: dict[str, Value]) -> bool:
@@ -253,6 +253,8 @@ def _fill(text: str, fields: Mapping[str, Value], quote: Any) -> str:
 
 def _frozen(value: Value) -> Any:
     """Return a value that can be a key, different ones for values that CEL tells apart."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, dict):
         return tuple(sorted(value.items()))
     return tuple(value) if isinstance(value, list) else value

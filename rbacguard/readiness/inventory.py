@@ -67,9 +67,16 @@ class Inventory:
         """
         return cls.of(from_objects(objects, workloads=True))
 
+    @cached_property
+    def _by_type(self) -> Mapping[type[Struct], dict[ObjectKey, Any]]:
+        found: dict[type[Struct], dict[ObjectKey, Any]] = {}
+        for key in sorted(self._objects):
+            value = self._objects[key]
+            found.setdefault(type(value), {})[key] = value
+        return found
+
     def _all(self, kind: type[_Object]) -> dict[ObjectKey, _Object]:
-        found = {key: value for key, value in self._objects.items() if isinstance(value, kind)}
-        return dict(sorted(found.items()))
+        return self._by_type.get(kind, {})
 
     @cached_property
     def machines(self) -> Mapping[ObjectKey, VirtualMachineInstance]:

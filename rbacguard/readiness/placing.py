@@ -95,8 +95,9 @@ def _amounts(written: Mapping[str, object] | None) -> Amounts:
 
 
 def _sum(parts: Iterable[Amounts]) -> Amounts:
-    found: Amounts = {}
-    for part in parts:
+    rest = iter(parts)
+    found: Amounts = dict(next(rest, {}))
+    for part in rest:
         for name, size in part.items():
             found[name] = found.get(name, Decimal()) + size
     return found
@@ -186,9 +187,14 @@ class Cluster:
     def of(cls, inventory: Inventory) -> Cluster:
         """Put every pod on its node; what stands for a launcher that was not read is taken off."""
         found = cls(inventory, {name: _space(node) for name, node in inventory.nodes.items()})
+        launched = {id(pod): name for name, pod in inventory.launchers.items()}
         for pod in inventory.pods:
             if pod.spec.node_name in inventory.nodes:
-                found._put(pod.spec.node_name, pod, requests(pod))
+                asked = requests(pod)
+                found._put(pod.spec.node_name, pod, asked)
+                if id(pod) in launched:
+                    key = ObjectKey("VirtualMachineInstance", *launched[id(pod)])
+                    found._asked[key] = asked
         for key, machine in inventory.machines.items():
             if found.estimated(key) and machine.status.node_name in inventory.nodes:
                 space = found._spaces[machine.status.node_name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 _QUANTITY = re.compile(
     r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([eE][+-]?[0-9]{1,3})|([a-zA-Z]{0,2}))"
@@ -30,7 +31,12 @@ def amount(value: object) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     text = str(value)
-    match = _QUANTITY.fullmatch(text) if len(text) <= _LONGEST else None
+    return _number(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(maxsize=4096)
+def _number(text: str) -> Decimal | None:
+    match = _QUANTITY.fullmatch(text)
     if match is None or (match[3] or "") not in _SUFFIXES:
         return None
     number = Decimal(match[1] + (match[2] or ""))

@@ -21,7 +21,9 @@ MAX_BYTES = 64 * 1024 * 1024
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, populate_by_name=True, defer_build=True
+    )
 
 
 Name = Annotated[str, Field(min_length=1)]
