@@ -6,6 +6,7 @@ import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from rbacguard import __version__
 from rbacguard.cli import options
@@ -13,6 +14,7 @@ from rbacguard.cli.source import Source, collected, from_source
 from rbacguard.output import exits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _GUARD = (
@@ -210,7 +212,10 @@ def generate(
     from pathlib import Path
 
     if delivery["layout"] == "cronjob":
+        used = {"layout", "out", "check", "force", *job, *shown}
+        _refuse_unused(lambda name: name not in used, "--layout cronjob does not look at")
         return _generate_job(job, Path(out), check=check, force=force, shown=shown)
+    _refuse_unused(lambda name: name in job, "only --layout cronjob looks at")
     from rbacguard.kubevirt.installed import default_target
     from rbacguard.kubevirt.releases import find_release
     from rbacguard.manifests import (
@@ -267,6 +272,24 @@ def generate(
     )
     options.show(report, **shown)
     return exits.of_generate(report)
+
+
+def _refuse_unused(is_unused: Callable[[str], bool], why: str) -> None:
+    """Refuse options that were typed and would make no difference.
+
+    Raises:
+        click.UsageError: there are some; all are named.
+    """
+    ctx = click.get_current_context()
+    given = [
+        param.opts[-1]
+        for param in ctx.command.params
+        if param.name
+        and is_unused(param.name)
+        and ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"{why} {', '.join(given)}; leave that out")
 
 
 def _generate_job(

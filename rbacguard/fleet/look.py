@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -141,7 +141,7 @@ class Task(Struct, frozen=True):
         from rbacguard.update.verify import verify
 
         access = load_approvals(approvals)
-        old = Snapshot.load([before]) if before else None
+        old = _snapshot(before, fingerprint(before)) if before else None
         report = reports.verify(verify(snapshot, access, before=old, today=day), ())
         return _Answer(
             exits.of_verify(report),
@@ -152,6 +152,12 @@ class Task(Struct, frozen=True):
             ],
             [_told(check) for check in report.checks if check.result == "unknown"],
         )
+
+
+@lru_cache(maxsize=1)
+def _snapshot(path: str, _content: str) -> Snapshot:
+    """Read a snapshot that many clusters are compared with, once as long as it stays the same."""
+    return Snapshot.load([path])
 
 
 def _told(check: wire.CheckModel) -> str:

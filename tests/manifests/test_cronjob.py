@@ -140,12 +140,22 @@ def test_generating_again_changes_nothing_and_check_sees_what_was_changed(
         (["--image", IMAGE, "--schedule", "daily"], "expected five fields"),
         (["--image", IMAGE, "--schedule", "* * * * *\nx: y"], "expected five fields"),
         (["--image", IMAGE, "--job-namespace", "Not A Name"], "expected a name of a namespace"),
+        (
+            ["--image", IMAGE, "--to", "4.20", "-f", "a.yaml", "--guard"],
+            "--layout cronjob does not look at --filename, --to, --guard; leave that out",
+        ),
     ],
 )
-def test_what_the_server_would_refuse_is_refused(
+def test_what_would_make_no_difference_or_be_refused_is_refused(
     options: list[str], said: str, run: Run, tmp_path: Path
 ) -> None:
     done = run("generate", "--layout", "cronjob", "--out", str(tmp_path / "job"), *options)
     assert done.returncode == 2
     assert said in done.stderr
     assert not (tmp_path / "job").exists()
+
+
+def test_options_of_the_job_are_refused_elsewhere(run: Run, tmp_path: Path) -> None:
+    done = run("generate", "-f", "a.yaml", "--out", str(tmp_path / "x"), "--image", IMAGE)
+    assert done.returncode == 2
+    assert "only --layout cronjob looks at --image; leave that out" in done.stderr
