@@ -221,7 +221,7 @@ class ApiServer:
         if request.real_user != request.user and not self._may_impersonate(request):
             return _no_impersonation(request)
         if request.method == "POST":
-            return self._review(request, json.loads(body))
+            return self._review(request, _decoded(body))
         return self._get(request)
 
     def _get(self, request: Request) -> Answer:
@@ -396,6 +396,52 @@ class ApiServer:
         if allowed and reason:
             found["reason"] = f"RBAC: {reason}"
         return Answer(201, {**body, "metadata": {"managedFields": []}, "status": found})
+
+
+_MAGIC = b"k8s\0"
+_ATTRIBUTES = ("namespace", "verb", "group", "version", "resource", "subresource", "name")
+
+
+def _decoded(body: bytes) -> dict[str, Any]:
+    """Return a review as JSON has it; kubectl sends its own in protobuf.
+
+    apimachinery pkg/runtime/generated.proto, Unknown; api authorization/v1/generated.proto.
+    """
+    if not body.startswith(_MAGIC):
+        found: dict[str, Any] = json.loads(body)
+        return found
+    unknown = _fields(body.removeprefix(_MAGIC))
+    version, kind = (_fields(unknown[1])[number].decode() for number in (1, 2))
+    attributes = _fields(_fields(_fields(unknown[2])[2])[1])
+    asked = {
+        name: attributes[number].decode()
+        for number, name in enumerate(_ATTRIBUTES, 1)
+        if attributes.get(number)
+    }
+    return {"apiVersion": version, "kind": kind, "spec": {"resourceAttributes": asked}}
+
+
+def _fields(message: bytes) -> dict[int, bytes]:
+    """Return the fields of a message by number, all of which have a length."""
+    found, place = {}, 0
+
+    def number() -> int:
+        nonlocal place
+        value = shift = 0
+        while True:
+            byte = message[place]
+            place += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while place < len(message):
+        tag = number() >> 3
+        size = number()
+        found[tag] = message[place : place + size]
+        place += size
+    return found
 
 
 EXPIRED = (
