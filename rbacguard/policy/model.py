@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,8 +143,13 @@ class Policy(BaseModel):
             return True
         fields = fact.fields
         # Thousands of machines are alike in what a condition asks of them.
-        key = tuple([_frozen(fields[name]) for name in self._asked])
-        known = self._known.get(key)
+        try:
+            key = self._getter(fields)
+            known = self._known.get(key)
+        except TypeError:
+            # Maps and lists are no keys.
+            key = tuple([_frozen(fields[name]) for name in self._asked])
+            known = self._known.get(key)
         if known is None:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
@@ -170,7 +176,11 @@ class Policy(BaseModel):
             _ = self._condition
 
     @cached_property
-    def _known(self) -> dict[tuple[Any, ...], bool]:
+    def _getter(self) -> Callable[[Any], Any]:
+        return itemgetter(*self._asked) if self._asked else tuple
+
+    @cached_property
+    def _known(self) -> dict[Any, bool]:
         """What the condition came to, by the values that it was asked with."""
         return {}
 
