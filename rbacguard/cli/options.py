@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from rbacguard.errors import ClusterError
-    from rbacguard.output.page import Options
+    from rbacguard.output.formats import Options
     from rbacguard.output.suppress import Suppression
     from rbacguard.output.wire import Report
     from rbacguard.policy import About, Policy, Selection
@@ -286,7 +286,7 @@ def table_options(*, verbose: bool, limit: int, color: str) -> Options:
     import os
     import shutil
 
-    from rbacguard.output.page import Options
+    from rbacguard.output.formats import Options
 
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if terminal else None

@@ -9,8 +9,6 @@ from typing import cast
 
 from rbacguard.errors import FormatError
 from rbacguard.output import wire
-from rbacguard.output.page import Options
-from rbacguard.output.table import to_table
 from rbacguard.policy.configuration import configuration_schema
 from rbacguard.sources import saved
 from rbacguard.update.approvals import MigrationAccess
@@ -27,6 +25,33 @@ _ROOMS = {
 """Modules that are not called like their format; a library is imported where it is needed."""
 
 
+class Options:
+    """How much to show, and how.
+
+    Attributes:
+        verbose: show everything: no folding, every chain.
+        limit: how many findings of one policy are shown otherwise, and ten times as many rows.
+        width: columns to fit into; None for a pipe, where lines are never broken.
+        colour: whether to use colours.
+    """
+
+    def __init__(
+        self,
+        *,
+        verbose: bool = False,
+        limit: int = 10,
+        width: int | None = None,
+        colour: bool = False,
+    ) -> None:
+        """Hold the options."""
+        self.verbose = verbose
+        self.width = width
+        self.colour = colour
+        self.fold = 1_000_000 if verbose else 3
+        self.limit = 1_000_000 if verbose else limit
+        self.rows = 10 * self.limit
+
+
 def to_bytes(report: wire.Report, output: str, options: Options) -> bytes:
     """Return a report in a format, as UTF-8.
 
@@ -34,6 +59,8 @@ def to_bytes(report: wire.Report, output: str, options: Options) -> bytes:
         FormatError: there is no such form of this report.
     """
     if output == "table":
+        from rbacguard.output.table import to_table
+
         return _encoded(to_table(report, options))
     if output == "json":
         serializer = report.__pydantic_serializer__

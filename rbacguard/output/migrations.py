@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rbacguard.output import wire
-from rbacguard.output.page import Page
 from rbacguard.output.readiness import Section, duration
 from rbacguard.output.reports import by_policy, coverage_of, subject
 from rbacguard.policy import PolicyResult
@@ -14,6 +14,9 @@ from rbacguard.rbac import Subject
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.migrations import ENDED, Migration
 from rbacguard.update.evidence import Use
+
+if TYPE_CHECKING:
+    from rbacguard.output.page import Page
 
 
 def report(

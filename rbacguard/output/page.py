@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from rbacguard.output.formats import Options
 from rbacguard.visible import visible
 
 COLOURS = {
@@ -29,33 +30,6 @@ COLOURS = {
     "unknown": "yellow",
 }
 _PIPE_WIDTH = 100_000
-
-
-class Options:
-    """How much to show, and how.
-
-    Attributes:
-        verbose: show everything: no folding, every chain.
-        limit: how many findings of one policy are shown otherwise, and ten times as many rows.
-        width: columns to fit into; None for a pipe, where lines are never broken.
-        colour: whether to use colours.
-    """
-
-    def __init__(
-        self,
-        *,
-        verbose: bool = False,
-        limit: int = 10,
-        width: int | None = None,
-        colour: bool = False,
-    ) -> None:
-        """Hold the options."""
-        self.verbose = verbose
-        self.width = width
-        self.colour = colour
-        self.fold = 1_000_000 if verbose else 3
-        self.limit = 1_000_000 if verbose else limit
-        self.rows = 10 * self.limit
 
 
 class Node:

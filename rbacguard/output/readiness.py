@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from rbacguard.output import wire
-from rbacguard.output.page import Page
 from rbacguard.output.reports import by_policy, coverage_of
 from rbacguard.policy import PolicyResult
 from rbacguard.readiness.draining import OTHERS, NodeDrain, Readiness, SpareMemory
@@ -18,6 +17,9 @@ from rbacguard.readiness.placing import Place
 from rbacguard.readiness.quantity import shown
 from rbacguard.readiness.storage import Claim
 from rbacguard.readiness.timing import rounded_up
+
+if TYPE_CHECKING:
+    from rbacguard.output.page import Page
 
 _ORDER = ("blocks", "unknown", "waits", "stops", "restarts", "migrates")
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from functools import singledispatch
 
 from rbacguard.output import migrations, readiness, wire
+from rbacguard.output.formats import Options
 from rbacguard.output.names import chain, name
-from rbacguard.output.page import COLOURS, Node, Options, Page
+from rbacguard.output.page import COLOURS, Node, Page
 
 _SEVERITIES = ("critical", "high", "medium", "low", "info")
 

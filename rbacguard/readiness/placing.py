@@ -160,7 +160,7 @@ class Cluster:
         anti: pods that want none of some kind beside them, with their node.
         unfit: by what a pod asks of nodes, why each is none for it; shared, for nothing in it
             depends on who is where.
-        asked: what each machine's launcher asks for; shared likewise.
+        asked: what each machine's launcher asks for, None where that is not known; shared likewise.
         drained: nodes that take no pod.
     """
 
@@ -168,15 +168,14 @@ class Cluster:
         self,
         inventory: Inventory,
         spaces: dict[str, _Space],
-        anti: Iterable[tuple[str, Pod]] = (),
-        unfit: dict[tuple[object, ...], dict[str, str]] | None = None,
-        asked: dict[ObjectKey, Amounts | None] | None = None,
+        anti: Iterable[tuple[str, Pod]],
+        unfit: dict[tuple[object, ...], dict[str, str]],
+        asked: Mapping[ObjectKey, Amounts | None],
         drained: Iterable[str] = (),
     ) -> None:
         """Take nodes as they are."""
         self._inventory, self._spaces, self._anti = inventory, spaces, list(anti)
-        self._unfit = {} if unfit is None else unfit
-        self._asked = {} if asked is None else asked
+        self._unfit, self._asked = unfit, asked
         self._drained = frozenset(drained)
         # Where machines were started again: a host-model machine has that CPU from then on.
         self._started: dict[ObjectKey, str] = {}
@@ -186,22 +185,29 @@ class Cluster:
     @classmethod
     def of(cls, inventory: Inventory) -> Cluster:
         """Put every pod on its node; what stands for a launcher that was not read is taken off."""
-        found = cls(inventory, {name: _space(node) for name, node in inventory.nodes.items()})
-        launched = {id(pod): name for name, pod in inventory.launchers.items()}
+        spaces = {name: _space(node) for name, node in inventory.nodes.items()}
+        of_pods: dict[int, Amounts | None] = {}
+        anti = []
         for pod in inventory.pods:
-            if pod.spec.node_name in inventory.nodes:
-                asked = requests(pod)
-                found._put(pod.spec.node_name, pod, asked)
-                if id(pod) in launched:
-                    key = ObjectKey("VirtualMachineInstance", *launched[id(pod)])
-                    found._asked[key] = asked
+            node = pod.spec.node_name
+            if node in spaces:
+                of_pods[id(pod)] = requests(pod)
+                spaces[node].take(pod, of_pods[id(pod)])
+                if _terms(pod, anti=True):
+                    anti.append((node, pod))
+        asked: dict[ObjectKey, Amounts | None] = {}
+        now = release(inventory)
         for key, machine in inventory.machines.items():
-            if found.estimated(key) and machine.status.node_name in inventory.nodes:
-                space = found._spaces[machine.status.node_name]
-                before = space.memory, machine.status.node_name
-                space.reserve(found.asked(key))
-                found._sort_in(before, space)
-        return found
+            launcher = inventory.launchers.get((key.namespace, key.name))
+            if launcher is None:
+                asked[key] = overhead.requests(machine, inventory.kubevirt, now)
+                if machine.status.node_name in spaces:
+                    spaces[machine.status.node_name].reserve(asked[key])
+            elif id(launcher) in of_pods:
+                asked[key] = of_pods[id(launcher)]
+            else:
+                asked[key] = requests(launcher)
+        return cls(inventory, spaces, anti, {}, asked)
 
     def drained(self, nodes: Iterable[str]) -> Cluster:
         """Return the same cluster with nodes that take no pod, to move their machines in."""
@@ -218,16 +224,6 @@ class Cluster:
 
     def asked(self, key: ObjectKey) -> Amounts | None:
         """Return what a machine's launcher asks for; None where that is not known."""
-        if key not in self._asked:
-            inventory = self._inventory
-            pod = inventory.launchers.get((key.namespace, key.name))
-            self._asked[key] = (
-                requests(pod)
-                if pod
-                else overhead.requests(
-                    inventory.machines[key], inventory.kubevirt, release(inventory)
-                )
-            )
         return self._asked[key]
 
     def _put(self, node: str, pod: Pod, asked: Amounts | None) -> None:

@@ -34,8 +34,7 @@ from rbacguard.lint import LintRequest, fixed, lint
 from rbacguard.manifests.tuning import tuning
 from rbacguard.output import formats, reports
 from rbacguard.output.comparing import compare
-from rbacguard.output.formats import to_bytes
-from rbacguard.output.page import Options
+from rbacguard.output.formats import Options, to_bytes
 from rbacguard.output.readiness import report as readiness_report
 from rbacguard.output.suppress import load_baseline
 from rbacguard.policy import evaluate, load_configuration, load_policies
