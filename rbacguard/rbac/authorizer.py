@@ -124,6 +124,8 @@ class _Rules(dict[ObjectKey, "PolicyRule | None"]):
         self, attributes: Attributes, rules: Mapping[ObjectKey, tuple[PolicyRule, ...]]
     ) -> None:
         self._attributes, self._of = attributes, rules
+        # Whom ClusterRoleBindings allow it, the same in every namespace; worked out when asked for.
+        self.everywhere: list[Subject] | None = None
 
     def __missing__(self, role: ObjectKey) -> PolicyRule | None:
         found = self[role] = rules_allow(self._attributes, self._of.get(role, ()))
@@ -223,12 +225,20 @@ class Authorizer:
     def allowed_subjects(self, attributes: Attributes) -> list[Subject]:
         """Return who may do something, `system:masters` first, each once (AllowedSubjects)."""
         rules = self._rules_for(attributes)
-        found = [SYSTEM_MASTERS]
-        for scope in self._scopes(attributes):
-            for role, bindings in self._roles(scope).items():
-                if rules[role] is not None:
-                    found += [subject for _, subject in _applying(bindings, scope)]
+        if rules.everywhere is None:
+            rules.everywhere = self._subjects(rules, "")
+        found = [SYSTEM_MASTERS, *rules.everywhere]
+        if attributes.namespace:
+            found += self._subjects(rules, attributes.namespace)
         return list(dict.fromkeys(found))
+
+    def _subjects(self, rules: _Rules, scope: str) -> list[Subject]:
+        return [
+            subject
+            for role, bindings in self._roles(scope).items()
+            if rules[role] is not None
+            for _, subject in _applying(bindings, scope)
+        ]
 
     def _scopes(self, attributes: Attributes) -> tuple[str, ...]:
         return ("", attributes.namespace) if attributes.namespace else ("",)
