@@ -30,6 +30,7 @@ _FILES_OF_DATA = frozenset({"known-holders.yaml"})
 _INPUT = "input"
 _WORD = re.compile(r"\w+")
 _MOST_KNOWN = 10_000
+_MOST = 2**63 - 1
 """How many answers of a condition are kept at once."""
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)(?:\.([a-z_]+))?\}")
 
@@ -157,6 +158,11 @@ class Policy(BaseModel):
         return known
 
     def _holds(self, asked: dict[str, Value]) -> bool:
+        # Whole numbers have 64 bits there; what is larger is as large as they get.
+        asked = {
+            name: max(min(value, _MOST), -_MOST - 1) if type(value) is int else value
+            for name, value in asked.items()
+        }
         try:
             value = self._condition.eval(data=asked).value()
         except RuntimeError as error:

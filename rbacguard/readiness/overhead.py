@@ -9,7 +9,7 @@ console's log come on top, so it is the least that the pod asks for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, NamedTuple
 
 from rbacguard.kubevirt.releases import Release
@@ -95,21 +95,20 @@ def requests(
     Returns:
         None where a quantity cannot be read, or nothing tells how much memory the guest has.
     """
-    domain, developer = (
-        machine.spec.domain,
-        entries(_configured(kubevirt), "developerConfiguration"),
-    )
+    domain = machine.spec.domain
+    developer = entries(_configured(kubevirt), "developerConfiguration")
     try:
         memory = _guest(domain, _ratio(developer.get("memoryOvercommit"), _OVERCOMMIT))
         if not memory:
             return None
         extra = overhead(machine, kubevirt, release)
         cpu = _cores(domain, _ratio(developer.get("cpuAllocationRatio"), _CPU_RATIO))
+        written = domain.memory.guest if domain.memory else None
+        guest = memory if written is None else _read(written)
     except ValueError:
         return None
     if domain.memory and domain.memory.hugepages:
         # The guest is in huge pages; what was asked for beyond it stays ordinary memory.
-        guest = _read(domain.memory.guest) if domain.memory.guest is not None else memory
         pages = min(memory, guest)
         size = domain.memory.hugepages.page_size
         return {"cpu": cpu, f"hugepages-{size}": pages, "memory": memory - pages + extra}
@@ -197,7 +196,7 @@ def _guest(domain: Domain, overcommit: Decimal) -> Decimal:
         size = _read(memory.hugepages.page_size)
     else:
         return Decimal()
-    return size * 100 // overcommit
+    return (size * 100 / overcommit).to_integral_value(ROUND_FLOOR)
 
 
 def _vcpus(domain: Domain) -> int:

@@ -16,6 +16,7 @@ _SUFFIXES: dict[str, Decimal] = {
     **{f"{unit}i": Decimal(2) ** (10 * power) for power, unit in enumerate("KMGTPE", 1)},
 }
 _LONGEST = 40
+_LARGEST = Decimal(2**63 - 1)
 GIB = 2**30
 
 
@@ -39,8 +40,9 @@ def _number(text: str) -> Decimal | None:
     match = _QUANTITY.fullmatch(text)
     if match is None or (match[3] or "") not in _SUFFIXES:
         return None
-    number = Decimal(match[1] + (match[2] or ""))
-    return number * _SUFFIXES[match[3] or ""]
+    number = Decimal(match[1] + (match[2] or "")) * _SUFFIXES[match[3] or ""]
+    # 'Numbers larger […] will be capped' (the comment on Quantity).
+    return max(min(number, _LARGEST), -_LARGEST)
 
 
 def shown(size: Decimal | int) -> str:

@@ -163,6 +163,12 @@ def test_where_the_cluster_reports_it_that_is_taken() -> None:
             {"memory": (1024 + 288) * MIB, "cpu": Decimal("0.1")},
         ),
         ({"resources": {}}, {}, None),
+        ({"memory": {"guest": "lots", "hugepages": {"pageSize": "2Mi"}}}, {}, None),
+        (
+            {"resources": {}, "memory": {"guest": "1e999"}},
+            {},
+            {"memory": Decimal(2**63 - 1 + 288 * MIB), "cpu": Decimal("0.1")},
+        ),
         ({"resources": {"requests": {"memory": "lots"}}}, {}, None),
         ({"resources": {"requests": {"memory": "-1Gi"}}}, {}, None),
     ],

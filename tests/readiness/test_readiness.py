@@ -523,6 +523,11 @@ def test_a_quantity_is_what_the_kubernetes_client_reads(text: object) -> None:
     assert amount(text) == parse_quantity(text)
 
 
+@pytest.mark.parametrize(("text", "sign"), [("1e999", 1), ("10E", 1), ("-9e99", -1)])
+def test_a_quantity_has_64_bits_as_in_kubernetes(text: str, sign: int) -> None:
+    assert amount(text) == sign * (2**63 - 1)
+
+
 @pytest.mark.parametrize("text", INVALID)
 def test_what_is_no_quantity_is_none(text: object) -> None:
     assert amount(text) is None

@@ -679,6 +679,25 @@ def test_both_commands_have_every_form_of_findings(
         assert "vm-00007" in done.stdout
 
 
+@pytest.mark.parametrize("guest", ["1e999", 10**40, "9E", "-1e999"])
+@pytest.mark.parametrize("rate", ["1n", "1e999", "512Mi"])
+def test_no_size_that_a_tenant_writes_stops_the_report(
+    guest: Any, rate: str, run: Run, tmp_path: Path
+) -> None:
+    items = [*ready(), *machine("vm", "worker-a"), *machine("other", "worker-a")]
+    for item in items:
+        if item["kind"] == "VirtualMachineInstance":
+            item["spec"]["domain"]["memory"]["guest"] = guest
+        if item["kind"] == "KubeVirt":
+            item["spec"]["configuration"]["migrations"] = {"bandwidthPerMigration": rate}
+    for left in (items, [item for item in items if item["kind"] != "Pod"]):
+        path = tmp_path / "dump.json"
+        path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": left}))
+        done = run("readiness", "-f", str(path), "-o", "json")
+        assert done.returncode in (0, 1, 3), done.stderr
+        assert len(json.loads(done.stdout)["machines"]) >= 2
+
+
 def test_an_audit_can_tell_of_machines_too(run: Run, tmp_path: Path) -> None:
     kinds = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
     items = [*(o for o in objects("E") if o["kind"] in kinds), *cluster(3, 20)]
