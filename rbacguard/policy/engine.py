@@ -84,7 +84,7 @@ def _evaluate(policy: Policy, context: Context, facts: dict[str, tuple[Fact, ...
     key = policy.check.model_dump_json()
     if key not in facts:
         facts[key] = tuple(policy.check.run(context))
-    findings = tuple(_finding(policy, fact, context) for fact in facts[key] if policy.matches(fact))
+    findings = tuple(_finding(policy, fact, context) for fact in policy.matching(facts[key]))
     if findings:
         return PolicyResult(policy, Outcome.FINDINGS, findings)
     gaps = policy.check.gaps(context)

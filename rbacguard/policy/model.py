@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property
 from operator import itemgetter
@@ -134,28 +134,32 @@ class Policy(BaseModel):
         """By what it is selected: its id, severity, stage and kind of check."""
         return (self.id, self.severity.value, self.stage.value, self.check.type)
 
-    def matches(self, fact: Fact) -> bool:
-        """Whether the condition holds for a fact.
+    def matching(self, facts: Iterable[Fact]) -> Iterator[Fact]:
+        """Yield the facts for which the condition holds.
 
         Raises:
-            PolicyError: the condition fails on it, such as by a key that is missing in a map.
+            PolicyError: the condition fails on one, such as by a key that is missing in a map.
         """
         if not self.where:
-            return True
-        fields = fact.fields
+            yield from facts
+            return
         # Thousands of machines are alike in what a condition asks of them.
-        try:
-            key = self._getter(fields)
-            known = self._known.get(key)
-        except TypeError:
-            # Maps and lists are no keys.
-            key = tuple([_frozen(fields[name]) for name in self._asked])
-            known = self._known.get(key)
-        if known is None:
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            known = self._known[key] = self._holds({name: fields[name] for name in self._asked})
-        return known
+        known, asked, values = self._known, self._asked, self._values
+        for fact in facts:
+            fields = fact.fields
+            try:
+                key = values(fields)
+                holds = known.get(key)
+            except TypeError:
+                # Maps and lists are no keys.
+                key = tuple([_frozen(fields[name]) for name in asked])
+                holds = known.get(key)
+            if holds is None:
+                if len(known) >= _MOST_KNOWN:
+                    known.clear()
+                holds = known[key] = self._holds({name: fields[name] for name in asked})
+            if holds:
+                yield fact
 
     def _holds(self, asked: dict[str, Value]) -> bool:
         # Whole numbers have 64 bits there; what is larger is as large as they get.
@@ -182,8 +186,9 @@ class Policy(BaseModel):
             _ = self._condition
 
     @cached_property
-    def _getter(self) -> Callable[[Any], Any]:
-        return itemgetter(*self._asked) if self._asked else tuple
+    def _values(self) -> Callable[[Any], Any]:
+        """Takes what the condition may refer to out of the fields of a fact."""
+        return itemgetter(*self._asked) if self._asked else lambda _fields: ()
 
     @cached_property
     def _known(self) -> dict[Any, bool]:
