@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from decimal import Decimal
 
 import msgspec
@@ -106,15 +107,18 @@ def _sum(parts: Iterable[Amounts]) -> Amounts:
 class _Space:
     """A node with the pods on it."""
 
-    def __init__(self, node: Node, free: Amounts | None, pods: Iterable[Pod] = ()) -> None:
+    def __init__(self, node: Node, free: Amounts | None) -> None:
         self.node = node
         self.labels = node.metadata.labels or {}
+        self.cpu = _host_cpu(self.labels)
         self.free = free
-        self.pods = list(pods)
+        self.pods: list[Pod] = []
 
     def copy(self) -> _Space:
         """Return another one, on which pods can be put without a trace here."""
-        return _Space(self.node, None if self.free is None else dict(self.free), self.pods)
+        made = copy(self)
+        made.free, made.pods = None if self.free is None else dict(self.free), list(self.pods)
+        return made
 
     @property
     def memory(self) -> Decimal:
@@ -144,6 +148,18 @@ class _Space:
         self.free["pods"] = self.free.get("pods", Decimal()) - 1
 
 
+def _host_cpu(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return what a node's host-model CPU asks of other nodes; empty where it does not tell."""
+    models = [label for label in labels if label.startswith(_HOST_MODEL)]
+    if not models:
+        return {}
+    found = {_MIGRATION_MODEL + models[0].removeprefix(_HOST_MODEL): labels[models[0]]}
+    for label, value in labels.items():
+        if label.startswith(_REQUIRED_FEATURES):
+            found[_FEATURE + label.removeprefix(_REQUIRED_FEATURES)] = value
+    return found
+
+
 def _space(node: Node) -> _Space:
     try:
         return _Space(node, _amounts(node.status.allocatable))
@@ -156,7 +172,7 @@ class Cluster:
 
     Args:
         inventory: what was read.
-        spaces: the nodes by name.
+        spaces: the nodes by name; one that changes is copied first.
         anti: pods that want none of some kind beside them, with their node.
         unfit: by what a pod asks of nodes, why each is none for it; shared, for nothing in it
             depends on who is where.
@@ -167,14 +183,15 @@ class Cluster:
     def __init__(
         self,
         inventory: Inventory,
-        spaces: dict[str, _Space],
+        spaces: Mapping[str, _Space],
         anti: Iterable[tuple[str, Pod]],
         unfit: dict[tuple[object, ...], dict[str, str]],
         asked: Mapping[ObjectKey, Amounts | None],
         drained: Iterable[str] = (),
     ) -> None:
         """Take nodes as they are."""
-        self._inventory, self._spaces, self._anti = inventory, spaces, list(anti)
+        self._inventory, self._spaces, self._anti = inventory, dict(spaces), list(anti)
+        self._own: set[str] = set()
         self._unfit, self._asked = unfit, asked
         self._drained = frozenset(drained)
         # Where machines were started again: a host-model machine has that CPU from then on.
@@ -211,8 +228,15 @@ class Cluster:
 
     def drained(self, nodes: Iterable[str]) -> Cluster:
         """Return the same cluster with nodes that take no pod, to move their machines in."""
-        spaces = {name: space.copy() for name, space in self._spaces.items()}
-        return Cluster(self._inventory, spaces, self._anti, self._unfit, self._asked, drained=nodes)
+        shared = self._unfit, self._asked
+        return Cluster(self._inventory, self._spaces, self._anti, *shared, drained=nodes)
+
+    def _writable(self, node: str) -> _Space:
+        """Return a node of this cluster's own."""
+        if node not in self._own:
+            self._own.add(node)
+            self._spaces[node] = self._spaces[node].copy()
+        return self._spaces[node]
 
     def close(self, nodes: Iterable[str]) -> None:
         """Let these nodes take no pod, and all others again."""
@@ -227,7 +251,7 @@ class Cluster:
         return self._asked[key]
 
     def _put(self, node: str, pod: Pod, asked: Amounts | None) -> None:
-        space = self._spaces[node]
+        space = self._writable(node)
         before = space.memory, node
         space.take(pod, asked)
         self._sort_in(before, space)
@@ -237,11 +261,11 @@ class Cluster:
     def leave(self, key: ObjectKey, node: str) -> None:
         """Take a machine off the node that it has left: it was moved, or stopped."""
         pod, asked = self._inventory.launchers.get((key.namespace, key.name)), self.asked(key)
-        space = self._spaces.get(node)
         if pod is None:
             # What stands for it stays: less is free than may be.
             return
-        if space is not None and asked is not None:
+        if node in self._spaces and asked is not None:
+            space = self._writable(node)
             before = space.memory, node
             space.give_back(pod, asked)
             self._sort_in(before, space)
@@ -334,15 +358,9 @@ class Cluster:
             return selectors, ""
         node = started or machine.status.node_name
         source = self._spaces.get(node)
-        labels = source.labels if source else {}
-        models = [label for label in labels if label.startswith(_HOST_MODEL)]
-        if not models:
+        if not source or not source.cpu:
             return {}, f"node {node} does not tell its host-model CPU"
-        selectors[_MIGRATION_MODEL + models[0].removeprefix(_HOST_MODEL)] = labels[models[0]]
-        for label, value in labels.items():
-            if label.startswith(_REQUIRED_FEATURES):
-                selectors[_FEATURE + label.removeprefix(_REQUIRED_FEATURES)] = value
-        return selectors, ""
+        return {**selectors, **source.cpu}, ""
 
     def _beside(self, space: _Space, pod: Pod) -> str:
         """Return which pods keep it off a node, or are missing there."""
