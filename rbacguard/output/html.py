@@ -112,7 +112,10 @@ def _audit(report: wire.AuditReport, table: _Table) -> dict[str, Any]:
     found = [each for each in every if each.rule.id != INCOMPLETE.id]
     counted = Counter(each.severity for each in found if not each.suppressed)
     sums = ", ".join(f"{counted[s]} {s}" for s in SEVERITIES if counted[s]) or "none"
-    drains = report.readiness
+    drains, coverage = report.readiness, report.coverage
+    if drains is not None:
+        kinds = {each.kind: each for each in (*coverage.kinds, *drains.coverage.kinds)}
+        coverage = coverage.model_copy(update={"kinds": list(kinds.values())})
     return {
         "title": "rbacguard audit: who may migrate virtual machines",
         "summary": [
@@ -127,7 +130,7 @@ def _audit(report: wire.AuditReport, table: _Table) -> dict[str, Any]:
         "pictures": [("now", "Now")],
         "edges": {"now": table.edges(edges(report))},
         "evidence": _evidence(
-            report.coverage,
+            coverage,
             [each.policy for part in (report, drains) if part for each in part.policies],
         ),
     }

@@ -729,6 +729,7 @@ def test_an_audit_can_tell_of_machines_too(run: Run, tmp_path: Path) -> None:
     assert "Ready: not every drain completes." in page
     assert "Machines that do not simply move</h2>" in page
     assert page.count('<h2 id="findings">') == 1
+    assert page.count(">VirtualMachineInstances<") == page.count(">ClusterRoles<") == 1
     text = asked("audit", "--machines")
     assert (
         text.index("WHO CAN MIGRATE TODAY") < text.index("READINESS") < text.index("SPARE MEMORY")
