@@ -163,9 +163,9 @@ def audit(
         raise click.UsageError("--cross-check asks a cluster; -f reads files")
     drains = None
     if with_machines:
+        about = options.selected(policy_folders, known, About.MACHINES)
         inventory, snapshot = source.machines("readiness", mode=aggregate)
         at = (today or datetime.datetime.now(datetime.UTC)).replace(tzinfo=datetime.UTC)
-        about = options.selected(policy_folders, known, About.MACHINES)
         drains = _readiness(Machines(inventory, at), snapshot, source, *about)
         drains = suppressed_findings(drains, suppression)
     else:

@@ -157,8 +157,8 @@ def summary(found: wire.ReadinessReport, page: Page) -> None:
         known = "" if rollout.completes else ", as far as is known"
         page.line(f"In order:  {steps} drains one after the other complete{known}")
     if rollout.down:
-        more = f" to start again, and {len(rollout.down) - 1} more" if len(rollout.down) > 1 else ""
-        page.line(f"Stay down: {rollout.down[0]}{more or ' to start again'}", "bold yellow")
+        more = f", and {len(rollout.down) - 1} more" if len(rollout.down) > 1 else ""
+        page.line(f"Stay down: {rollout.down[0]}{more}", "bold yellow")
     if found.coverage.gaps:
         page.line(f"Not seen:  {found.coverage.gaps[0]}", "bold yellow")
 

@@ -101,38 +101,30 @@ def cases(report: object) -> tuple[Case, ...]:
     raise FormatError(f"{type(report).__name__} has no results")
 
 
-@cases.register(wire.AuditReport)
+@cases.register
+def _audit(report: wire.AuditReport) -> tuple[Case, ...]:
+    return _by_policy(report, *([report.readiness] if report.readiness else []))
+
+
 @cases.register(wire.ReadinessReport)
 @cases.register(wire.MigrationsReport)
-def _by_policy(report: wire.ByPolicy) -> tuple[Case, ...]:
-    place = _cluster(report.coverage)
-    by_rule: dict[str, list[Result]] = {}
-    for finding in report.findings:
-        by_rule.setdefault(finding.policy, []).append(
-            _of_finding(finding, _rule_of(report, finding.policy), place)
-        )
-    found = [
-        Case(
-            each.policy,
-            each.outcome,
-            tuple(by_rule.get(each.policy.id, ())),
-            each.reason,
-        )
-        for each in report.policies
-    ]
-    undetermined = [
-        f"policy {each.policy.id} is undetermined: {each.reason}"
-        for each in report.policies
-        if each.outcome == "undetermined"
-    ]
-    missing = [*report.coverage.gaps, *undetermined]
-    if isinstance(report, wire.AuditReport) and report.readiness is not None:
-        of_machines = _by_policy(report.readiness)
-        found += [case for case in of_machines if case.rule is not INCOMPLETE]
-        missing += [
-            each.message for case in of_machines if case.rule is INCOMPLETE for each in case.results
-        ]
-    return (*found, *_incomplete(list(dict.fromkeys(missing)), place))
+def _by_policy(*reports: wire.ByPolicy) -> tuple[Case, ...]:
+    """Return the rules of all reports, and what any of them could not look at, each once."""
+    place = _cluster(reports[0].coverage)
+    found: list[Case] = []
+    missing: dict[str, None] = {}
+    for report in reports:
+        by_rule: dict[str, list[Result]] = {}
+        for finding in report.findings:
+            rule = _rule_of(report, finding.policy)
+            by_rule.setdefault(finding.policy, []).append(_of_finding(finding, rule, place))
+        missing |= dict.fromkeys(report.coverage.gaps)
+        for each in report.policies:
+            own = tuple(by_rule.get(each.policy.id, ()))
+            found.append(Case(each.policy, each.outcome, own, each.reason))
+            if each.outcome == "undetermined":
+                missing[f"policy {each.policy.id} is undetermined: {each.reason}"] = None
+    return (*found, *_incomplete(list(missing), place))
 
 
 def _rule_of(report: wire.ByPolicy, policy_id: str) -> wire.PolicyModel:

@@ -30,8 +30,8 @@ _FILES_OF_DATA = frozenset({"known-holders.yaml"})
 _INPUT = "input"
 _WORD = re.compile(r"\w+")
 _MOST_KNOWN = 10_000
-_MOST = 2**63 - 1
 """How many answers of a condition are kept at once."""
+_MOST = 2**63 - 1
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)(?:\.([a-z_]+))?\}")
 
 

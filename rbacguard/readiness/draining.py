@@ -296,7 +296,12 @@ class _Course:
         self._cluster.close(())
         for key, name in down:
             again = self._settles(key, name, self._cluster.move(key, restart=True))
-            self._down[key] = f"{name} finds no place" + (" until a node is back" if again else "")
+            what = (
+                "starts again only when a node is back"
+                if again
+                else "finds no place to start again"
+            )
+            self._down[key] = f"{name} {what}"
 
     def _settles(self, key: ObjectKey, name: str, place: Place) -> bool:
         """Note where a machine went; False if it went nowhere."""

@@ -203,12 +203,12 @@ class Cluster:
     def of(cls, inventory: Inventory) -> Cluster:
         """Put every pod on its node; what stands for a launcher that was not read is taken off."""
         spaces = {name: _space(node) for name, node in inventory.nodes.items()}
-        of_pods: dict[int, Amounts | None] = {}
+        # Launchers are among the pods, so that each is worked out once.
+        of_pods = {id(pod): requests(pod) for pod in inventory.pods}
         anti = []
         for pod in inventory.pods:
             node = pod.spec.node_name
             if node in spaces:
-                of_pods[id(pod)] = requests(pod)
                 spaces[node].take(pod, of_pods[id(pod)])
                 if _terms(pod, anti=True):
                     anti.append((node, pod))
@@ -216,14 +216,12 @@ class Cluster:
         now = release(inventory)
         for key, machine in inventory.machines.items():
             launcher = inventory.launchers.get((key.namespace, key.name))
-            if launcher is None:
-                asked[key] = overhead.requests(machine, inventory.kubevirt, now)
-                if machine.status.node_name in spaces:
-                    spaces[machine.status.node_name].reserve(asked[key])
-            elif id(launcher) in of_pods:
+            if launcher is not None:
                 asked[key] = of_pods[id(launcher)]
-            else:
-                asked[key] = requests(launcher)
+                continue
+            asked[key] = overhead.requests(machine, inventory.kubevirt, now)
+            if machine.status.node_name in spaces:
+                spaces[machine.status.node_name].reserve(asked[key])
         return cls(inventory, spaces, anti, {}, asked)
 
     def drained(self, nodes: Iterable[str]) -> Cluster:

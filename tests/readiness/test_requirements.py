@@ -520,13 +520,13 @@ def test_machines_that_are_started_again_take_their_place_after_those_that_migra
     # On two nodes at once the free one is for the machine that a drain waits for.
     both = rolled(small("a", "b", "c"), again, moves, unavailable=2)
     assert (both.completes, both.drained) == (True, 2)
-    assert both.down == ("web/again on a finds no place until a node is back",)
+    assert both.down == ("web/again on a starts again only when a node is back",)
     # What is started again and again moves on as the others do.
     assert rolled(small("a", "b"), again).down == ()
     assert rolled(small("a"), again).down == both.down
     closed = [*small("a"), node("b", memory="1Gi")]
     closed[0]["spec"]["unschedulable"] = True
-    assert rolled(closed, again).down == ("web/again on a finds no place",)
+    assert rolled(closed, again).down == ("web/again on a finds no place to start again",)
     # A machine that stays stopped gives its place to others, one that is back does not.
     stopped = machine("again", "a", memory=6 * GIB, strategy="None", run="Manual")
     assert rolled(small("a", "b"), stopped, moves).waits_for == ()
