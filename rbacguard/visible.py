@@ -15,6 +15,11 @@ def visible(text: str) -> str:
     return _HIDDEN.sub(_written_out, text)
 
 
+def encodable(text: str) -> str:
+    """Return text that UTF-8 can hold, with the bytes of a file's name that is none written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _written_out(match: re.Match[str]) -> str:
     number = ord(match[0])
     return {9: "\\t", 10: "\\n", 13: "\\r"}.get(number) or (

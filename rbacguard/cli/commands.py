@@ -181,10 +181,10 @@ def audit(
     results = evaluate(found_policies, context, selection)
     report = suppressed_findings(reports.audit(context, journey(snapshot), results), suppression)
     if drains is not None:
+        from msgspec.structs import replace
+
         # What is to be done about exemptions is said once, of both.
-        report = report.model_copy(
-            update={"readiness": drains.model_copy(update={"exemptions": []})}
-        )
+        report = replace(report, readiness=replace(drains, exemptions=[]))
     options.show(report, **shown)
     return 0 if exit_zero else exits.of_audit(report, fail_on)
 

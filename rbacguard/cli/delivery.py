@@ -224,15 +224,14 @@ def generate(
         Layout,
         Request,
         delivery_warnings,
-        differences,
         make_bundle,
         step_of,
-        write_bundle,
     )
     from rbacguard.output import reports
     from rbacguard.update.approvals import load_approvals
     from rbacguard.update.plan import make_plan
     from rbacguard.update.review import review, warnings
+    from rbacguard.writing import differences, write_bundle
 
     access = load_approvals(approvals) if approvals else None
     snapshot = source.snapshot()
@@ -296,8 +295,9 @@ def _generate_job(
     job: dict[str, Any], out: Path, *, check: bool, force: bool, shown: dict[str, Any]
 ) -> int:
     from rbacguard.cluster import access_rules
-    from rbacguard.manifests import CronJob, Publish, differences, write_bundle
+    from rbacguard.manifests import CronJob, Publish
     from rbacguard.output import reports
+    from rbacguard.writing import differences, write_bundle
 
     if not job["image"]:
         raise click.UsageError("--layout cronjob needs --image, the image of rbacguard")

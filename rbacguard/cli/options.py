@@ -486,7 +486,7 @@ def write(file: str, data: bytes, *, force: bool) -> None:
     """
     from pathlib import Path
 
-    from rbacguard.manifests import write_file
+    from rbacguard.writing import write_file
 
     if file == "-":
         sys.stdout.buffer.write(data)

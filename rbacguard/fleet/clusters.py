@@ -13,6 +13,7 @@ from msgspec import Struct
 from rbacguard.cluster import Access, Connection, Overrides, context_names, object_names
 from rbacguard.errors import ClusterError, InputError
 from rbacguard.sources.files import stem
+from rbacguard.visible import encodable
 
 _HUB = "/apis/cluster.open-cluster-management.io/v1/managedclusters"
 PLACEHOLDER = "{cluster}"
@@ -49,11 +50,11 @@ def saved(paths: Iterable[str]) -> list[Cluster]:
     found: dict[str, None] = {}
     for path in paths:
         found.update(dict.fromkeys(_remote(path) if "://" in path else _local(path)))
-    names = {path: _name(path) for path in found}
+    names = {path: encodable(_name(path)) for path in found}
     taken = Counter(names.values())
     # Two that would be called alike keep their whole paths: none may hide another.
     return [
-        Cluster(name if taken[name] == 1 else path, path=path)
+        Cluster(name if taken[name] == 1 else encodable(path), path=path)
         for path, name in sorted(names.items())
     ]
 

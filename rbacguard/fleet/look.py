@@ -6,7 +6,7 @@ import datetime
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from pathlib import Path
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rbacguard.policy import Policy
 
 Command: TypeAlias = Literal["audit", "plan", "verify"]
-_RESULTS = {
+_RESULTS: Mapping[int, wire.FleetResult] = {
     exits.NOTHING_TO_DO: "clean",
     exits.FINDINGS: "findings",
     exits.INCOMPLETE: "unknown",
@@ -218,7 +218,7 @@ def look(cluster: Cluster, task: Task, known: str = "") -> bytes:
         made = failed(cluster, str(error), asked)
     except Exception as error:  # noqa: BLE001 - one cluster must not take the others with it
         made = failed(cluster, f"error of the tool: {type(error).__name__}: {error}", asked)
-    return made.model_dump_json(by_alias=True).encode()
+    return wire.encode(made)
 
 
 def known_by(digest: str, asked: str) -> str:

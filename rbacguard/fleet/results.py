@@ -11,14 +11,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, NamedTuple, Self
 
-from pydantic import ValidationError
+import msgspec
 
 from rbacguard.errors import InputError, OutputError
 from rbacguard.fleet.look import known_by
-from rbacguard.output.wire import FleetClusterModel
+from rbacguard.output.wire import FleetClusterModel, encode
 
 _OPENING = b'{"schemaVersion":"rbacguard.io/fleet-cluster/v1"'
 """What every line begins with: a last one that is cut off is told from something else by it."""
+
+
+_decode = msgspec.json.Decoder(FleetClusterModel).decode
 
 
 class _Line(NamedTuple):
@@ -87,8 +90,8 @@ class Results:
                 self._file.truncate(place)
                 break
             try:
-                self._note(FleetClusterModel.model_validate_json(line), place, len(line))
-            except ValidationError:
+                self._note(_decode(line), place, len(line))
+            except (msgspec.DecodeError, UnicodeDecodeError):
                 raise InputError(
                     f"{self._path}, line {number}: expected results of 'rbacguard fleet'; "
                     "name another file"
@@ -108,7 +111,7 @@ class Results:
 
     def get(self, cluster: str) -> FleetClusterModel:
         """Return the answer of a cluster."""
-        return FleetClusterModel.model_validate_json(self._raw(cluster))
+        return _decode(self._raw(cluster))
 
     def _raw(self, cluster: str) -> bytes:
         place, length, _ = self._lines[cluster]
@@ -121,7 +124,7 @@ class Results:
         Raises:
             OutputError: it cannot be written.
         """
-        line = found.model_dump_json(by_alias=True).encode() + b"\n"
+        line = encode(found) + b"\n"
         try:
             place = self._file.seek(0, os.SEEK_END)
             self._file.write(line)

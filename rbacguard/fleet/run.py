@@ -16,6 +16,8 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
+import msgspec
+
 from rbacguard.errors import ClusterError, InputError
 from rbacguard.fleet.clusters import Cluster
 from rbacguard.fleet.look import Task, failed, look
@@ -137,4 +139,4 @@ def _answer(done: Future[bytes], cluster: Cluster, results: Results) -> Answer:
         return Answer(results.add(found), as_before=False)
     if not data:
         return Answer(results.get(cluster.name), as_before=True)
-    return Answer(results.add(FleetClusterModel.model_validate_json(data)), as_before=False)
+    return Answer(results.add(msgspec.json.decode(data, type=FleetClusterModel)), as_before=False)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypeVar
 
+import msgspec
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from msgspec import Struct, field
 
 from rbacguard.bundled import bundled
 from rbacguard.rbac import Attributes, Subject
+
+_Form = TypeVar("_Form")
 
 
 class Tier(StrEnum):
@@ -24,15 +27,11 @@ class Tier(StrEnum):
     READ = "read"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-class Action(_Model):
+class Action(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """One thing that can be done: a verb on a resource."""
 
     verb: str
-    api_group: str = Field(alias="apiGroup")
+    api_group: str
     resource: str
     subresource: str = ""
     name: str = ""
@@ -64,7 +63,7 @@ class Action(_Model):
         )
 
 
-class Permission(_Model):
+class Permission(Struct, frozen=True, forbid_unknown_fields=True):
     """A permission: the actions that make it up, and why it matters."""
 
     id: str
@@ -83,25 +82,25 @@ class Permission(_Model):
         return tuple(action for action in self.actions if action.tier in tiers)
 
 
-class KnownHolder(_Model):
+class KnownHolder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A subject that holds migration on every cluster of its kind."""
 
     kind: str
     name: str
     namespace: str = ""
     label: str
-    holder_class: str = Field(alias="class", pattern="^(platform|product)$")
+    holder_class: Literal["platform", "product"] = field(name="class")
 
 
-def _read(path: Path) -> Any:
-    return yaml.load(path.read_bytes(), yaml.CSafeLoader)
+def _read(path: Path, form: type[_Form]) -> _Form:
+    return msgspec.convert(yaml.load(path.read_bytes(), yaml.CSafeLoader), form)
 
 
 @cache
 def permissions() -> dict[str, Permission]:
     """Return every permission by id."""
     folder = bundled("policies") / "permissions"
-    found = (Permission.model_validate(_read(path)) for path in sorted(folder.glob("*.yaml")))
+    found = (_read(path, Permission) for path in sorted(folder.glob("*.yaml")))
     return {permission.id: permission for permission in found}
 
 
@@ -112,8 +111,7 @@ def live_migration() -> Permission:
 
 @cache
 def _known_holders() -> dict[Subject, KnownHolder]:
-    adapter = TypeAdapter(list[KnownHolder])
-    holders = adapter.validate_python(_read(bundled("policies") / "known-holders.yaml"))
+    holders = _read(bundled("policies") / "known-holders.yaml", list[KnownHolder])
     return {Subject(h.kind, h.name, h.namespace): h for h in holders}
 
 

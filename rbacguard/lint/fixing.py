@@ -12,8 +12,8 @@ from rbacguard.errors import OutputError
 from rbacguard.lint.linting import Linting, LintRequest, lint_repository
 from rbacguard.lint.reading import read_file
 from rbacguard.lint.rules import Edit
-from rbacguard.manifests import write_file
 from rbacguard.sources.files import NamedBytes
+from rbacguard.writing import write_file
 
 _BOM = b"\xef\xbb\xbf"
 _PASSES = 5

@@ -1,4 +1,4 @@
-"""Renders templates, validates what it rendered, and writes it whole or not at all."""
+"""Renders templates and validates what it rendered."""
 
 from rbacguard.manifests.bundle import (
     Bundle,
@@ -13,7 +13,6 @@ from rbacguard.manifests.cronjob import CronJob, Publish
 from rbacguard.manifests.permissions import permission_manifests
 from rbacguard.manifests.render import merged_approvals, render_approvals
 from rbacguard.manifests.validate import problems, schemas_of
-from rbacguard.manifests.write import differences, write_bundle, write_file
 
 __all__ = [
     "Bundle",
@@ -24,7 +23,6 @@ __all__ = [
     "Publish",
     "Request",
     "delivery_warnings",
-    "differences",
     "make_bundle",
     "merged_approvals",
     "permission_manifests",
@@ -32,6 +30,4 @@ __all__ = [
     "render_approvals",
     "schemas_of",
     "step_of",
-    "write_bundle",
-    "write_file",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import ValidationError
+import msgspec
 
 from rbacguard.errors import InputError
 from rbacguard.output import wire
@@ -39,12 +39,12 @@ def _holders(report: wire.AuditReport) -> dict[str, wire.SubjectModel]:
 
 def _read(path: str) -> wire.AuditReport:
     try:
-        return wire.AuditReport.model_validate_json(Path(path).read_bytes())
+        return msgspec.json.decode(Path(path).read_bytes(), type=wire.AuditReport)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the document"
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        message, _, place = str(error).replace("`", "").partition(" - at ")
+        where = place.removeprefix("$.") or "the document"
         raise InputError(
-            f"{path}: {place}: {first['msg']}; expected a report of 'audit -o json'"
+            f"{path}: {where}: {message}; expected a report of 'audit -o json'"
         ) from None

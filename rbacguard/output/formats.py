@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from importlib import import_module
 from typing import cast
 
+import msgspec
+
 from rbacguard.errors import FormatError
 from rbacguard.output import wire
-from rbacguard.policy.configuration import configuration_schema
 from rbacguard.sources import saved
-from rbacguard.update.approvals import MigrationAccess
 
+_NOT_PLAIN = re.compile(r"[^\x00-\x7e]")
 _ROOMS = {
     "github": "ci",
     "gitlab": "ci",
@@ -63,22 +65,31 @@ def to_bytes(report: wire.Report, output: str, options: Options) -> bytes:
 
         return _encoded(to_table(report, options))
     if output == "json":
-        serializer = report.__pydantic_serializer__
-        data = serializer.to_json(report, by_alias=True, indent=2, ensure_ascii=True) + b"\n"
-        # ASCII, and the one control character that JSON lets stand in it.
-        return data.replace(b"\x7f", b"\\u007f")
+        return _ascii(msgspec.json.format(wire.encode(report), indent=2)) + b"\n"
     if output == "yaml":
         from rbacguard.manifests.emit import to_yaml
 
-        text = to_yaml(report.model_dump(mode="json", by_alias=True))
+        text = to_yaml(msgspec.to_builtins(report))
         return _encoded(text.lstrip("\n") + "\n")
     module = import_module(f"rbacguard.output.{_ROOMS.get(output, output)}")
     convert = cast("Callable[[wire.Report], str]", getattr(module, f"to_{output}"))
     try:
         return _encoded(convert(report))
     except FormatError:
-        command = report.schema_version.split("/")[1]
+        command = report.made_by
         raise FormatError(f"-o {output}: not for {command}; take another format") from None
+
+
+def _ascii(data: bytes) -> bytes:
+    """Return JSON in ASCII, in which no name can hide what it is."""
+    if data.isascii() and b"\x7f" not in data:
+        return data
+    return _NOT_PLAIN.sub(_escape, data.decode()).encode()
+
+
+def _escape(match: re.Match[str]) -> str:
+    units = match[0].encode("utf-16-be").hex()
+    return "".join(f"\\u{units[place : place + 4]}" for place in range(0, len(units), 4))
 
 
 def _encoded(text: str) -> bytes:
@@ -106,11 +117,15 @@ def schema(name: str) -> str:
     if name == SNAPSHOT:
         found = saved.json_schema()
     elif name == CONFIGURATION:
+        from rbacguard.policy.configuration import configuration_schema
+
         found = dict(configuration_schema())
     elif name == ACCESS:
+        from rbacguard.update.approvals import MigrationAccess
+
         found = MigrationAccess.model_json_schema(by_alias=True)
     elif name == FLEET_CLUSTER:
-        found = wire.FleetClusterModel.model_json_schema(by_alias=True, mode="serialization")
+        found = msgspec.json.schema(wire.FleetClusterModel)
     else:
-        found = wire.REPORTS[name].model_json_schema(by_alias=True, mode="serialization")
+        found = msgspec.json.schema(wire.REPORTS[name])
     return json.dumps(found, indent=2) + "\n"

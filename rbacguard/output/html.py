@@ -11,6 +11,9 @@ from collections.abc import Iterable, Sequence
 from functools import singledispatch
 from typing import Any
 
+import msgspec
+from msgspec.structs import replace
+
 from rbacguard import __version__
 from rbacguard.bundled import bundled
 from rbacguard.errors import FormatError
@@ -115,7 +118,7 @@ def _audit(report: wire.AuditReport, table: _Table) -> dict[str, Any]:
     drains, coverage = report.readiness, report.coverage
     if drains is not None:
         kinds = {each.kind: each for each in (*coverage.kinds, *drains.coverage.kinds)}
-        coverage = coverage.model_copy(update={"kinds": list(kinds.values())})
+        coverage = replace(coverage, kinds=list(kinds.values()))
     return {
         "title": "rbacguard audit: who may migrate virtual machines",
         "summary": [
@@ -280,7 +283,7 @@ def _evidence(
         for kind in coverage.kinds
     ]
     if policies:
-        text = json.dumps([policy.model_dump() for policy in policies], sort_keys=True)
+        text = json.dumps(msgspec.to_builtins(policies), sort_keys=True)
         digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
         found.append(("Policies", f"{len(policies)}, sha256 {digest}"))
     return found

@@ -15,7 +15,7 @@ def to_junit(report: wire.Report) -> str:
     Raises:
         FormatError: the report consists of no results.
     """
-    suite = TestSuite(f"rbacguard {report.schema_version.split('/')[1]}")
+    suite = TestSuite(f"rbacguard {report.made_by}")
     for case in cases(report):
         suite.add_testcase(_case(case))
     suite.update_statistics()  # type: ignore[no-untyped-call]

@@ -48,7 +48,7 @@ def to_markdown(report: wire.Report) -> str:
 def _page(report: wire.Report) -> tuple[str, list[str]]:
     """Return what stands at the top, and blocks that may be left out from the end."""
     found = results(report)
-    command = report.schema_version.split("/")[1]
+    command = report.made_by
     counted = Counter(e.severity for e in counting(found) if e.rule.id != INCOMPLETE.id)
     sums = ", ".join(f"{counted[s]} {s}" for s in SEVERITIES if counted[s])
     head = f"### rbacguard {command}: {sums or 'no findings'}"

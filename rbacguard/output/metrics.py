@@ -27,7 +27,7 @@ def to_prometheus(report: wire.Report) -> str:
     if isinstance(report, wire.PlanReport):
         _plan(report, registry)
         return generate_latest(registry).decode("utf-8")
-    kind = report.schema_version.split("/")[1]
+    kind = report.made_by
     found = results(report)
     counted = Counter(each.severity for each in counting(found))
     by_severity = _gauge("findings", "Findings by severity.", ["report", "severity"], registry)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from rbacguard.output import wire
 from rbacguard.output.readiness import Section, duration
 from rbacguard.output.reports import by_policy, coverage_of, subject
-from rbacguard.policy import PolicyResult
 from rbacguard.rbac import Subject
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.migrations import ENDED, Migration
@@ -17,6 +16,7 @@ from rbacguard.update.evidence import Use
 
 if TYPE_CHECKING:
     from rbacguard.output.page import Page
+    from rbacguard.policy import PolicyResult
 
 
 def report(

@@ -36,7 +36,7 @@ def _written(report: wire.Report, api_version: str, kind: str) -> str:
 
     found = [result for case in cases(report) for result in _results(case)]
     counted = Counter(result["result"] for result in found)
-    command = report.schema_version.split("/")[1]
+    command = report.made_by
     value = {
         "apiVersion": api_version,
         "kind": kind,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from rbacguard.output import wire
 from rbacguard.output.reports import by_policy, coverage_of
-from rbacguard.policy import PolicyResult
 from rbacguard.readiness.draining import OTHERS, NodeDrain, Readiness, SpareMemory
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.machines import Machine
@@ -20,6 +19,7 @@ from rbacguard.readiness.timing import rounded_up
 
 if TYPE_CHECKING:
     from rbacguard.output.page import Page
+    from rbacguard.policy import PolicyResult
 
 _ORDER = ("blocks", "unknown", "waits", "stops", "restarts", "migrates")
 
@@ -101,15 +101,18 @@ def _machine(machine: Machine, place: Place | None, found: Readiness) -> wire.Ma
             wire.ReasonModel(reason=each.reason, message=each.message, advice=each.advice)
             for each in machine.remarks
         ],
-        place=place
-        and wire.TargetModel(
-            target=place.target or None,
-            refusals=dict(place.refusals),
-            unknown=place.unknown or None,
-        ),
+        place=_target(place) if place else None,
         bytes_to_copy=_whole(timing.data),
         seconds=_up(timing.seconds),
         timeout_seconds=timing.timeout,
+    )
+
+
+def _target(place: Place) -> wire.TargetModel:
+    return wire.TargetModel(
+        target=place.target or None,
+        refusals=dict(place.refusals),
+        unknown=place.unknown or None,
     )
 
 

@@ -8,30 +8,30 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rbacguard.checks import Context
 from rbacguard.errors import InputError
 from rbacguard.kubevirt.installed import Installed
 from rbacguard.kubevirt.permissions import Action, known_holder, live_migration
 from rbacguard.output import wire
-from rbacguard.policy import Finding, Policy, PolicyResult
 from rbacguard.rbac import Attributes, Grant, ObjectKey, PolicyRule, Subject
 from rbacguard.snapshot import Snapshot
 from rbacguard.sources import Coverage, Origin
-from rbacguard.update.access import Access, Change, Holdings, Transition, holdings
-from rbacguard.update.approvals import MigrationAccess
+from rbacguard.update.access import CLUSTER, Access, Change, Holdings, Transition, holdings
 from rbacguard.update.ask import Answer, Explanation
 from rbacguard.update.bindings import Need
 from rbacguard.update.compare import Comparison
 from rbacguard.update.crosscheck import disagreements
 from rbacguard.update.journey import Status
 from rbacguard.update.plan import Plan
-from rbacguard.update.review import Remark
-from rbacguard.update.verify import Verification
 
 if TYPE_CHECKING:
-    # Most commands need neither, and both take long to load.
+    # What most commands do not need, and takes long to load.
+    from rbacguard.checks import Context
     from rbacguard.lint import Linting, LintRule
     from rbacguard.manifests import Bundle
+    from rbacguard.policy import Finding, Policy, PolicyResult
+    from rbacguard.update.approvals import MigrationAccess
+    from rbacguard.update.review import Remark
+    from rbacguard.update.verify import Verification
 
 
 def subject(value: Subject) -> wire.SubjectModel:
@@ -284,6 +284,7 @@ class _Models:
         self.asked = [_action(each) for each in asked]
         self.chains: list[wire.ChainModel] = []
         self._places: dict[tuple[int, ObjectKey], list[tuple[int, frozenset[int]]]] = {}
+        self._chains: dict[tuple[int, tuple[int, ...]], dict[ObjectKey, list[int]]] = {}
         self._subjects: dict[Subject, wire.SubjectModel] = {}
         self._reached: dict[tuple[Subject, tuple[str, ...]], wire.ReachModel] = {}
 
@@ -292,37 +293,32 @@ class _Models:
         return [self._change(each) for each in found]
 
     def _change(self, value: Transition) -> wire.ChangeModel:
-        chains: dict[ObjectKey, list[int]] = {}
-        places = []
-        for scope in value.namespaces:
-            # Plain values, which become models all at once: there are many of them.
-            bindings = []
-            for _, bound in value.because.bound(value.subject, scope):
-                if bound.role not in chains:
-                    chains[bound.role] = [
-                        place
-                        for place, allows in self._chains_of(value.because, bound.role)
-                        if not allows.isdisjoint(value.numbers)
-                    ]
-                if chains[bound.role]:
-                    kind, namespace, name = bound.binding
-                    bindings.append(
-                        {
-                            "kind": kind,
-                            "name": name,
-                            "namespace": namespace or None,
-                            "chains": chains[bound.role],
-                        }
-                    )
-            places.append({"namespace": scope or None, "bindings": bindings})
-        return wire.ChangeModel.model_validate(
-            {
-                "subject": self._subject(value.subject),
-                "change": value.change.value,
-                "reading": value.is_reading,
-                "actions": value.numbers,
-                "places": places,
-            }
+        state = value.because
+        known = self._chains.setdefault((id(state), value.numbers), {})
+        scopes = state.table.subjects.get(value.subject, {})
+
+        def bindings(scope: str) -> list[wire.BoundModel]:
+            found = []
+            for (kind, namespace, name), role in scopes.get(scope, ()):
+                chains = known.get(role)
+                if chains is None:
+                    chains = known[role] = self._chains_of(state, role, value.numbers)
+                if chains:
+                    found.append(wire.BoundModel(kind, name, namespace or None, chains))
+            return found
+
+        everywhere = bindings(CLUSTER)
+        return wire.ChangeModel(
+            self._subject(value.subject),
+            value.change.value,
+            value.is_reading,
+            value.numbers,
+            [
+                wire.PlaceModel(scope, everywhere + bindings(scope))
+                if scope
+                else wire.PlaceModel(None, everywhere)
+                for scope in value.namespaces
+            ],
         )
 
     def _subject(self, value: Subject) -> wire.SubjectModel:
@@ -330,7 +326,8 @@ class _Models:
             self._subjects[value] = subject(value)
         return self._subjects[value]
 
-    def _chains_of(self, state: Access, role: ObjectKey) -> list[tuple[int, frozenset[int]]]:
+    def _chains_of(self, state: Access, role: ObjectKey, numbers: Sequence[int]) -> list[int]:
+        """Return by which chains a role grants any of these actions."""
         key = (id(state), role)
         if key not in self._places:
             self._places[key] = []
@@ -345,7 +342,7 @@ class _Models:
                             allows=allows,
                         )
                     )
-        return self._places[key]
+        return [place for place, allows in self._places[key] if not allows.isdisjoint(numbers)]
 
     def reach(self, found: Mapping[Subject, tuple[str, ...]]) -> list[wire.ReachModel]:
         """Return subjects and where."""

@@ -42,7 +42,7 @@ def to_sarif(report: wire.Report) -> str:
                 "rules": [_rule(rule) for rule in rules.values()],
             }
         },
-        "automationDetails": {"id": f"rbacguard/{report.schema_version.split('/')[1]}/"},
+        "automationDetails": {"id": f"rbacguard/{report.made_by}/"},
         "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": notes}],
         "columnKind": "unicodeCodePoints",
         "results": [_result(each, order) for each in found[:_MOST]],

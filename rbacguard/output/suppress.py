@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from rbacguard.errors import InputError
 from rbacguard.output import wire
 from rbacguard.output.names import name
@@ -83,16 +85,13 @@ _ByPolicy = TypeVar("_ByPolicy", wire.AuditReport, wire.ReadinessReport, wire.Mi
 def suppressed_findings(report: _ByPolicy, known: Suppression) -> _ByPolicy:
     """Return a report whose known findings say why they do not count."""
     found = [
-        each.model_copy(
-            update={
-                "suppressed": known.of(
-                    each.policy, each.fingerprint, each.group, each.namespace or ""
-                )
-            }
+        replace(
+            each,
+            suppressed=known.of(each.policy, each.fingerprint, each.group, each.namespace or ""),
         )
         for each in report.findings
     ]
-    return report.model_copy(update={"findings": found, "exemptions": known.notes()})
+    return replace(report, findings=found, exemptions=known.notes())
 
 
 def suppressed_lint(report: wire.LintReport, known: Suppression) -> wire.LintReport:
@@ -101,6 +100,6 @@ def suppressed_lint(report: wire.LintReport, known: Suppression) -> wire.LintRep
     for each in report.findings:
         about = name(each.object) if each.object else ""
         namespace = (each.object.namespace if each.object else None) or ""
-        update = {"suppressed": known.of(each.rule, each.fingerprint, about, namespace)}
-        found.append(each.model_copy(update=update))
-    return report.model_copy(update={"findings": found, "exemptions": known.notes()})
+        why = known.of(each.rule, each.fingerprint, about, namespace)
+        found.append(replace(each, suppressed=why))
+    return replace(report, findings=found, exemptions=known.notes())

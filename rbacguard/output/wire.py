@@ -6,55 +6,72 @@ Each report names its own version; a field is added without a new one, never cha
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import msgspec
+from msgspec import Struct, field
+
+from rbacguard.visible import encodable
 
 ChangeName = Literal["kept", "lost", "gained"]
 
 
-def _is_none(value: object) -> bool:
-    return value is None
-
-
-class Wire(BaseModel):
+class Wire(Struct, frozen=True, gc=False, forbid_unknown_fields=True, rename="camel"):
     """Base of all report models."""
 
-    # Only the models of the report that is made are ever built.
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
+
+class Versioned(Wire, frozen=True, tag_field="schemaVersion"):
+    """Base of reports: each says first which one it is, and of which version."""
+
+    @property
+    def made_by(self) -> str:
+        """The command that makes this report."""
+        return str(self.__struct_config__.tag).split("/")[1]
 
 
-class SubjectModel(Wire):
+def encode(value: Wire) -> bytes:
+    """Return JSON, on one line; of names of files that are no UTF-8 the bytes are written out."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_encodable(msgspec.to_builtins(value)))
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _encodable(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_encodable(each) for each in value]
+    return encodable(value) if isinstance(value, str) else value
+
+
+class SubjectModel(Wire, frozen=True, omit_defaults=True):
     """A subject; `namespace` only on service accounts."""
 
     kind: str
     name: str
-    namespace: str | None = Field(default=None, exclude_if=_is_none)
+    namespace: str | None = None
 
 
-class ObjectModel(Wire):
+class ObjectModel(Wire, frozen=True, omit_defaults=True):
     """An object's identity; `namespace` only where it has one."""
 
     kind: str
     name: str
-    namespace: str | None = Field(default=None, exclude_if=_is_none)
+    namespace: str | None = None
 
 
-class RuleModel(Wire):
+class RuleModel(Wire, frozen=True, omit_defaults=True):
     """A rule as it stands in the role; empty lists are left out."""
 
     verbs: list[str]
-    api_groups: list[str] | None = Field(default=None, alias="apiGroups", exclude_if=_is_none)
-    resources: list[str] | None = Field(default=None, exclude_if=_is_none)
-    resource_names: list[str] | None = Field(
-        default=None, alias="resourceNames", exclude_if=_is_none
-    )
-    non_resource_urls: list[str] | None = Field(
-        default=None, alias="nonResourceURLs", exclude_if=_is_none
-    )
+    api_groups: list[str] | None = None
+    resources: list[str] | None = None
+    resource_names: list[str] | None = None
+    non_resource_urls: list[str] | None = field(default=None, name="nonResourceURLs")
 
 
-class GrantModel(Wire):
+class GrantModel(Wire, frozen=True):
     """Why somebody may do something: binding, bound role, roles down to the source, rule."""
 
     subject: SubjectModel
@@ -64,7 +81,7 @@ class GrantModel(Wire):
     rule: RuleModel
 
 
-class KindModel(Wire):
+class KindModel(Wire, frozen=True):
     """How much of a kind was read."""
 
     kind: str
@@ -73,24 +90,24 @@ class KindModel(Wire):
     reasons: list[str]
 
 
-class OriginModel(Wire):
+class OriginModel(Wire, frozen=True):
     """Which cluster was read, when, as whom, and at which resource version of each kind."""
 
     context: str
     server: str
     user: str
-    cluster_id: str = Field(alias="clusterId")
-    server_version: str = Field(alias="serverVersion")
+    cluster_id: str
+    server_version: str
     started: str
     finished: str
-    resource_versions: dict[str, str] = Field(alias="resourceVersions")
+    resource_versions: dict[str, str]
     passes: int
     warnings: list[str]
     notes: list[str]
     redacted: bool
 
 
-class InputModel(Wire):
+class InputModel(Wire, frozen=True):
     """What was given: a file, or a folder or archive as one; the digest is of what was read."""
 
     path: str
@@ -98,7 +115,7 @@ class InputModel(Wire):
     sha256: str
 
 
-class CoverageModel(Wire):
+class CoverageModel(Wire, frozen=True):
     """What was read. `complete` is about RBAC's four kinds; `origin` null is: not told."""
 
     complete: bool
@@ -109,45 +126,42 @@ class CoverageModel(Wire):
     inputs: list[InputModel] = []
 
 
-class InstalledModel(Wire):
+class InstalledModel(Wire, frozen=True):
     """What is installed; `null` where the input does not tell."""
 
     label: str
-    openshift_virtualization: str | None = Field(alias="openshiftVirtualization")
+    openshift_virtualization: str | None
     kubevirt: str | None
     hardened: bool | None
     updating: bool | None
     evidence: list[str]
 
 
-class StatusReport(Wire):
+class StatusReport(Versioned, frozen=True, tag="rbacguard.io/status/v1"):
     """`rbacguard status`."""
 
-    schema_version: Literal["rbacguard.io/status/v1"] = Field(
-        default="rbacguard.io/status/v1", alias="schemaVersion"
-    )
     step: str
     title: str
     next: str
-    commands: list[str] = []
+    commands: list[str]
     installed: InstalledModel
-    temporary_roles: list[str] = Field(alias="temporaryRoles")
+    temporary_roles: list[str]
     bound: int
     restored: list[str]
     coverage: CoverageModel
 
 
-class ActionModel(Wire):
+class ActionModel(Wire, frozen=True):
     """One action of a permission."""
 
     verb: str
     resource: str
-    api_group: str = Field(alias="apiGroup")
+    api_group: str
     subresource: str
     tier: str
 
 
-class HolderModel(Wire):
+class HolderModel(Wire, frozen=True):
     """Who holds what of a permission, where: `namespaces` null is the whole cluster."""
 
     subject: SubjectModel
@@ -157,7 +171,7 @@ class HolderModel(Wire):
     grants: list[GrantModel]
 
 
-class LocationModel(Wire):
+class LocationModel(Wire, frozen=True):
     """Where an object stands in the input; 0 is unknown."""
 
     file: str
@@ -165,7 +179,7 @@ class LocationModel(Wire):
     line: int
 
 
-class Suppressed(Wire):
+class Suppressed(Wire, frozen=True):
     """Why a finding does not count: somebody answers for it until a day, or it was there before."""
 
     by: Literal["exemption", "baseline"]
@@ -174,7 +188,7 @@ class Suppressed(Wire):
     expires: str
 
 
-class FindingModel(Wire):
+class FindingModel(Wire, frozen=True):
     """One finding; one that is suppressed is known and does not count."""
 
     policy: str
@@ -189,7 +203,7 @@ class FindingModel(Wire):
     suppressed: Suppressed | None = None
 
 
-class PolicyModel(Wire):
+class PolicyModel(Wire, frozen=True):
     """A policy."""
 
     id: str
@@ -203,7 +217,7 @@ class PolicyModel(Wire):
     where: str
 
 
-class PolicyResultModel(Wire):
+class PolicyResultModel(Wire, frozen=True):
     """What a policy came to."""
 
     policy: PolicyModel
@@ -212,7 +226,7 @@ class PolicyResultModel(Wire):
     findings: int
 
 
-class CrossCheckModel(Wire):
+class CrossCheckModel(Wire, frozen=True):
     """What the API server said itself; `by` is the kind of review, '' where none was allowed."""
 
     by: str
@@ -221,41 +235,38 @@ class CrossCheckModel(Wire):
     note: str
 
 
-class ExtentModel(Wire):
+class ExtentModel(Wire, frozen=True):
     """How many subjects, in how many places: namespaces, and the whole cluster as one."""
 
     subjects: int
     places: int
 
 
-class UpdateModel(Wire):
+class UpdateModel(Wire, frozen=True):
     """What the update that is simulated does if nothing is done."""
 
     target: str
-    target_kubevirt: str = Field(alias="targetKubeVirt")
+    target_kubevirt: str = field(name="targetKubeVirt")
     lost: ExtentModel
     kept: ExtentModel
     gained: ExtentModel
 
 
-class AuditReport(Wire):
+class AuditReport(Versioned, frozen=True, tag="rbacguard.io/audit/v1", kw_only=True):
     """`rbacguard audit`; `update` is null where none is ahead, `readiness` where not asked for."""
 
-    schema_version: Literal["rbacguard.io/audit/v1"] = Field(
-        default="rbacguard.io/audit/v1", alias="schemaVersion"
-    )
     status: StatusReport
     update: UpdateModel | None = None
     holders: list[HolderModel]
     findings: list[FindingModel]
     policies: list[PolicyResultModel]
     coverage: CoverageModel
-    cross_check: CrossCheckModel | None = Field(default=None, alias="crossCheck")
+    cross_check: CrossCheckModel | None = None
     exemptions: list[str] = []
     readiness: ReadinessReport | None = None
 
 
-class ChainModel(Wire):
+class ChainModel(Wire, frozen=True):
     """How a role comes by a rule: the bound role, roles down to the source, rule.
 
     `allows` tells what of it was asked, by place in `asked`.
@@ -266,23 +277,23 @@ class ChainModel(Wire):
     allows: list[int]
 
 
-class BoundModel(Wire):
+class BoundModel(Wire, frozen=True):
     """A binding, and how the role that it gives comes by its rules, by place in `chains`."""
 
     kind: str
     name: str
-    namespace: str | None = None
+    namespace: str | None
     chains: list[int]
 
 
-class PlaceModel(Wire):
+class PlaceModel(Wire, frozen=True):
     """A namespace, or null for the whole cluster, and the bindings that count there."""
 
     namespace: str | None
     bindings: list[BoundModel]
 
 
-class ChangeModel(Wire):
+class ChangeModel(Wire, frozen=True):
     """What happens alike to some permissions of one subject in some places.
 
     `actions` are places in `asked`: all of them reading, or none. The whole cluster as a place
@@ -293,18 +304,18 @@ class ChangeModel(Wire):
     subject: SubjectModel
     change: ChangeName
     reading: bool
-    actions: list[int]
+    actions: tuple[int, ...]
     places: list[PlaceModel]
 
 
-class ReachModel(Wire):
+class ReachModel(Wire, frozen=True):
     """A subject and where; `null` among the namespaces is the whole cluster."""
 
     subject: SubjectModel
     namespaces: list[str | None]
 
 
-class StrategyModel(Wire):
+class StrategyModel(Wire, frozen=True):
     """What one way of dealing with the update leads to."""
 
     strategy: str
@@ -313,21 +324,18 @@ class StrategyModel(Wire):
     reached: list[ReachModel]
     missed: list[ReachModel]
     more: list[ReachModel]
-    can_hand_on: list[ReachModel] = Field(alias="canHandOn")
+    can_hand_on: list[ReachModel]
     gap: str
     undo: str
     caution: str
 
 
-class PlanReport(Wire):
+class PlanReport(Versioned, frozen=True, tag="rbacguard.io/plan/v1"):
     """`rbacguard plan`."""
 
-    schema_version: Literal["rbacguard.io/plan/v1"] = Field(
-        default="rbacguard.io/plan/v1", alias="schemaVersion"
-    )
     installed: InstalledModel
     target: str
-    target_kubevirt: str = Field(alias="targetKubeVirt")
+    target_kubevirt: str = field(name="targetKubeVirt")
     warnings: list[str]
     asked: list[ActionModel]
     chains: list[ChainModel]
@@ -340,7 +348,7 @@ class PlanReport(Wire):
     gaps: list[str]
 
 
-class CheckModel(Wire):
+class CheckModel(Wire, frozen=True):
     """One thing that was verified."""
 
     id: str
@@ -351,12 +359,9 @@ class CheckModel(Wire):
     grants: list[GrantModel]
 
 
-class VerifyReport(Wire):
+class VerifyReport(Versioned, frozen=True, tag="rbacguard.io/verify/v1"):
     """`rbacguard verify`; `clean` null is: the input does not suffice to tell."""
 
-    schema_version: Literal["rbacguard.io/verify/v1"] = Field(
-        default="rbacguard.io/verify/v1", alias="schemaVersion"
-    )
     clean: bool | None
     checks: list[CheckModel]
     unaccepted: list[ReachModel]
@@ -365,24 +370,21 @@ class VerifyReport(Wire):
     coverage: CoverageModel
 
 
-class RequestModel(Wire):
+class RequestModel(Wire, frozen=True):
     """What was asked of the authorizer; `namespace` null is the whole cluster, '*' everywhere."""
 
     verb: str
     resource: str
-    api_group: str = Field(alias="apiGroup")
+    api_group: str
     subresource: str
     name: str
     namespace: str | None
     path: str
 
 
-class WhoCanReport(Wire):
+class WhoCanReport(Versioned, frozen=True, tag="rbacguard.io/who-can/v1"):
     """`rbacguard who-can`."""
 
-    schema_version: Literal["rbacguard.io/who-can/v1"] = Field(
-        default="rbacguard.io/who-can/v1", alias="schemaVersion"
-    )
     request: RequestModel
     subjects: list[SubjectModel]
     grants: list[GrantModel]
@@ -391,12 +393,9 @@ class WhoCanReport(Wire):
     origin: OriginModel | None = None
 
 
-class CanIReport(Wire):
+class CanIReport(Versioned, frozen=True, tag="rbacguard.io/can-i/v1"):
     """`rbacguard can-i`; `allowed` null is: the input does not suffice to tell."""
 
-    schema_version: Literal["rbacguard.io/can-i/v1"] = Field(
-        default="rbacguard.io/can-i/v1", alias="schemaVersion"
-    )
     request: RequestModel
     user: str
     groups: list[str]
@@ -407,12 +406,9 @@ class CanIReport(Wire):
     origin: OriginModel | None = None
 
 
-class ExplainReport(Wire):
+class ExplainReport(Versioned, frozen=True, tag="rbacguard.io/explain/v1"):
     """`rbacguard explain`."""
 
-    schema_version: Literal["rbacguard.io/explain/v1"] = Field(
-        default="rbacguard.io/explain/v1", alias="schemaVersion"
-    )
     subject: str
     identities: list[SubjectModel]
     members: list[str] | None
@@ -422,12 +418,9 @@ class ExplainReport(Wire):
     origin: OriginModel | None = None
 
 
-class DiffReport(Wire):
+class DiffReport(Versioned, frozen=True, tag="rbacguard.io/diff/v1"):
     """`rbacguard diff`: only what is lost or gained."""
 
-    schema_version: Literal["rbacguard.io/diff/v1"] = Field(
-        default="rbacguard.io/diff/v1", alias="schemaVersion"
-    )
     before: InstalledModel
     after: InstalledModel
     asked: list[ActionModel]
@@ -464,16 +457,13 @@ def grants_of(
                 )
 
 
-class RulesReport(Wire):
+class RulesReport(Versioned, frozen=True, tag="rbacguard.io/rules/v1"):
     """`rbacguard rules`."""
 
-    schema_version: Literal["rbacguard.io/rules/v1"] = Field(
-        default="rbacguard.io/rules/v1", alias="schemaVersion"
-    )
     policies: list[PolicyModel]
 
 
-class ObstacleModel(Wire):
+class ObstacleModel(Wire, frozen=True):
     """Why an object would be refused to the applier; `rule` is what to grant, where one helps."""
 
     object: ObjectModel
@@ -482,7 +472,7 @@ class ObstacleModel(Wire):
     namespace: str | None
 
 
-class ApplierModel(Wire):
+class ApplierModel(Wire, frozen=True):
     """Who is to apply what was generated, and what hinders him."""
 
     user: str
@@ -490,12 +480,9 @@ class ApplierModel(Wire):
     obstacles: list[ObstacleModel]
 
 
-class GenerateReport(Wire):
+class GenerateReport(Versioned, frozen=True, tag="rbacguard.io/generate/v1"):
     """`rbacguard generate`."""
 
-    schema_version: Literal["rbacguard.io/generate/v1"] = Field(
-        default="rbacguard.io/generate/v1", alias="schemaVersion"
-    )
     out: str
     changed: bool
     files: list[str]
@@ -508,7 +495,7 @@ class GenerateReport(Wire):
     origin: OriginModel | None = None
 
 
-class RemarkModel(Wire):
+class RemarkModel(Wire, frozen=True):
     """One thing that is odd about an entry of the approvals file."""
 
     id: str
@@ -518,12 +505,9 @@ class RemarkModel(Wire):
     message: str
 
 
-class ApprovalsReport(Wire):
+class ApprovalsReport(Versioned, frozen=True, tag="rbacguard.io/approvals/v1"):
     """`rbacguard approvals check`."""
 
-    schema_version: Literal["rbacguard.io/approvals/v1"] = Field(
-        default="rbacguard.io/approvals/v1", alias="schemaVersion"
-    )
     file: str
     approved: list[ReachModel]
     undecided: int
@@ -532,7 +516,7 @@ class ApprovalsReport(Wire):
     origin: OriginModel | None = None
 
 
-class LintFindingModel(Wire):
+class LintFindingModel(Wire, frozen=True):
     """One thing that is wrong in a file; `object` is null where the file cannot be read."""
 
     rule: str
@@ -548,48 +532,45 @@ class LintFindingModel(Wire):
     suppressed: Suppressed | None = None
 
 
-class PassedModel(Wire):
+class PassedModel(Wire, frozen=True):
     """A file that was passed over."""
 
     file: str
     reason: str
 
 
-class LintReport(Wire):
+class LintReport(Versioned, frozen=True, tag="rbacguard.io/lint/v1"):
     """`rbacguard lint`; `fixed` counts what --fix mended, which is no finding any more."""
 
-    schema_version: Literal["rbacguard.io/lint/v1"] = Field(
-        default="rbacguard.io/lint/v1", alias="schemaVersion"
-    )
     kubernetes: str
     files: int
     objects: int
     findings: list[LintFindingModel]
     fixed: int
-    passed_over: list[PassedModel] = Field(alias="passedOver")
+    passed_over: list[PassedModel]
     others: int
-    not_asked: list[str] = Field(alias="notAsked")
+    not_asked: list[str]
     rules: list[PolicyModel] = []
     exemptions: list[str] = []
 
 
-class CompareReport(Wire):
+class CompareReport(Versioned, frozen=True, tag="rbacguard.io/compare/v1"):
     """`rbacguard compare`: two audits; `same` counts the findings that stand in both."""
 
-    schema_version: Literal["rbacguard.io/compare/v1"] = Field(
-        default="rbacguard.io/compare/v1", alias="schemaVersion"
-    )
     before: InstalledModel
     after: InstalledModel
     new: list[FindingModel]
     gone: list[FindingModel]
     same: int
-    holders_new: list[SubjectModel] = Field(alias="holdersNew")
-    holders_gone: list[SubjectModel] = Field(alias="holdersGone")
+    holders_new: list[SubjectModel]
+    holders_gone: list[SubjectModel]
     gaps: list[str]
 
 
-class FleetFindingModel(Wire):
+FleetResult = Literal["clean", "findings", "unknown", "failed"]
+
+
+class FleetFindingModel(Wire, frozen=True):
     """What was found: a finding of a policy, or a check of `verify` that failed."""
 
     rule: str
@@ -597,21 +578,18 @@ class FleetFindingModel(Wire):
     message: str
 
 
-class FleetClusterModel(Wire):
+class FleetClusterModel(Versioned, frozen=True, tag="rbacguard.io/fleet-cluster/v1"):
     """One cluster of a fleet: a line of the results file.
 
     `input` is the digest of what was read, '' of a live cluster; `asked` of what was asked, and by
     which version. `result` is the worst that holds: `failed` is not read at all, for `reason`.
     """
 
-    schema_version: Literal["rbacguard.io/fleet-cluster/v1"] = Field(
-        default="rbacguard.io/fleet-cluster/v1", alias="schemaVersion"
-    )
     cluster: str
     source: str
     input: str
     asked: str
-    result: Literal["clean", "findings", "unknown", "failed"]
+    result: FleetResult
     reason: str = ""
     step: str = ""
     installed: str = ""
@@ -620,14 +598,14 @@ class FleetClusterModel(Wire):
     gaps: list[str] = []
 
 
-class FleetStepModel(Wire):
+class FleetStepModel(Wire, frozen=True):
     """Clusters at one step of the journey, '' where it could not be told."""
 
     step: str
     clusters: list[str]
 
 
-class FleetLossModel(Wire):
+class FleetLossModel(Wire, frozen=True):
     """Somebody who loses migration in the same places of each of these clusters."""
 
     subject: SubjectModel
@@ -635,28 +613,25 @@ class FleetLossModel(Wire):
     clusters: list[str]
 
 
-class FleetFoundModel(FleetFindingModel):
+class FleetFoundModel(FleetFindingModel, frozen=True):
     """The same finding in each of these clusters."""
 
     clusters: list[str]
 
 
-class FleetProblemModel(Wire):
+class FleetProblemModel(Wire, frozen=True):
     """A cluster that was not read, or not whole, and why."""
 
     cluster: str
     reasons: list[str]
 
 
-class FleetReport(Wire):
+class FleetReport(Versioned, frozen=True, tag="rbacguard.io/fleet/v1"):
     """`rbacguard fleet audit|plan|verify`: every cluster stands under one result and one step."""
 
-    schema_version: Literal["rbacguard.io/fleet/v1"] = Field(
-        default="rbacguard.io/fleet/v1", alias="schemaVersion"
-    )
     command: Literal["audit", "plan", "verify"]
     clusters: int
-    as_before: int = Field(alias="asBefore")
+    as_before: int
     results: dict[str, int]
     steps: list[FleetStepModel]
     lost: list[FleetLossModel]
@@ -668,7 +643,7 @@ class FleetReport(Wire):
 DrainName = Literal["migrates", "restarts", "stops", "waits", "blocks", "unknown"]
 
 
-class ReasonModel(Wire):
+class ReasonModel(Wire, frozen=True):
     """Why a machine does what it does, and what to do about it; `advice` may be empty."""
 
     reason: str
@@ -676,7 +651,7 @@ class ReasonModel(Wire):
     advice: str
 
 
-class TargetModel(Wire):
+class TargetModel(Wire, frozen=True):
     """Where a machine that migrates goes: `target`, or `refusals` by reason, or what is unknown."""
 
     target: str | None
@@ -684,7 +659,7 @@ class TargetModel(Wire):
     unknown: str | None
 
 
-class MachineModel(Wire):
+class MachineModel(Wire, frozen=True):
     """A VirtualMachineInstance and what a drain of its node does to it.
 
     `seconds` is how long its migration takes at least, null where that is not known.
@@ -694,17 +669,17 @@ class MachineModel(Wire):
     name: str
     node: str | None
     drain: DrainName
-    eviction_strategy: str | None = Field(alias="evictionStrategy")
-    set_by: str = Field(alias="setBy")
+    eviction_strategy: str | None
+    set_by: str
     policy: str | None
     remarks: list[ReasonModel]
     place: TargetModel | None
-    bytes_to_copy: int | None = Field(alias="bytesToCopy")
+    bytes_to_copy: int | None
     seconds: int | None
-    timeout_seconds: int | None = Field(alias="timeoutSeconds")
+    timeout_seconds: int | None
 
 
-class NodeModel(Wire):
+class NodeModel(Wire, frozen=True):
     """A node with machines: what its drain comes to; `completes` null is not known.
 
     `seconds` is how long its migrations take at least, null where that is not known.
@@ -718,19 +693,19 @@ class NodeModel(Wire):
     seconds: int | None
 
 
-class ClaimModel(Wire):
+class ClaimModel(Wire, frozen=True):
     """A PersistentVolumeClaim of running machines; `classShares` null is not known."""
 
     namespace: str
     name: str
-    access_modes: list[str] = Field(alias="accessModes")
+    access_modes: list[str]
     shared: bool
-    storage_class: str | None = Field(alias="storageClass")
-    class_shares: bool | None = Field(alias="classShares")
-    used_by: list[str] = Field(alias="usedBy")
+    storage_class: str | None
+    class_shares: bool | None
+    used_by: list[str]
 
 
-class RolloutModel(Wire):
+class RolloutModel(Wire, frozen=True):
     """All nodes drained one after the other, as the pools do it; `completes` null is not known.
 
     `order` holds the nodes that are drained at once together; `drained` counts these; `down` tells
@@ -740,13 +715,13 @@ class RolloutModel(Wire):
     order: list[list[str]]
     drained: int
     completes: bool | None
-    waits_at: list[str] = Field(alias="waitsAt")
-    waits_for: list[str] = Field(alias="waitsFor")
+    waits_at: list[str]
+    waits_for: list[str]
     down: list[str]
     unknown: list[str]
 
 
-class SpareMemoryModel(Wire):
+class SpareMemoryModel(Wire, frozen=True):
     """Nodes that drain in parallel times the highest total of a node, against what is free.
 
     In bytes; null where an amount is not known. Where some pods were not read, `estimated`: what is
@@ -756,26 +731,23 @@ class SpareMemoryModel(Wire):
     parallel: int
     because: str
     highest: int | None
-    highest_node: str | None = Field(alias="highestNode")
+    highest_node: str | None
     needed: int | None
     free: int | None
     suffices: bool | None
     estimated: bool
 
 
-class SettingModel(Wire):
+class SettingModel(Wire, frozen=True):
     """A setting of live migration and what sets it."""
 
     value: bool | int | float | str | None
-    set_by: str = Field(alias="setBy")
+    set_by: str
 
 
-class ReadinessReport(Wire):
+class ReadinessReport(Versioned, frozen=True, tag="rbacguard.io/readiness/v1"):
     """`rbacguard readiness`; `ready` null is not known."""
 
-    schema_version: Literal["rbacguard.io/readiness/v1"] = Field(
-        default="rbacguard.io/readiness/v1", alias="schemaVersion"
-    )
     ready: bool | None
     nodes: list[NodeModel]
     rollout: RolloutModel
@@ -789,7 +761,7 @@ class ReadinessReport(Wire):
     exemptions: list[str] = []
 
 
-class MigrationModel(Wire):
+class MigrationModel(Wire, frozen=True):
     """A VirtualMachineInstanceMigration; `askedBy` says for what it was made.
 
     `manager` is the program that made it, null where that is not known.
@@ -799,17 +771,17 @@ class MigrationModel(Wire):
     name: str
     machine: str
     phase: str
-    asked_by: Literal["drain", "workload-update", "somebody"] = Field(alias="askedBy")
+    asked_by: Literal["drain", "workload-update", "somebody"]
     manager: str | None
     created: str | None
-    age_seconds: int | None = Field(alias="ageSeconds")
+    age_seconds: int | None
     source: str | None
     target: str | None
     reason: str | None
     deleted: bool
 
 
-class UseModel(Wire):
+class UseModel(Wire, frozen=True):
     """Somebody who used the permission, by the API server's audit log."""
 
     namespace: str | None
@@ -820,12 +792,9 @@ class UseModel(Wire):
     last: str
 
 
-class MigrationsReport(Wire):
+class MigrationsReport(Versioned, frozen=True, tag="rbacguard.io/migrations/v1"):
     """`rbacguard migrations`; `uses` is null where no audit log was given."""
 
-    schema_version: Literal["rbacguard.io/migrations/v1"] = Field(
-        default="rbacguard.io/migrations/v1", alias="schemaVersion"
-    )
     migrations: list[MigrationModel]
     uses: list[UseModel] | None
     unused: list[SubjectModel] | None
@@ -856,7 +825,7 @@ Report = (
 ByPolicy = AuditReport | ReadinessReport | MigrationsReport
 """Reports that consist of what policies found, and more."""
 
-REPORTS: dict[str, type[Wire]] = {
+REPORTS: dict[str, type[Versioned]] = {
     "approvals": ApprovalsReport,
     "audit": AuditReport,
     "can-i": CanIReport,

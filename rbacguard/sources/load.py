@@ -26,6 +26,7 @@ from rbacguard.sources.reading import (
     Reading,
 )
 from rbacguard.sources.workloads import WITNESSES, WORKLOAD_TYPES
+from rbacguard.visible import encodable
 
 _MAX_YAML_RETRY = 32 * 1024 * 1024
 
@@ -80,13 +81,13 @@ def load(paths: Iterable[str], *, workloads: bool = False) -> Reading:
             digests.append((file.name, _sha256(file.data)))
             _note_layout(file.name, reading)
             try:
-                read_bytes(file, reading)
+                read_bytes(NamedBytes(encodable(file.name), file.data, file.loose), reading)
             except ContradictionError:
                 raise
             except InputError as error:
                 if not file.loose:
                     raise
-                reading.problems.append(str(error))
+                reading.problems.append(encodable(str(error)))
         reading.inputs.append(_input(path, [(name, digest()) for name, digest in digests]))
     wanted = (*RBAC_KINDS, *(WITNESSES if workloads else ()))
     if not any(key.kind in wanted for key in reading.objects):
@@ -120,6 +121,7 @@ def _sha256(data: bytes) -> Callable[[], str]:
 
 
 def _input(path: str, digests: list[tuple[str, str]]) -> Input:
+    path = encodable(path)
     if len(digests) == 1:
         return Input(path, 1, digests[0][1])
     text = "".join(f"{digest}  {name}\n" for name, digest in digests)

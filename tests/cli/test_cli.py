@@ -310,6 +310,58 @@ def test_hostile_names_reach_no_terminal(run: Run, tmp_path: Path) -> None:
     assert "User a\\nb" in table
 
 
+def shown(path: Path) -> str:
+    """Return how a path that is no text is shown."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+def test_a_file_whose_name_is_no_text_is_read_and_named(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"clusters-\xff")
+    folder.mkdir()
+    path = folder / os.fsdecode(b"old-\xe9.yaml")
+    path.write_bytes(STATES["A"].read_bytes())
+    for output in ("table", "json", "yaml", "sarif", "junit", "markdown", "html", "csv"):
+        result = run("audit", "-f", str(path), "-o", output)
+        assert (result.returncode, result.stderr) == (1, ""), output
+    plan = json.loads(run("plan", "-f", str(path), "--to", "4.20", "-o", "json").stdout)
+    assert plan["coverage"]["inputs"][0]["path"] == shown(path)
+    whole = run("generate", "-f", A, "--to", "4.20", "--out", str(folder / "out"), "-o", "json")
+    assert (whole.returncode, whole.stderr) == (0, "")
+    assert json.loads(whole.stdout)["out"] == shown(folder / "out")
+
+
+def test_clusters_whose_names_are_no_text_are_a_fleet(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "clusters"
+    for name, state in ((b"old-\xe9", "A"), (b"new-\xe9", "D")):
+        cluster = folder / os.fsdecode(name)
+        cluster.mkdir(parents=True)
+        (cluster / os.fsdecode(b"rbac-\xff.yaml")).write_bytes(STATES[state].read_bytes())
+    wrong = cluster / os.fsdecode(b"wrong-\xff.yaml")
+    wrong.write_text("kind: [")
+    saved = tmp_path / "cluster.zst"
+    assert run("snapshot", "-f", str(cluster), "-o", str(saved)).returncode == 3
+    plan = json.loads(run("plan", "-f", str(saved), "--to", "4.20", "-o", "json").stdout)
+    assert any(gap.startswith(shown(wrong)) for gap in plan["gaps"])
+    arguments = ("fleet", "plan", str(folder), "--results", str(tmp_path / "results.jsonl"))
+    for as_before in (0, 2):
+        result = run(*arguments, "--to", "4.20", "-o", "json")
+        assert result.stderr == ""
+        found = json.loads(result.stdout)
+        assert (found["clusters"], found["asBefore"]) == (2, as_before)
+        assert [each["cluster"] for each in found["unknown"]] == ["new-\\udce9"]
+
+
+def test_json_is_ascii_and_says_the_same(run: Run, tmp_path: Path) -> None:
+    names = ["Zoë", "\U0001f600", "\x7f", "\u202e", "a"]
+    items = [*objects("A"), *(binding(f"b{i}", "admin", user(n)) for i, n in enumerate(names))]
+    path = write_dump(tmp_path / "dump.json", items)
+    result = run("plan", "-f", path, "--to", "4.20", "-o", "json")
+    assert re.fullmatch(r"[\n\x20-\x7e]*", result.stdout)
+    found = json.loads(result.stdout)
+    assert result.stdout == json.dumps(found, indent=2).replace("\x7f", "\\u007f") + "\n"
+    assert set(names) <= {change["subject"]["name"] for change in found["changes"]}
+
+
 def test_an_error_message_harms_no_terminal(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "\x1b[31m.yaml"
     path.write_text("kind: [")

@@ -19,8 +19,8 @@ from conftest import ROOT, STATES, Run, environment, objects, write_dump
 from kills import JOBS, Job, content, kills
 from strategies import SCALE
 
+from rbacguard import writing
 from rbacguard.errors import OutputError
-from rbacguard.manifests import write
 
 KILLS = max(int(8 * SCALE), 1)
 GENERATE = [
@@ -38,7 +38,7 @@ def test_killed_at_any_moment_it_leaves_the_old_or_the_new(job: type[Job]) -> No
 STEPWISE = """
 import os, signal, sys
 from pathlib import Path
-from rbacguard.manifests.write import MARK, write_bundle, write_file
+from rbacguard.writing import MARK, write_bundle, write_file
 
 folder, last = Path(sys.argv[1]), int(sys.argv[2])
 steps = 0
@@ -66,13 +66,13 @@ def test_killed_before_any_step_it_leaves_the_old_or_the_new(tmp_path: Path) -> 
             check=False,
         )
 
-    old = {"a": f"{write.MARK} old", "sub/c": f"{write.MARK} old"}
-    new = {name: f"{write.MARK} new".encode() for name in ("a", "sub/b")}
+    old = {"a": f"{writing.MARK} old", "sub/c": f"{writing.MARK} old"}
+    new = {name: f"{writing.MARK} new".encode() for name in ("a", "sub/b")}
     allowed = [{name: text.encode() for name, text in old.items()}, new]
     last, seen = 0, set()
     while True:
         last += 1
-        write.write_bundle(old, tmp_path / "out")
+        writing.write_bundle(old, tmp_path / "out")
         (tmp_path / "file").write_text("old")
         done = stepwise(last)
         seen.add((content(tmp_path / "out") == new, (tmp_path / "file").read_text()))
@@ -90,23 +90,23 @@ def test_a_folder_taken_away_by_a_killed_run_comes_back(tmp_path: Path) -> None:
     # As on a file system that cannot swap two folders, between the two steps.
     old = tmp_path / ".out.rbacguard-x-old"
     old.mkdir()
-    (old / "a.yaml").write_text(f"# {write.MARK}\n")
+    (old / "a.yaml").write_text(f"# {writing.MARK}\n")
     (tmp_path / ".out.rbacguard-x").mkdir()
-    assert not write.write_bundle({"a.yaml": f"# {write.MARK}\n"}, tmp_path / "out")
-    assert content(tmp_path) == {"out/a.yaml": f"# {write.MARK}\n".encode()}
+    assert not writing.write_bundle({"a.yaml": f"# {writing.MARK}\n"}, tmp_path / "out")
+    assert content(tmp_path) == {"out/a.yaml": f"# {writing.MARK}\n".encode()}
 
 
 def test_without_a_swap_of_folders_it_takes_two_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write, "_exchange", lambda *_: False)
+    monkeypatch.setattr(writing, "_exchange", lambda *_: False)
     for text in ("1", "2"):
-        assert write.write_bundle({"a": f"{write.MARK} {text}"}, tmp_path / "out")
-    assert content(tmp_path) == {"out/a": f"{write.MARK} 2".encode()}
+        assert writing.write_bundle({"a": f"{writing.MARK} {text}"}, tmp_path / "out")
+    assert content(tmp_path) == {"out/a": f"{writing.MARK} 2".encode()}
     monkeypatch.setattr(Path, "rename", fail_for_new(Path.rename))
     with pytest.raises(OutputError, match="out: no"):
-        write.write_bundle({"a": f"{write.MARK} 3"}, tmp_path / "out")
-    assert content(tmp_path) == {"out/a": f"{write.MARK} 2".encode()}
+        writing.write_bundle({"a": f"{writing.MARK} 3"}, tmp_path / "out")
+    assert content(tmp_path) == {"out/a": f"{writing.MARK} 2".encode()}
 
 
 def fail_for_new(rename: Callable[[Path, Path], Path]) -> Callable[[Path, Path], Path]:
@@ -149,7 +149,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     """Return a folder with something in it of everything that is written."""
     found = tmp_path / "work"
     (found / "out").mkdir(parents=True)
-    (found / "out/README.md").write_text(f"<!-- {write.MARK} -->\n")
+    (found / "out/README.md").write_text(f"<!-- {writing.MARK} -->\n")
     (found / "out.json").write_text("{}\n")
     shutil.copy(ROOT / "tests/lint/cases/wrong-resource-name/fires.yaml", found / "mend.yaml")
     yield found
@@ -257,7 +257,7 @@ def test_a_folder_that_turns_into_a_link_is_not_written_through(
     out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "precious").write_text("x")
-    write.write_bundle({"a": f"{write.MARK} 1"}, out)
+    writing.write_bundle({"a": f"{writing.MARK} 1"}, out)
 
     def exchange(one: Path, other: Path) -> bool:
         # In the last moment, when all checks are done.
@@ -265,9 +265,9 @@ def test_a_folder_that_turns_into_a_link_is_not_written_through(
         out.symlink_to(elsewhere)
         return real(one, other)
 
-    real = write._exchange  # noqa: SLF001 - the last step before the folder is there
-    monkeypatch.setattr(write, "_exchange", exchange)
-    write.write_bundle({"a": f"{write.MARK} 2"}, out)
+    real = writing._exchange  # noqa: SLF001 - the last step before the folder is there
+    monkeypatch.setattr(writing, "_exchange", exchange)
+    writing.write_bundle({"a": f"{writing.MARK} 2"}, out)
     assert content(elsewhere) == {"precious": b"x"}
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 import yaml
 from api_server import ADMIN, Answer, ApiServer, Request
@@ -351,7 +352,7 @@ def test_a_cluster_that_kills_its_process_fails_alone(monkeypatch: pytest.Monkey
     with Results() as results:
         task = Task("plan", target="4.20")
         found = summarize("plan", engine.run(clusters, task, engine.processes(2), results))
-    once(found.model_dump(), [each.name for each in clusters])
+    once(msgspec.to_builtins(found), [each.name for each in clusters])
     assert [each.cluster for each in found.failed] == ["deadly"]
     assert "was killed" in found.failed[0].reasons[0]
 

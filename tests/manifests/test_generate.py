@@ -26,13 +26,13 @@ from rbacguard.kubevirt.releases import find_release
 from rbacguard.manifests import Bundle, GenerateStrategy, Request, make_bundle, problems
 from rbacguard.manifests.emit import scalar, to_yaml
 from rbacguard.manifests.render import code, markdown, render_approvals
-from rbacguard.manifests.write import write_bundle
 from rbacguard.rbac import ClusterRole
 from rbacguard.sources import yaml
 from rbacguard.update.access import Change, holdings
 from rbacguard.update.approvals import MigrationAccess, load_approvals, parse_approvals
 from rbacguard.update.plan import Plan, Strategy, make_plan
 from rbacguard.update.simulate import apply_update
+from rbacguard.writing import write_bundle
 
 TODAY = datetime.date(2026, 11, 23)
 APPROVALS = load_approvals(str(ROOT / "examples" / "approvals.yaml"))

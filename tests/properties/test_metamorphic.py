@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from conftest import ROOT, binding, objects, role, rule, state, user
@@ -68,12 +69,12 @@ def answers(snapshot: Snapshot) -> dict[str, Any]:
     audit = reports.audit(context, status(snapshot), found)
     verified = verify(snapshot, APPROVALS, before=state("A"), today=TODAY)
     report: dict[str, Any] = {
-        "audit": json.loads(audit.model_dump_json()),
-        "verify": json.loads(reports.verify(verified, ()).model_dump_json()),
+        "audit": msgspec.to_builtins(audit),
+        "verify": msgspec.to_builtins(reports.verify(verified, ())),
     }
     if snapshot.coverage.is_complete() and context.now.hardened is False:
         plan = reports.plan(make_plan(snapshot, TARGET), snapshot)
-        report["plan"] = json.loads(plan.model_dump_json())
+        report["plan"] = msgspec.to_builtins(plan)
     _forget(report)
     return report
 

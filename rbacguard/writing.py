@@ -1,4 +1,4 @@
-"""Writes a bundle whole or not at all."""
+"""Writes files and folders whole or not at all."""
 
 from __future__ import annotations
 
