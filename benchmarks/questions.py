@@ -32,11 +32,11 @@ def main() -> None:
     granting = in_order(live_migration().granting)
     access = Access(snapshot, Questions(action.attributes for action in granting))
     places = dict.fromkeys(granting, 0)
-    for shape, held in access.table.shapes.items():
-        mask = access.mask(shape.cluster) | access.mask(shape.local)
-        for number, action in enumerate(granting):
-            if mask >> number & 1:
-                places[action] += len(held)
+    found = access.table.places
+    held = [access.mask(shape.cluster) | access.mask(shape.local) for shape, _ in found.shapes]
+    for number, action in enumerate(granting):
+        where = found.where(place for place, mask in enumerate(held) if mask >> number & 1)
+        places[action] += sum(map(len, where.values()))
     asked = time.perf_counter()
     kinds = itertools.product(VERBS, RESOURCES, namespaces)
     for verb, (group, resource), namespace in itertools.islice(kinds, 0, 7 * QUESTIONS, 7):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal, TypeAlias, cast
 
@@ -41,7 +41,7 @@ _ORDERED = {
     "cluster_roles": frozenset({"ClusterRole"}),
     "roles": frozenset({"Role"}),
     "bindings": _BINDINGS,
-    "bound_roles": _BINDINGS,
+    "bound": _BINDINGS,
 }
 """What a snapshot and one made from it have in common, unless objects of these kinds changed."""
 
@@ -70,9 +70,12 @@ class Snapshot:
             raise InputError(
                 f"aggregate: expected 'as-recorded' or 'recompute', found {aggregate!r}"
             )
-        self._objects = dict(objects)
+        by_kind: dict[str, dict[ObjectKey, Struct]] = {}
+        for key, value in objects.items():
+            by_kind.setdefault(key.kind, {})[key] = value
+        self._by_kind: Mapping[str, Mapping[ObjectKey, Struct]] = by_kind
         self.coverage = coverage
-        self.locations = dict(locations or {})
+        self.locations: Mapping[ObjectKey, Location] = dict(locations or {})
         self.defects = tuple(sorted(defects))
         self.aggregate: AggregateMode = aggregate
         # A snapshot never changes, so what was found once stays true.
@@ -111,16 +114,17 @@ class Snapshot:
 
     def __len__(self) -> int:
         """Return how many objects it has."""
-        return len(self._objects)
+        return sum(map(len, self._by_kind.values()))
 
     @cached_property
     def newest(self) -> str:
         """The latest moment that it tells of, RFC 3339, UTC: of reading, or of making an object."""
         origin = self.coverage.origin
         moments = [origin.finished] if origin else []
-        for each in self._objects.values():
-            metadata = getattr(each, "metadata", None)
-            moments.append(getattr(metadata, "creation_timestamp", ""))
+        for values in self._by_kind.values():
+            for each in values.values():
+                metadata = getattr(each, "metadata", None)
+                moments.append(getattr(metadata, "creation_timestamp", ""))
         return max(filter(_MOMENT.fullmatch, moments), default="")
 
     def refuse_before(self, today: datetime.date) -> None:
@@ -137,13 +141,13 @@ class Snapshot:
 
     def encode(self) -> bytes:
         """Return it as a saved snapshot (`rbacguard.sources.saved`), which `load` reads."""
-        return saved.encode(self._objects, self.coverage, self.defects)
+        return saved.encode(self._objects(), self.coverage, self.defects)
 
     def redacted(self) -> Snapshot:
         """Return it with the names of users, groups and namespaces replaced, always alike."""
         origin = self.coverage.origin
         redactor = Redactor(origin.cluster_id if origin else "")
-        objects = redactor.objects(self._objects)
+        objects = redactor.objects(self._objects())
         return Snapshot(
             objects,
             coverage=redactor.coverage(self.coverage),
@@ -159,31 +163,38 @@ class Snapshot:
         aggregate: AggregateMode | None = None,
     ) -> Snapshot:
         """Return a snapshot with objects added, replaced or removed; this one stays as it is."""
-        objects = dict(self._objects)
-        changed = set()
+        changed: dict[str, dict[ObjectKey, Struct]] = {}
+
+        def of_kind(kind: str) -> dict[ObjectKey, Struct]:
+            if kind not in changed:
+                changed[kind] = dict(self._by_kind.get(kind, {}))
+            return changed[kind]
+
         for key in delete:
-            objects.pop(key, None)
-            changed.add(key.kind)
+            of_kind(key.kind).pop(key, None)
         for value in put:
             identity = value.key if isinstance(value, ClusterRole | Role) else value.ref
-            objects[identity] = value
-            changed.add(identity.kind)
+            of_kind(identity.kind)[identity] = value
+        by_kind = {**self._by_kind, **changed}
         made = Snapshot(
-            objects,
+            {},
             coverage=self.coverage,
-            locations=self.locations,
-            defects=[d for d in self.defects if d.key in objects],
+            defects=[d for d in self.defects if d.key in by_kind.get(d.key.kind, {})],
             aggregate=aggregate or self.aggregate,
         )
+        made._by_kind, made.locations = by_kind, self.locations
         # What did not change was put in order once.
         for name, kinds in _ORDERED.items():
-            if not changed & kinds:
+            if not changed.keys() & kinds:
                 made.__dict__[name] = getattr(self, name)
         return made
 
     def _of_kind(self, kind: str) -> list[Any]:
-        keys = sorted(key for key in self._objects if key.kind == kind)
-        return [self._objects[key] for key in keys]
+        values = self._by_kind.get(kind, {})
+        return [values[key] for key in sorted(values)]
+
+    def _objects(self) -> dict[ObjectKey, Struct]:
+        return {key: value for values in self._by_kind.values() for key, value in values.items()}
 
     @cached_property
     def cluster_roles(self) -> Mapping[str, ClusterRole]:
@@ -203,14 +214,19 @@ class Snapshot:
         return (*cluster, *namespaced)
 
     @cached_property
-    def bound_roles(self) -> frozenset[ObjectKey]:
-        """Every role that a binding points at, whether it exists or not."""
-        # Of plain tuples first, which equal the keys: there are many bindings and few roles.
-        found = set()
+    def bound(self) -> Mapping[ObjectKey, Sequence[AnyBinding]]:
+        """By role, the bindings that point at it, in order, whether it exists or not."""
+        # By plain tuples first, which equal the keys: there are many bindings and few roles.
+        found: dict[tuple[str, str, str], list[AnyBinding]] = {}
         for binding in self.bindings:
             ref = binding.role_ref
-            found.add((ref.kind, binding.scope if ref.kind == "Role" else "", ref.name))
-        return frozenset(ObjectKey(*each) for each in found)
+            key = (ref.kind, binding.scope if ref.kind == "Role" else "", ref.name)
+            found.setdefault(key, []).append(binding)
+        return {ObjectKey(*key): bindings for key, bindings in found.items()}
+
+    def binding(self, key: ObjectKey) -> AnyBinding | None:
+        """Return a binding, or None when the input has none of that name."""
+        return cast("AnyBinding | None", self._by_kind.get(key.kind, {}).get(key))
 
     @cached_property
     def groups(self) -> Mapping[str, tuple[str, ...]]:
@@ -223,15 +239,16 @@ class Snapshot:
         """Every namespace that the input knows of, and its labels."""
         found: list[Namespace] = self._of_kind("Namespace")
         known = {namespace.metadata.name: namespace.metadata.labels for namespace in found}
-        for key in self._objects:
-            if key.namespace:
-                known.setdefault(key.namespace, {})
+        for values in self._by_kind.values():
+            for key in values:
+                if key.namespace:
+                    known.setdefault(key.namespace, {})
         return dict(sorted(known.items()))
 
     @cached_property
     def service_accounts(self) -> frozenset[tuple[str, str]]:
         """Service accounts in the input, as (namespace, name)."""
-        return frozenset((k.namespace, k.name) for k in self._objects if k.kind == "ServiceAccount")
+        return frozenset((k.namespace, k.name) for k in self._by_kind.get("ServiceAccount", ()))
 
     @property
     def kubevirts(self) -> list[KubeVirt]:

@@ -15,12 +15,13 @@ from rbacguard.output import wire
 from rbacguard.rbac import Attributes, Grant, ObjectKey, PolicyRule, Subject
 from rbacguard.snapshot import Snapshot
 from rbacguard.sources import Coverage, Origin
-from rbacguard.update.access import CLUSTER, Access, Change, Holdings, Transition, holdings
+from rbacguard.update.access import Access, Change, Holdings, Transition, holdings
 from rbacguard.update.ask import Answer, Explanation
 from rbacguard.update.bindings import Need
 from rbacguard.update.compare import Comparison
 from rbacguard.update.crosscheck import disagreements
 from rbacguard.update.journey import Status
+from rbacguard.update.places import CLUSTER
 from rbacguard.update.plan import Plan
 
 if TYPE_CHECKING:
@@ -286,7 +287,8 @@ class _Models:
         self._places: dict[tuple[int, ObjectKey], list[tuple[int, frozenset[int]]]] = {}
         self._chains: dict[tuple[int, tuple[int, ...]], dict[ObjectKey, list[int]]] = {}
         self._subjects: dict[Subject, wire.SubjectModel] = {}
-        self._reached: dict[tuple[Subject, tuple[str, ...]], wire.ReachModel] = {}
+        # By identity: what is known is kept, so that nothing else can come to stand at its place.
+        self._reached: dict[int, tuple[Mapping[Subject, object], list[wire.ReachModel]]] = {}
 
     def changes(self, found: Iterable[Transition]) -> list[wire.ChangeModel]:
         """Return changes, with what they rest on."""
@@ -299,11 +301,13 @@ class _Models:
 
         def bindings(scope: str) -> list[wire.BoundModel]:
             found = []
-            for (kind, namespace, name), role in scopes.get(scope, ()):
+            for each in scopes.get(scope, ()):
+                role = each.role
                 chains = known.get(role)
                 if chains is None:
                     chains = known[role] = self._chains_of(state, role, value.numbers)
                 if chains:
+                    kind, namespace, name = each.binding
                     found.append(wire.BoundModel(kind, name, namespace or None, chains))
             return found
 
@@ -345,17 +349,15 @@ class _Models:
         return [place for place, allows in self._places[key] if not allows.isdisjoint(numbers)]
 
     def reach(self, found: Mapping[Subject, tuple[str, ...]]) -> list[wire.ReachModel]:
-        """Return subjects and where."""
-        models = []
-        for item in found.items():
-            model = self._reached.get(item)
-            if model is None:
-                who, scopes = item
-                namespaces = [scope or None for scope in scopes]
-                model = wire.ReachModel(subject=self._subject(who), namespaces=namespaces)
-                self._reached[item] = model
-            models.append(model)
-        return models
+        """Return subjects and where; strategies that come to the same share what they come to."""
+        known = self._reached.get(id(found))
+        if known is None:
+            models = [
+                wire.ReachModel(self._subject(who), [scope or None for scope in scopes])
+                for who, scopes in found.items()
+            ]
+            known = self._reached[id(found)] = (found, models)
+        return known[1]
 
 
 def reach(found: Mapping[Subject, tuple[str, ...]]) -> list[wire.ReachModel]:
@@ -402,7 +404,7 @@ def plan(value: Plan, snapshot: Snapshot) -> wire.PlanReport:
             )
             for outcome in value.outcomes
         ],
-        actions=models.reach(_by_subject(value.needs)),
+        actions=models.reach(value.wanted),
         platform=models.reach(value.platform),
         coverage=coverage(snapshot),
         gaps=list(value.gaps),

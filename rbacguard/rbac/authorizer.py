@@ -103,11 +103,17 @@ def effective_subject(subject: Subject, binding_namespace: str) -> Subject:
     return Subject(subject.kind, subject.name) if subject.namespace else subject
 
 
-def can_apply(subject: Subject) -> bool:
-    """Whether any user can be this subject: nobody has an empty name or is of another kind."""
-    if subject.kind == "ServiceAccount" and not subject.namespace:
-        return False
-    return subject.kind in ("User", "Group", "ServiceAccount") and bool(subject.name)
+def applying_subject(subject: Subject, binding_namespace: str) -> Subject | None:
+    """Return the subject as the authorizer reads it, or None if nobody can be it.
+
+    Nobody has an empty name or is of another kind, and a service account has a namespace.
+    """
+    kind = subject.kind
+    if not subject.name or kind not in ("User", "Group", "ServiceAccount"):
+        return None
+    if kind == "ServiceAccount" or subject.namespace:
+        subject = effective_subject(subject, binding_namespace)
+    return None if kind == "ServiceAccount" and not subject.namespace else subject
 
 
 PathFinder = Callable[[ObjectKey, PolicyRule], tuple[ObjectKey, ...]]
@@ -268,6 +274,6 @@ def _applying(bindings: Iterable[AnyBinding], scope: str) -> Iterator[tuple[AnyB
     """Yield the subjects of bindings in a scope, but for those that nobody can be."""
     for binding in bindings:
         for each in binding.subjects:
-            subject = effective_subject(each, scope)
-            if can_apply(subject):
+            subject = applying_subject(each, scope)
+            if subject is not None:
                 yield binding, subject

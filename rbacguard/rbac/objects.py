@@ -13,7 +13,7 @@ from msgspec import Struct, field
 RBAC_GROUP = "rbac.authorization.k8s.io"
 
 
-class Subject(Struct, frozen=True, gc=False, order=True):
+class Subject(Struct, frozen=True, gc=False, order=True, cache_hash=True):
     """Who: kind `User`, `Group` or `ServiceAccount`.
 
     The authorizer ignores `apiGroup` here, so it is no part of the identity: the same user written
@@ -29,7 +29,7 @@ class Subject(Struct, frozen=True, gc=False, order=True):
         return f"{self.kind} {self.namespace + '/' if self.namespace else ''}{self.name}"
 
 
-class PolicyRule(Struct, frozen=True, gc=False, rename="camel"):
+class PolicyRule(Struct, frozen=True, gc=False, rename="camel", cache_hash=True):
     """One rule of a role: verbs on resources, or on non-resource URLs."""
 
     verbs: tuple[str, ...] = ()

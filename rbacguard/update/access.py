@@ -1,13 +1,12 @@
 """Who holds which actions where, and the difference between two snapshots.
 
-A cluster has a hundred thousand bindings of a few hundred roles. So each role is asked once, and
-what follows is worked out once for each combination of roles that somebody is bound to, not for
-each subject and namespace.
+Each role is asked once, and what follows is worked out once for each combination of roles that
+somebody is bound to (`places`), not for each subject and namespace.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
@@ -17,13 +16,10 @@ from msgspec import Struct
 from rbacguard.kubevirt.names import ADMIN, EDIT, MIGRATE
 from rbacguard.kubevirt.permissions import Action, Tier, live_migration
 from rbacguard.rbac import Grant, ObjectKey, PolicyRule, Subject
-from rbacguard.rbac.authorizer import can_apply, effective_subject
 from rbacguard.rbac.objects import AnyBinding
 from rbacguard.rbac.questions import Answers, Questions
 from rbacguard.snapshot import Snapshot
-
-CLUSTER = ""
-"""The scope of a grant that holds in the whole cluster."""
+from rbacguard.update.places import CLUSTER, Bound, Places, Roles, Shape, Table
 
 
 class Held(NamedTuple):
@@ -43,169 +39,6 @@ class Change(StrEnum):
     KEPT = "kept"
     LOST = "lost"
     GAINED = "gained"
-
-
-class Bound(NamedTuple):
-    """A binding, and the role that it gives."""
-
-    binding: ObjectKey
-    role: ObjectKey
-
-
-Roles: TypeAlias = tuple[ObjectKey, ...]
-Place: TypeAlias = tuple[Subject, str]
-
-
-class Shape(NamedTuple):
-    """The roles that somebody is bound to in the whole cluster, and in one namespace.
-
-    `local` is None where the whole cluster is the place.
-    """
-
-    cluster: Roles
-    local: Roles | None
-
-
-Subjects: TypeAlias = Mapping[Subject, Mapping[str, Sequence[Bound]]]
-"""For each subject, by scope, what binds him."""
-
-
-def _subjects(bindings: Iterable[AnyBinding], roles: Iterable[ObjectKey]) -> Subjects:
-    by_name = {(role.kind, role.namespace, role.name): role for role in roles}
-    found: dict[Subject, dict[str, list[Bound]]] = {}
-    for binding in bindings:
-        scope, ref = binding.scope, binding.role_ref
-        role = by_name.get((ref.kind, scope if ref.kind == "Role" else "", ref.name))
-        if role is not None:
-            entry = Bound(binding.ref, role)
-            for each in binding.subjects:
-                subject = effective_subject(each, scope)
-                if can_apply(subject):
-                    found.setdefault(subject, {}).setdefault(scope, []).append(entry)
-    return found
-
-
-class Table:
-    """Who is bound to roles that matter, and where.
-
-    Args:
-        bindings: all of them.
-        roles: those that matter.
-        base: a table to which these bindings are added.
-    """
-
-    def __init__(
-        self,
-        bindings: Iterable[AnyBinding],
-        roles: Iterable[ObjectKey],
-        base: Table | None = None,
-    ) -> None:
-        """Look at every binding once."""
-        self._own = _subjects(bindings, roles)
-        self._base = base
-
-    @cached_property
-    def subjects(self) -> Subjects:
-        """Everybody who is bound."""
-        if self._base is None:
-            return self._own
-        found = dict(self._base.subjects)
-        for subject, scopes in self._own.items():
-            merged = dict(found.get(subject, {}))
-            for scope, entries in scopes.items():
-                merged[scope] = [*merged.get(scope, ()), *entries]
-            found[subject] = merged
-        return found
-
-    @cached_property
-    def rank(self) -> Mapping[Subject, int]:
-        """The place of each subject in their order."""
-        base = self._base
-        if base is not None and all(subject in base.subjects for subject in self._own):
-            return base.rank
-        return {subject: number for number, subject in enumerate(sorted(self.subjects))}
-
-    @cached_property
-    def shapes(self) -> Mapping[Shape, Sequence[Place]]:
-        """The places in which the same roles are bound, together."""
-        shapes: dict[Shape, list[Place]] = {}
-        if self._base is not None:
-            for _, shape, places in self._grown:
-                shapes.setdefault(shape, []).extend(places)
-            return shapes
-        found: dict[tuple[Roles, Roles | None], list[Place]] = {}
-        for subject, scopes in self.subjects.items():
-            cluster = _roles(scopes.get(CLUSTER, ()))
-            for scope, entries in scopes.items():
-                local = _roles(entries) if scope else None
-                found.setdefault((cluster, local), []).append((subject, scope))
-        return {Shape(*roles): places for roles, places in found.items()}
-
-    @cached_property
-    def _grown(self) -> Sequence[tuple[Shape, Shape, Sequence[Place]]]:
-        """What the base's shapes become by the bindings that were added."""
-        found: dict[tuple[Shape, Roles, Roles], list[Place]] = {}
-        base = self._base or self
-        for shape, places in base.shapes.items():
-            for place in places:
-                subject, scope = place
-                added = self._own.get(subject)
-                cluster = _roles(added.get(CLUSTER, ())) if added else ()
-                local = _roles(added.get(scope, ())) if added and scope else ()
-                found.setdefault((shape, cluster, local), []).append(place)
-        for subject, scopes in self._own.items():
-            known = base.subjects.get(subject, {})
-            shape = Shape(_roles(known.get(CLUSTER, ())), ())
-            for scope, entries in scopes.items():
-                if scope not in known:
-                    roles = (_roles(scopes.get(CLUSTER, ())), _roles(entries) if scope else ())
-                    old = shape if scope else Shape(shape.cluster, None)
-                    found.setdefault((old, *roles), []).append((subject, scope))
-        return [
-            (shape, _with_roles(shape, cluster, local), places)
-            for (shape, cluster, local), places in found.items()
-        ]
-
-    def both(self, other: Table) -> Iterator[tuple[Shape, Shape, Sequence[Place]]]:
-        """Yield the places in which the same roles are bound here, and the same there."""
-        if other is self:
-            yield from ((shape, shape, places) for shape, places in self.shapes.items())
-            return
-        if other._base is self:
-            yield from other._grown
-            return
-        found: dict[tuple[Shape, Shape], list[Place]] = {}
-        for subject in dict.fromkeys((*self.subjects, *other.subjects)):
-            here, there = self.subjects.get(subject, {}), other.subjects.get(subject, {})
-            scopes = dict.fromkeys((*here, *there))
-            for (scope, old), (_, new) in zip(
-                _shapes(here, scopes), _shapes(there, scopes), strict=True
-            ):
-                found.setdefault((old, new), []).append((subject, scope))
-        yield from ((old, new, places) for (old, new), places in found.items())
-
-
-def _with_roles(shape: Shape, cluster: Roles, local: Roles) -> Shape:
-    if not (cluster or local):
-        return shape
-    return Shape(
-        tuple(sorted({*shape.cluster, *cluster})),
-        None if shape.local is None else tuple(sorted({*shape.local, *local})),
-    )
-
-
-def _shapes(
-    bound: Mapping[str, Sequence[Bound]], scopes: Iterable[str]
-) -> Iterator[tuple[str, Shape]]:
-    cluster = _roles(bound.get(CLUSTER, ()))
-    for scope in scopes:
-        yield scope, Shape(cluster, _roles(bound.get(scope, ())) if scope else None)
-
-
-def _roles(entries: Sequence[Bound]) -> Roles:
-    if len(entries) == 1:
-        return (entries[0].role,)
-    return tuple(sorted({entry.role for entry in entries}))
 
 
 class Chain(NamedTuple):
@@ -230,10 +63,12 @@ class Access:
     ) -> None:
         """Ask every role that is bound."""
         self._snapshot, self._questions = snapshot, questions
+        self._base: Access | None = None
+        self._added: Callable[[], Iterable[AnyBinding]] = tuple
         self.rules: dict[ObjectKey, Answers] = {}
         self.masks: dict[ObjectKey, int] = {}
         rules = snapshot.rules
-        for role in snapshot.bound_roles.union(more):
+        for role in snapshot.bound.keys() | more:
             answers, mask = questions.ask(rules.get(role, ()))
             if mask:
                 self.rules[role], self.masks[role] = answers, mask
@@ -241,21 +76,32 @@ class Access:
     @cached_property
     def table(self) -> Table:
         """Who is bound; several states of the same bindings share one (`share`)."""
-        return Table(self._snapshot.bindings, self.masks)
+        if self._base is None:
+            return Table(self._snapshot.bound, self.masks)
+        added: dict[ObjectKey, list[AnyBinding]] = {}
+        for binding in self._added():
+            added.setdefault(binding.role_ref.key(binding.scope), []).append(binding)
+        return Table(added, self.masks, self._base.table)
 
     @staticmethod
     def share(states: Sequence[Access]) -> None:
         """Give states that have the same bindings one table, of the roles that matter in any."""
         roles = frozenset(role for state in states for role in state.masks)
-        table = Table(states[0]._snapshot.bindings, roles)  # noqa: SLF001 - its own class
+        table = Table(states[0]._snapshot.bound, roles)  # noqa: SLF001 - its own class
         for state in states:
             state.__dict__["table"] = table
 
-    def with_bindings(self, more: Iterable[AnyBinding]) -> Access:
-        """Return this state with bindings added."""
-        added = tuple(more)
-        made = Access(self._snapshot, self._questions, [b.role_ref.key(b.scope) for b in added])
-        made.__dict__["table"] = Table(added, made.masks, self.table)
+    def with_bindings(
+        self, roles: Iterable[ObjectKey], make: Callable[[], Iterable[AnyBinding]]
+    ) -> Access:
+        """Return this state with bindings added.
+
+        Args:
+            roles: those that they give.
+            make: returns them; called when somebody asks what binds whom.
+        """
+        made = Access(self._snapshot, self._questions, roles)
+        made._base, made._added = self, make
         return made
 
     def mask(self, roles: Roles | None) -> int:
@@ -417,34 +263,39 @@ class Compared:
         before: the state before.
         after: the state after.
         first: the place of the first of these actions among the questions.
+        places: where to compare; by default where anybody is bound in either state.
     """
 
     def __init__(
-        self, actions: Sequence[Action], before: Access, after: Access, *, first: int = 0
+        self,
+        actions: Sequence[Action],
+        before: Access,
+        after: Access,
+        *,
+        first: int = 0,
+        places: Places | None = None,
     ) -> None:
         """Compare."""
         self._actions, self._before, self._after = actions, before, after
         self._first = first
         self._reading = sum(1 << n for n, a in enumerate(actions) if a.tier is Tier.READ)
+        self._places = places or before.table.both(after.table)
         asked = (1 << len(actions)) - 1
-        self._rank = after.table.rank
-        if not before.table.subjects.keys() <= self._rank.keys():
-            subjects = {*before.table.subjects, *after.table.subjects}
-            self._rank = {subject: number for number, subject in enumerate(sorted(subjects))}
-        self._found: list[tuple[Masks, Sequence[Place]]] = []
-        for old, new, places in before.table.both(after.table):
+        self._found: dict[int, Masks] = {}
+        for number, (old, new) in enumerate(self._places.shapes):
             masks = Masks(*(m >> first & asked for m in _compare(before, old, after, new)))
             if any(masks):
-                self._found.append((masks, places))
+                self._found[number] = masks
 
-    def summary(self, change: Change) -> dict[Subject, tuple[str, ...]]:
+    def numbers(self, change: Change) -> frozenset[int]:
+        """Return the numbers of the places in which anything but reading has this change."""
+        return frozenset(
+            number for number, masks in self._found.items() if masks.of(change) & ~self._reading
+        )
+
+    def summary(self, change: Change) -> Mapping[Subject, tuple[str, ...]]:
         """Return, by subject, the scopes in which anything but reading has this change."""
-        found: dict[Subject, list[str]] = {}
-        for masks, places in self._found:
-            if masks.of(change) & ~self._reading:
-                for subject, scope in places:
-                    found.setdefault(subject, []).append(scope)
-        return {s: tuple(sorted(found[s])) for s in sorted(found, key=self._rank.__getitem__)}
+        return self._places.where(self.numbers(change))
 
     def transitions(self, changes: Iterable[Change] = Change) -> tuple[Transition, ...]:
         """Return what happens, those of a subject together; that somebody goes on reading is none.
@@ -452,44 +303,53 @@ class Compared:
         Args:
             changes: those that are wanted.
         """
-        folded: dict[tuple[Subject, int, Change], list[str]] = {}
         wanted = tuple(changes)
-        for masks, places in self._found:
-            for change in wanted:
-                reading = 0 if change is Change.KEPT else self._reading
-                mask = masks.of(change)
-                for part in (mask & ~self._reading, mask & reading):
-                    if part:
-                        for subject, scope in places:
-                            folded.setdefault((subject, part, change), []).append(scope)
-        parts = {part: _numbers(part) for _, part, _ in folded}
-        actions = {
-            part: tuple(self._actions[n] for n in numbers) for part, numbers in parts.items()
-        }
-        numbers = {part: tuple(self._first + n for n in found) for part, found in parts.items()}
+        happens = {number: self._happens(masks, wanted) for number, masks in self._found.items()}
+        # In the order in which they are told of a subject.
+        kinds = sorted({what for each in happens.values() for what in each})
+        told = [self._told(part) for part, _ in kinds]
+        patterns = [
+            [
+                (change, *told[rank], places)
+                for rank, (part, change) in enumerate(kinds)
+                if (
+                    places := [
+                        place
+                        for place, number in enumerate(pattern)
+                        if (part, change) in happens.get(number, ())
+                    ]
+                )
+            ]
+            for pattern in self._places.patterns
+        ]
         return tuple(
             Transition(
                 subject,
                 change,
-                actions[part],
-                tuple(sorted(scopes)),
-                numbers[part],
+                actions,
+                tuple([scopes[place] for place in places]),
+                numbers,
                 self._before,
                 self._after,
             )
-            for (subject, part, change), scopes in sorted(folded.items(), key=self._order)
+            for subject, scopes, pattern in self._places.rows
+            for change, actions, numbers, places in patterns[pattern]
         )
 
-    def _order(
-        self, item: tuple[tuple[Subject, int, Change], list[str]]
-    ) -> tuple[int, int, Change]:
-        # Reading comes last among the actions, so its bits are the highest.
-        subject, part, change = item[0]
-        return self._rank[subject], part, change
+    def _happens(self, masks: Masks, wanted: Iterable[Change]) -> list[tuple[int, Change]]:
+        """Return which actions, by bit, have which change; reading apart."""
+        found = []
+        for change in wanted:
+            mask = masks.of(change)
+            reading = 0 if change is Change.KEPT else mask & self._reading
+            # Reading comes last among the actions, so its bits are the highest.
+            found += [(part, change) for part in (mask & ~self._reading, reading) if part]
+        return found
 
-
-def _numbers(mask: int) -> tuple[int, ...]:
-    return tuple(number for number in range(mask.bit_length()) if mask >> number & 1)
+    def _told(self, part: int) -> tuple[tuple[Action, ...], tuple[int, ...]]:
+        numbers = [number for number in range(part.bit_length()) if part >> number & 1]
+        actions = tuple(self._actions[number] for number in numbers)
+        return actions, tuple(self._first + number for number in numbers)
 
 
 def summary(changes: Iterable[Transition], change: Change) -> dict[Subject, tuple[str, ...]]:
@@ -524,7 +384,7 @@ def holdings(snapshot: Snapshot, actions: Iterable[Action]) -> Holdings:
     access = Access(snapshot, Questions(action.attributes for action in asked))
     found: dict[Held, dict[str, tuple[Grant, ...]]] = {}
     for number, action in enumerate(asked):
-        for subject, scopes in access.table.subjects.items():
+        for subject, scopes in sorted(access.table.subjects.items()):
             for scope, entries in sorted(scopes.items()):
                 grants = tuple(
                     Grant(subject, scope, each.binding, access.path(each.role, rule), rule)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from collections.abc import Set as AbstractSet
 
 from msgspec import Struct
 
@@ -28,8 +27,7 @@ def bound_to_migrate(snapshot: Snapshot) -> Mapping[Need, AnyBinding]:
     """Return who is bound to kubevirt.io:migrate already, whether it exists or not."""
     return {
         Need(binding.ref.namespace, _filled(subject, binding.ref.namespace)): binding
-        for binding in snapshot.bindings
-        if binding.role_ref.name == MIGRATE and binding.role_ref.kind == "ClusterRole"
+        for binding in snapshot.bound.get(ObjectKey("ClusterRole", "", MIGRATE), ())
         for subject in binding.subjects
     }
 
@@ -42,9 +40,12 @@ def _filled(subject: Subject, namespace: str) -> Subject:
 
 def smallest(needs: Iterable[Need]) -> tuple[Need, ...]:
     """Drop what a need for the whole cluster covers already."""
-    wanted = sorted(set(needs))
+    wanted = set(needs)
     everywhere = {need.subject for need in wanted if not need.namespace}
-    return tuple(n for n in wanted if not n.namespace or n.subject not in everywhere)
+    kept = [n for n in wanted if not n.namespace or n.subject not in everywhere]
+    # As needs are ordered, by plain values, which are quick to compare.
+    kept.sort(key=lambda n: (n.namespace, n.subject.kind, n.subject.name, n.subject.namespace))
+    return tuple(kept)
 
 
 def bindings_for(needs: Iterable[Need], snapshot: Snapshot) -> tuple[AnyBinding, ...]:
@@ -59,11 +60,6 @@ def bindings_for(needs: Iterable[Need], snapshot: Snapshot) -> tuple[AnyBinding,
         for need, b in bound_to_migrate(snapshot).items()
         if GENERATED_BY not in b.metadata.annotations
     }
-    taken = {
-        b.ref
-        for b in snapshot.bindings
-        if b.metadata.name.startswith(BINDING_NAME) and GENERATED_BY not in b.metadata.annotations
-    }
     by_scope: dict[str, list[Subject]] = {}
     for need in smallest(needs):
         if need not in bound and Need("", need.subject) not in bound:
@@ -72,14 +68,16 @@ def bindings_for(needs: Iterable[Need], snapshot: Snapshot) -> tuple[AnyBinding,
     made: list[AnyBinding] = []
     for namespace, subjects in sorted(by_scope.items()):
         kind = "RoleBinding" if namespace else "ClusterRoleBinding"
-        metadata = ObjectMeta(name=_free_name(kind, namespace, taken), namespace=namespace)
+        metadata = ObjectMeta(name=_free_name(kind, namespace, snapshot), namespace=namespace)
         make = RoleBinding if namespace else ClusterRoleBinding
         made.append(make(metadata, role_ref, tuple(subjects)))
     return tuple(made)
 
 
-def _free_name(kind: str, namespace: str, taken: AbstractSet[ObjectKey]) -> str:
+def _free_name(kind: str, namespace: str, snapshot: Snapshot) -> str:
     name, number = BINDING_NAME, 2
-    while ObjectKey(kind, namespace, name) in taken:
+    while (known := snapshot.binding(ObjectKey(kind, namespace, name))) is not None:
+        if GENERATED_BY in known.metadata.annotations:
+            break
         name, number = f"{BINDING_NAME}-{number}", number + 1
     return name

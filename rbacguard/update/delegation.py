@@ -6,6 +6,8 @@ or may `bind` it (kubernetes pkg/registry/rbac/rolebinding/policybased/storage.g
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from rbacguard.kubevirt.names import MIGRATE
@@ -14,6 +16,7 @@ from rbacguard.rbac import Attributes, Grant, Subject
 from rbacguard.rbac.questions import Questions
 from rbacguard.snapshot import Snapshot
 from rbacguard.update.access import Access
+from rbacguard.update.places import CLUSTER, Shape
 
 RBAC_GROUPS = ("rbac.authorization.k8s.io", "authorization.openshift.io")
 
@@ -57,37 +60,40 @@ def requests() -> tuple[Attributes, ...]:
 _CREATE, _BIND = 0b011, 0b100
 
 
-def can_hand_on(access: Access, first: int = 0) -> dict[Subject, dict[str, str]]:
-    """Return who can hand migration on, by scope how: `holds` or `bind`.
+def can_hand_on(access: Access, shapes: Iterable[Shape], first: int = 0) -> dict[int, str]:
+    """Return by which of these somebody can hand migration on, by number how: `holds` or `bind`.
 
     Args:
         access: what is held, of `requests()` and others.
+        shapes: what somebody may be bound to.
         first: the place of the first of these requests among the questions.
     """
     asked = (1 << len(requests())) - 1
     needed = asked & ~(_CREATE | _BIND)
-    rank = access.table.rank
-    found: dict[Subject, dict[str, str]] = {}
-    for shape, places in access.table.shapes.items():
+    found = {}
+    for number, shape in enumerate(shapes):
         held = (access.mask(shape.cluster) | access.mask(shape.local)) >> first & asked
         if held & _CREATE and (held & _BIND or held & needed == needed):
-            how = "holds" if held & needed == needed else "bind"
-            for subject, scope in places:
-                found.setdefault(subject, {})[scope] = how
-    return {
-        subject: {"": scopes[""]} if "" in scopes else dict(sorted(scopes.items()))
-        for subject, scopes in sorted(found.items(), key=lambda item: rank[item[0]])
-    }
+            found[number] = "holds" if held & needed == needed else "bind"
+    return found
 
 
 def delegations(snapshot: Snapshot) -> tuple[Delegation, ...]:
     """Return who can hand migration on, by holding it or by the verb `bind`."""
     access = Access(snapshot, Questions(requests()))
-    return tuple(
-        Delegation(subject, namespace, how, _grant(access, subject, namespace))
-        for subject, scopes in can_hand_on(access).items()
-        for namespace, how in scopes.items()
-    )
+    places = access.table.places
+    hows = can_hand_on(access, (shape for shape, _ in places.shapes))
+    found = []
+    for subject, scopes, pattern in places.rows:
+        numbers = zip(scopes, places.patterns[pattern], strict=True)
+        where = {scope: hows[number] for scope, number in numbers if number in hows}
+        if CLUSTER in where:
+            where = {CLUSTER: where[CLUSTER]}
+        found += [
+            Delegation(subject, scope, how, _grant(access, subject, scope))
+            for scope, how in where.items()
+        ]
+    return tuple(found)
 
 
 def _grant(access: Access, subject: Subject, namespace: str) -> Grant:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
+from operator import attrgetter
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,7 +21,7 @@ from rbacguard.kubevirt.names import (
 )
 from rbacguard.kubevirt.permissions import Action, is_platform, live_migration, permissions
 from rbacguard.kubevirt.releases import HARDENED, Release
-from rbacguard.rbac import ClusterRole, Subject
+from rbacguard.rbac import ClusterRole, ObjectKey, Subject
 from rbacguard.rbac.objects import AnyBinding
 from rbacguard.rbac.questions import Questions
 from rbacguard.snapshot import Snapshot
@@ -33,7 +34,8 @@ from rbacguard.update.access import (
     Transition,
     in_order,
 )
-from rbacguard.update.bindings import Need, bindings_for, bound_to_migrate, smallest
+from rbacguard.update.bindings import Need, bindings_for, bound_to_migrate
+from rbacguard.update.places import Places
 from rbacguard.update.simulate import apply_update, foreign_migrate
 from rbacguard.update.temporary import aggregation_labels, temporary_role, without_temporary
 
@@ -69,10 +71,10 @@ class Outcome(Struct, frozen=True):
     title: str
     recommended: bool
     compared: Compared
-    reached: dict[Subject, tuple[str, ...]]
-    missed: dict[Subject, tuple[str, ...]]
-    more: dict[Subject, tuple[str, ...]]
-    can_hand_on: dict[Subject, tuple[str, ...]]
+    reached: Mapping[Subject, tuple[str, ...]]
+    missed: Mapping[Subject, tuple[str, ...]]
+    more: Mapping[Subject, tuple[str, ...]]
+    can_hand_on: Mapping[Subject, tuple[str, ...]]
     gap: str
     undo: str
     caution: str
@@ -93,8 +95,8 @@ class Plan(Struct, frozen=True):
         changes: what happens to each permission if nothing is done.
         related: the same for cancelling evacuations, which 4.21 gives to administrators.
         outcomes: the strategies side by side.
-        needs: the smallest set of grants that keeps access for those who lose it; the platform's
-            own accounts are left out.
+        wanted: by subject in order, the smallest scopes in which to grant what keeps access for
+            those who lose it; the platform's own accounts are left out.
         platform: the platform's accounts that lose access and for which nothing is proposed.
         warnings: what an administrator has to know first.
         gaps: what was not read; with any, losses and 'nobody else' are not certain.
@@ -106,10 +108,15 @@ class Plan(Struct, frozen=True):
     changes: tuple[Transition, ...]
     related: tuple[Transition, ...]
     outcomes: tuple[Outcome, ...]
-    needs: tuple[Need, ...]
+    wanted: Mapping[Subject, tuple[str, ...]]
     platform: dict[Subject, tuple[str, ...]]
     warnings: tuple[str, ...]
     gaps: tuple[str, ...]
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What is wanted, one by one, in order."""
+        return _needs(self.wanted)
 
     def rows(self) -> Iterator[AccessChange]:
         """Yield what happens to each permission, one by one."""
@@ -167,7 +174,7 @@ def make_plan(snapshot: Snapshot, target: Release, source: Release | None = None
         changes=changes.transitions(),
         related=simulation.related.transitions((Change.LOST, Change.GAINED)),
         outcomes=_outcomes(simulation, now),
-        needs=simulation.needs,
+        wanted=simulation.wanted,
         platform={
             subject: scopes
             for subject, scopes in changes.summary(Change.LOST).items()
@@ -178,14 +185,9 @@ def make_plan(snapshot: Snapshot, target: Release, source: Release | None = None
     )
 
 
-def needs_of(lost: Mapping[Subject, tuple[str, ...]]) -> tuple[Need, ...]:
-    """Return the smallest set of grants that gives back what was lost, by subject and scopes."""
-    return smallest(
-        Need(scope, subject)
-        for subject, scopes in lost.items()
-        if not is_platform(subject)
-        for scope in scopes
-    )
+def _needs(wanted: Mapping[Subject, tuple[str, ...]]) -> tuple[Need, ...]:
+    needs = [Need(scope, subject) for subject, scopes in wanted.items() for scope in scopes]
+    return tuple(sorted(needs, key=attrgetter("namespace")))
 
 
 def _gaps(snapshot: Snapshot, now: Installed) -> tuple[str, ...]:
@@ -226,7 +228,7 @@ def _warnings(snapshot: Snapshot, now: Installed, target: Release) -> tuple[str,
 
 
 def _outcomes(simulation: _Simulation, now: Installed) -> tuple[Outcome, ...]:
-    crossing = bool(simulation.needs)
+    crossing = bool(simulation.wanted)
     grants = "already at 4.19 or later: grants, does not preserve" if now.hardened else ""
     return (
         simulation.outcome(
@@ -286,7 +288,6 @@ class _Simulation:
         self._actions = in_order(live_migration().actions)
         related = in_order(permissions()["evacuation-cancel"].actions)
         self.asked = (*self._actions, *related)
-        self._handing_on = len(self.asked)
         self._questions = Questions(
             [*(action.attributes for action in self.asked), *delegation.requests()]
         )
@@ -302,24 +303,45 @@ class _Simulation:
             Strategy.RESTORE_DEFAULT: self._ask(self._restored(after)),
         }
         Access.share([self._before, always, *self._after.values()])
-        self.changes = self._compared(Strategy.NOTHING)
-        self.related = Compared(
-            related, self._before, self._after[Strategy.NOTHING], first=len(self._actions)
-        )
-        self._lost = self.changes.summary(Change.LOST)
-        self._gained = self.changes.summary(Change.GAINED)
-        self.needs = needs_of(self._lost)
+        nothing = self._after[Strategy.NOTHING]
+        self.changes = Compared(self._actions, self._before, nothing)
+        self.related = Compared(related, self._before, nothing, first=len(self._actions))
+        lost = self.changes.summary(Change.LOST)
+        self.wanted = {
+            subject: scopes
+            for subject, scopes in self._before.table.places.where(
+                self.changes.numbers(Change.LOST), widest=True
+            ).items()
+            if not is_platform(subject)
+        }
         # The update touches no binding, so they may as well be made after it.
-        self._after[Strategy.PREBIND] = self._after[Strategy.NOTHING].with_bindings(
-            bindings_for(self.needs, snapshot)
+        migrate = ObjectKey("ClusterRole", "", MIGRATE)
+        self._after[Strategy.PREBIND] = nothing.with_bindings(
+            [migrate], lambda: bindings_for(_needs(self.wanted), snapshot)
         )
-        self._always = delegation.can_hand_on(always, self._handing_on)
+        # All strategies are compared in the same places, so that what one of them changes is told
+        # by the numbers of these.
+        self._bound = self._before.table.places.with_role(
+            migrate, self.changes.numbers(Change.LOST), frozenset(filter(is_platform, lost))
+        )
+        self._unbound = self._bound.unchanged()
+        self._nothing = self._compared(Strategy.NOTHING)
+        self._always = self._handing_on(always, self._unbound)
 
     def _ask(self, snapshot: Snapshot) -> Access:
         return Access(snapshot, self._questions)
 
     def _compared(self, strategy: Strategy) -> Compared:
-        return Compared(self._actions, self._before, self._after[strategy])
+        places = self._places(strategy)
+        return Compared(self._actions, self._before, self._after[strategy], places=places)
+
+    def _places(self, strategy: Strategy) -> Places:
+        return self._bound if strategy is Strategy.PREBIND else self._unbound
+
+    def _handing_on(self, state: Access, places: Places) -> frozenset[int]:
+        """Return where somebody can hand migration on."""
+        shapes = (shape for _, shape in places.shapes)
+        return frozenset(delegation.can_hand_on(state, shapes, len(self.asked)))
 
     def _updated(self, planned: Iterable[ClusterRole | AnyBinding]) -> Snapshot:
         """Return the cluster after the update, with some objects made before it."""
@@ -342,35 +364,23 @@ class _Simulation:
     ) -> Outcome:
         """Compare what a strategy leads to with today."""
         compared = self._compared(strategy)
-        missed = compared.summary(Change.LOST)
-        handed_on = {
-            subject: tuple(scope for scope in scopes if scope not in self._always.get(subject, ()))
-            for subject, scopes in delegation.can_hand_on(
-                self._after[strategy], self._handing_on
-            ).items()
-        }
+        lost, gained = (
+            (self._nothing.numbers(change), compared.numbers(change))
+            for change in (Change.LOST, Change.GAINED)
+        )
+        where = self._unbound.where
+        state, places = self._after[strategy], self._places(strategy)
+        hand_on = self._handing_on(state, places) - self._always
         return Outcome(
             strategy=strategy,
             title=title,
             recommended=recommended,
             compared=compared,
-            reached=_less(self._lost, missed),
-            missed=missed,
-            more=_less(compared.summary(Change.GAINED), self._gained),
-            can_hand_on={subject: scopes for subject, scopes in handed_on.items() if scopes},
+            reached=where(lost[0] - lost[1]),
+            missed=where(lost[1]),
+            more=where(gained[1] - gained[0]),
+            can_hand_on=where(hand_on, widest=True),
             gap=gap,
             undo=undo,
             caution=caution,
         )
-
-
-def _less(
-    left: dict[Subject, tuple[str, ...]], right: dict[Subject, tuple[str, ...]]
-) -> dict[Subject, tuple[str, ...]]:
-    found = {}
-    for subject, scopes in left.items():
-        others = frozenset(right.get(subject, ()))
-        rest = tuple(scope for scope in scopes if scope not in others)
-        if rest:
-            found[subject] = rest
-    return found

@@ -31,11 +31,13 @@ def proposal(snapshot: Snapshot, plan: Plan, used: Iterable[Use] | None = None) 
         if each.change is Change.LOST
         for scope in each.namespaces
     }
+    needs = plan.needs
+    wanted = frozenset(needs)
     holders = []
     for held, grants in own_grants(snapshot).items():
         for grant in grants:
             need = Need(grant.namespace, held.subject)
-            if not is_platform(held.subject) and need not in plan.needs:
+            if not is_platform(held.subject) and need not in wanted:
                 reasons.setdefault(need, _reason(grant))
                 holders.append(need)
     if used is not None:
@@ -44,7 +46,7 @@ def proposal(snapshot: Snapshot, plan: Plan, used: Iterable[Use] | None = None) 
             need: f"{reason}; {told(need.subject, need.namespace, known)}"
             for need, reason in reasons.items()
         }
-    return _undecided(plan.needs, smallest(holders), reasons)
+    return _undecided(needs, smallest(holders), reasons)
 
 
 def _reason(grant: Grant) -> str:

@@ -25,6 +25,7 @@ from rbacguard.update.access import (
     in_order,
     own_grants,
 )
+from rbacguard.update.places import Places, Shape
 
 ASKED = in_order(live_migration().actions)
 QUESTIONS = Questions(action.attributes for action in ASKED)
@@ -115,14 +116,56 @@ def test_bindings_that_are_added_count_as_if_they_had_been_there(
     known = {each.ref for each in base.bindings}
     planned = [each for each in added if each.ref not in known]
     before = Access(base, QUESTIONS)
-    grown = before.with_bindings(planned)
+    roles = [each.role_ref.key(each.scope) for each in planned]
+    grown = before.with_bindings(roles, lambda: planned)
     whole = Access(base.replace(planned), QUESTIONS)
     assert told(Compared(ASKED, before, grown).transitions()) == told(
         Compared(ASKED, before, whole).transitions()
     )
-    assert {shape: set(at) for shape, at in grown.table.shapes.items()} == {
-        shape: set(at) for shape, at in whole.table.shapes.items()
-    }
+    assert places(grown.table.places) == places(whole.table.places)
+
+
+def places(found: Places) -> dict[tuple[Shape, Shape], set[tuple[Subject, str]]]:
+    """Return where what is bound, before and after."""
+    at: dict[tuple[Shape, Shape], set[tuple[Subject, str]]] = defaultdict(set)
+    for subject, scopes, pattern in found.rows:
+        assert list(scopes) == sorted(scopes)
+        for scope, number in zip(scopes, found.patterns[pattern], strict=True):
+            at[found.shapes[number]].add((subject, scope))
+    assert [row.subject for row in found.rows] == sorted(row.subject for row in found.rows)
+    return at
+
+
+@examples(120)
+@given(first=many, data=st.data())
+def test_a_role_that_is_added_to_places_is_what_bindings_of_it_would_add(
+    first: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    """Those who get it everywhere need it nowhere else; some do not get it at all."""
+    snapshot = Snapshot.from_objects([*objects("D"), HALF, *first])
+    before = Access(snapshot, QUESTIONS)
+    table = before.table.places
+    numbers = data.draw(st.sets(st.sampled_from(range(len(table.shapes)))))
+    but = data.draw(st.sets(st.sampled_from([row.subject for row in table.rows])))
+    half = ObjectKey("ClusterRole", "", "half")
+    wanted = {who: at for who, at in table.where(numbers, widest=True).items() if who not in but}
+    for scopes in wanted.values():
+        assert scopes == ("",) or "" not in scopes
+    planned = Snapshot.from_objects(
+        [
+            *objects("D"),
+            *(
+                binding(f"new-{n}", "half", {"kind": who.kind, "name": who.name}, namespace=scope)
+                if who.kind != "ServiceAccount"
+                else binding(f"new-{n}", "half", account(who.name, who.namespace), namespace=scope)
+                for n, (who, scope) in enumerate((w, s) for w, at in wanted.items() for s in at)
+            ),
+        ]
+    )
+    added = [each for each in planned.bindings if each.ref.name.startswith("new-")]
+    after = before.with_bindings([half], lambda: added)
+    assert places(table.with_role(half, numbers, but)) == places(before.table.both(after.table))
+    assert places(table.with_role(half, numbers, but).unchanged()) == places(table)
 
 
 def test_a_binding_that_is_added_may_give_a_role_of_its_namespace() -> None:
@@ -132,7 +175,10 @@ def test_a_binding_that_is_added_may_give_a_role_of_its_namespace() -> None:
         [binding("b", "half", user("zoe"), namespace="web", role_kind="Role")]
     ).bindings
     before = Access(snapshot, QUESTIONS)
-    gained = Compared(ASKED, before, before.with_bindings([added])).summary(Change.GAINED)
+    half = added.role_ref.key("web")
+    gained = Compared(ASKED, before, before.with_bindings([half], lambda: [added])).summary(
+        Change.GAINED
+    )
     assert gained == {Subject("User", "zoe"): ("web",)}
 
 

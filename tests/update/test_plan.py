@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -79,7 +80,7 @@ def outcomes(snapshot: Snapshot, to: str = "4.20") -> dict[Strategy, Any]:
     return {outcome.strategy: outcome for outcome in plan(snapshot, to).outcomes}
 
 
-def names(found: dict[Subject, tuple[str, ...]]) -> set[str]:
+def names(found: Mapping[Subject, tuple[str, ...]]) -> set[str]:
     return {subject.name for subject in found}
 
 

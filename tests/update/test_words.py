@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -187,7 +187,7 @@ def proof(grants: tuple[Grant, ...]) -> list[str]:
     ]
 
 
-def places(found: dict[Subject, tuple[str, ...]]) -> dict[str, list[str]]:
+def places(found: Mapping[Subject, tuple[str, ...]]) -> dict[str, list[str]]:
     return {str(subject): list(scopes) for subject, scopes in found.items()}
 
 

@@ -1,0 +1,271 @@
+"""Who is bound to roles that matter, and where; places that are alike stand under one number.
+
+A cluster has a hundred thousand bindings of a few hundred roles. Where the same roles are bound the
+answer is the same, whatever is asked, so it is worked out once for each number, and what becomes of
+a subject once for each pattern of numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, reduce
+from operator import attrgetter, or_
+from typing import NamedTuple, TypeAlias
+
+from msgspec import Struct
+
+from rbacguard.rbac import ObjectKey, Subject
+from rbacguard.rbac.authorizer import applying_subject
+from rbacguard.rbac.objects import AnyBinding
+
+CLUSTER = ""
+"""The scope of a grant that holds in the whole cluster."""
+Roles: TypeAlias = tuple[ObjectKey, ...]
+
+
+class Bound(Struct, frozen=True, gc=False):
+    """A binding, and the role that it gives; `bit` stands for the role in its table."""
+
+    source: AnyBinding
+    role: ObjectKey
+    bit: int
+
+    @property
+    def binding(self) -> ObjectKey:
+        """The binding's identity."""
+        return self.source.ref
+
+
+Entries: TypeAlias = Mapping[str, Sequence[Bound]]
+"""By scope, what binds somebody."""
+_NOTHING: Entries = {}
+
+
+class Shape(NamedTuple):
+    """The roles that somebody is bound to in the whole cluster, and in one namespace.
+
+    `local` is None where the whole cluster is the place.
+    """
+
+    cluster: Roles
+    local: Roles | None
+
+    def with_role(self, role: ObjectKey, *, everywhere: bool) -> Shape:
+        """Return it with a role bound besides, in the whole cluster or in the namespace."""
+        cluster, local = self
+        if everywhere:
+            return Shape(tuple(sorted({*cluster, role})), local)
+        return Shape(cluster, tuple(sorted({*(local or ()), role})))
+
+
+class Row(NamedTuple):
+    """A subject, the scopes in which something binds him, in order, and the pattern of these."""
+
+    subject: Subject
+    scopes: tuple[str, ...]
+    pattern: int
+
+
+class Places:
+    """Every place in which somebody is bound.
+
+    Args:
+        shapes: for each number, what is bound in its places, before and after.
+        patterns: for each pattern, the numbers of as many scopes, one by one.
+        rows: the places, in order of subject.
+    """
+
+    def __init__(
+        self,
+        shapes: Sequence[tuple[Shape, Shape]],
+        patterns: Sequence[tuple[int, ...]],
+        rows: Sequence[Row],
+    ) -> None:
+        """Hold them."""
+        self.shapes, self.patterns, self.rows = shapes, patterns, rows
+        self._known: dict[tuple[frozenset[int], bool], Mapping[Subject, tuple[str, ...]]] = {}
+
+    def where(
+        self, numbers: Iterable[int], *, widest: bool = False
+    ) -> Mapping[Subject, tuple[str, ...]]:
+        """Return, by subject in order, the scopes of the places under any of these numbers.
+
+        Args:
+            numbers: those that are wanted.
+            widest: whether the whole cluster, where it is one of them, stands for all.
+        """
+        wanted = frozenset(numbers)
+        known = (wanted, widest)
+        if known not in self._known:
+            picked = [
+                [place for place, number in enumerate(pattern) if number in wanted]
+                for pattern in self.patterns
+            ]
+            if widest:
+                picked = [
+                    places[:1] if places and self._is_whole(pattern[places[0]]) else places
+                    for places, pattern in zip(picked, self.patterns, strict=True)
+                ]
+            found = {}
+            for subject, scopes, pattern in self.rows if wanted else ():
+                places = picked[pattern]
+                if len(places) == len(scopes):
+                    found[subject] = scopes
+                elif places:
+                    found[subject] = tuple([scopes[place] for place in places])
+            self._known[known] = found
+        return self._known[known]
+
+    def _is_whole(self, number: int) -> bool:
+        """Whether the places of a number are the whole cluster."""
+        return self.shapes[number][0].local is None
+
+    def unchanged(self) -> Places:
+        """Return the same places with what is bound before, after as well."""
+        return Places([(old, old) for old, _ in self.shapes], self.patterns, self.rows)
+
+    def with_role(
+        self, role: ObjectKey, numbers: Container[int], but: Container[Subject] = ()
+    ) -> Places:
+        """Return them with a role bound besides, after, where it is needed.
+
+        Args:
+            role: which role.
+            numbers: where it is needed; in the whole cluster it is enough there.
+            but: who does not get it.
+        """
+        shapes, patterns = list(self.shapes), list(self.patterns)
+        known: dict[tuple[int, bool], int] = {}
+
+        def number(old: int, *, everywhere: bool) -> int:
+            if (old, everywhere) not in known:
+                known[old, everywhere] = len(shapes)
+                before, after = shapes[old]
+                shapes.append((before, after.with_role(role, everywhere=everywhere)))
+            return known[old, everywhere]
+
+        becomes = list(range(len(patterns)))
+        for place, pattern in enumerate(self.patterns):
+            wanted = [each in numbers for each in pattern]
+            if any(wanted):
+                # The whole cluster comes first among the scopes.
+                everywhere = wanted[0] and self._is_whole(pattern[0])
+                becomes[place] = len(patterns)
+                patterns.append(
+                    tuple(
+                        number(each, everywhere=everywhere) if everywhere or needed else each
+                        for each, needed in zip(pattern, wanted, strict=True)
+                    )
+                )
+        rows = [
+            row
+            if becomes[row.pattern] == row.pattern or row.subject in but
+            else Row(row.subject, row.scopes, becomes[row.pattern])
+            for row in self.rows
+        ]
+        return Places(shapes, patterns, rows)
+
+
+class Table:
+    """Who is bound to roles that matter, and where.
+
+    Args:
+        bound: the bindings of each role, in order.
+        roles: those that matter.
+        base: a table to which these bindings are added.
+    """
+
+    def __init__(
+        self,
+        bound: Mapping[ObjectKey, Sequence[AnyBinding]],
+        roles: Iterable[ObjectKey],
+        base: Table | None = None,
+    ) -> None:
+        """Look at every binding of these roles once."""
+        known: Roles = base.roles if base else ()
+        self.roles: Roles = (*known, *sorted(set(roles).difference(known)))
+        found: dict[Subject, dict[str, list[Bound]]] = {}
+        for place, role in enumerate(self.roles):
+            for binding in bound.get(role, ()):
+                scope = binding.scope
+                entry = Bound(binding, role, 1 << place)
+                for each in binding.subjects:
+                    subject = applying_subject(each, scope)
+                    if subject is not None:
+                        found.setdefault(subject, {}).setdefault(scope, []).append(entry)
+        for scopes in found.values():
+            for entries in scopes.values():
+                if len(entries) > 1:
+                    # In order of binding, whatever role each gives.
+                    entries.sort(key=attrgetter("binding"))
+        self._known: dict[int, Roles] = {}
+        self.subjects: Mapping[Subject, Entries] = _merged(base.subjects, found) if base else found
+
+    @cached_property
+    def places(self) -> Places:
+        """Where anybody is bound."""
+        return self._both(self)
+
+    def both(self, other: Table) -> Places:
+        """Return where anybody is bound here, before, or there, after."""
+        return self.places if other is self else self._both(other)
+
+    def _both(self, other: Table) -> Places:
+        olds, news = self.subjects, other.subjects
+        rows: list[Row] = []
+        # By what is bound in each scope, before and after, and whether the first is the cluster.
+        patterns: dict[tuple[tuple[int, ...], tuple[int, ...], bool], int] = {}
+        subjects = olds if olds is news else olds.keys() | news.keys()
+        for subject in sorted(subjects, key=attrgetter("kind", "name", "namespace")):
+            here, there = olds.get(subject, _NOTHING), news.get(subject, _NOTHING)
+            scopes = tuple(sorted(here if here is there else here.keys() | there.keys()))
+            old = _bits(here, scopes)
+            new = old if here is there else _bits(there, scopes)
+            alike = (old, new, scopes[0] == CLUSTER)
+            rows.append(Row(subject, scopes, patterns.setdefault(alike, len(patterns))))
+        numbers: dict[tuple[Shape, Shape], int] = {}
+        told = [
+            tuple(
+                numbers.setdefault(shapes, len(numbers))
+                for shapes in zip(self._shapes(old, whole), other._shapes(new, whole), strict=True)
+            )
+            for old, new, whole in patterns
+        ]
+        return Places(tuple(numbers), told, rows)
+
+    def _shapes(self, bits: Sequence[int], whole: bool) -> Iterator[Shape]:
+        """Yield what is bound in each scope, the first of which may be the whole cluster."""
+        cluster = self._of(bits[0]) if whole else ()
+        for place, each in enumerate(bits):
+            yield Shape(cluster, None if whole and not place else self._of(each))
+
+    def _of(self, bits: int) -> Roles:
+        if bits not in self._known:
+            self._known[bits] = tuple(
+                sorted(role for place, role in enumerate(self.roles) if bits >> place & 1)
+            )
+        return self._known[bits]
+
+
+def _bits(entries: Entries, scopes: Iterable[str]) -> tuple[int, ...]:
+    """Return which roles are bound in each scope, by their bits."""
+    found = []
+    for scope in scopes:
+        bound = entries.get(scope, ())
+        if len(bound) == 1:
+            found.append(bound[0].bit)
+        else:
+            found.append(reduce(or_, (entry.bit for entry in bound), 0))
+    return tuple(found)
+
+
+def _merged(
+    base: Mapping[Subject, Entries], more: Mapping[Subject, Entries]
+) -> Mapping[Subject, Entries]:
+    found = dict(base)
+    for subject, scopes in more.items():
+        merged = dict(found.get(subject, _NOTHING))
+        for scope, entries in scopes.items():
+            merged[scope] = [*merged.get(scope, ()), *entries]
+        found[subject] = merged
+    return found
