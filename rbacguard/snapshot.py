@@ -104,13 +104,10 @@ class Snapshot:
     @classmethod
     def of(cls, reading: Reading, *, aggregate: AggregateMode = "as-recorded") -> Snapshot:
         """Take a reading, such as that of a live cluster."""
-        return cls(
-            reading.objects,
-            coverage=reading.coverage(),
-            locations=reading.locations,
-            defects=reading.defects,
-            aggregate=aggregate,
-        )
+        made = cls({}, coverage=reading.coverage(), defects=reading.defects, aggregate=aggregate)
+        made._by_kind = {kind: dict(values) for kind, values in reading.by_kind.items()}
+        made.locations = dict(reading.locations)
+        return made
 
     def __len__(self) -> int:
         """Return how many objects it has."""

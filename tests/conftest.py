@@ -84,7 +84,7 @@ def run_here(
     arguments: Sequence[str], *, cwd: Path, env: dict[str, str], given: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the tool in this process, for mutation testing, which has to see what a test runs."""
-    from rbacguard.cli import main
+    from rbacguard.cli import run
 
     before = Path.cwd(), dict(os.environ), sys.argv, sys.stdin, sys.stdout, sys.stderr
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
@@ -96,9 +96,7 @@ def run_here(
         sys.argv = ["rbacguard", *arguments]
         sys.stdin = io.TextIOWrapper(io.BytesIO(given.encode()), "utf-8")
         sys.stdout, sys.stderr = out, err
-        main()
-    except SystemExit as end:
-        code = end.code
+        code = run()
     finally:
         os.chdir(before[0])
         os.environ.clear()

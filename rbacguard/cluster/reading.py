@@ -147,7 +147,7 @@ def read_cluster(
         for passes in range(2, PASSES + 1):  # noqa: B007 - told in the origin
             before = reading
             reading, versions, cluster_id = reader.everything(resources)
-            if before.objects == reading.objects and before.known == reading.known:
+            if before.by_kind == reading.by_kind and before.known == reading.known:
                 break
         else:
             reading.problems.append(
@@ -157,7 +157,7 @@ def read_cluster(
     rbac_kinds = {resource.kind for resource in RBAC}
     # Where machines are asked for, access is read besides.
     needed = kinds - rbac_kinds if workloads else rbac_kinds & kinds or kinds
-    found = any(key.kind in needed for key in reading.objects)
+    found = any(reading.by_kind.get(kind) for kind in needed)
     # Every cluster has RBAC, and not every one has machines.
     has_answer = workloads and not all(reading.known[kind].reasons for kind in needed)
     if not (found or has_answer):
@@ -323,7 +323,7 @@ class _Reader:
         if scopes and read:
             reasons.insert(0, f"read in {_named(read)} only")
         state = State.READ if not reasons else State.PARTIAL
-        if absent or (reasons and not whole.reading.objects and not read):
+        if absent or (reasons and not whole.reading.by_kind and not read):
             state = State.ABSENT
         if absent and resource.kind in WORKLOAD_KINDS:
             # Of a kind that the server does not know there is nothing, and that is all of it.
@@ -376,7 +376,7 @@ class _Reader:
             into.resource_version = page.metadata.resource_version
             self._take(resource, page, into)
             remaining = page.metadata.remaining_item_count
-            done = len(into.reading.objects)
+            done = len(into.reading)
             token = page.metadata.continue_ or ""
             total = done if not token else None if remaining is None else done + remaining
             self._progress(resource.kind, done, total)

@@ -90,7 +90,7 @@ def load(paths: Iterable[str], *, workloads: bool = False) -> Reading:
                 reading.problems.append(encodable(str(error)))
         reading.inputs.append(_input(path, [(name, digest()) for name, digest in digests]))
     wanted = (*RBAC_KINDS, *(WITNESSES if workloads else ()))
-    if not any(key.kind in wanted for key in reading.objects):
+    if not any(reading.by_kind.get(kind) for kind in wanted):
         raise InputError(_nothing_found(paths, reading))
     return reading
 
@@ -404,7 +404,7 @@ def _nothing_found(paths: list[str], reading: Reading) -> str:
     where = ", ".join(paths)
     if reading.problems:
         return f"{where}: no RBAC object could be read; first problem: {reading.problems[0]}"
-    counted = sum(reading.skipped.values()) + len(reading.objects)
+    counted = sum(reading.skipped.values()) + len(reading)
     if reading.is_inspect:
         return (
             f"{where}: a must-gather without RBAC objects, as most are ({counted} others passed "

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -205,7 +205,7 @@ class Reading:
         """Start empty."""
         self._decoders = _WITH_WORKLOADS if workloads else _DECODERS
         self._kinds = (*RBAC_KINDS, *OTHER_KINDS, *(WORKLOAD_KINDS if workloads else ()))
-        self.objects: dict[ObjectKey, Struct] = {}
+        self.by_kind: dict[str, dict[ObjectKey, Struct]] = defaultdict(dict)
         self.locations: dict[ObjectKey, Location] = {}
         self.defects: list[Defect] = []
         self.problems: list[str] = []
@@ -218,6 +218,15 @@ class Reading:
         self.origin: Origin | None = None
         self.inputs: list[Input] = []
         self._openshift: set[ObjectKey] = set()
+
+    @property
+    def objects(self) -> dict[ObjectKey, Struct]:
+        """Every object."""
+        return {key: value for values in self.by_kind.values() for key, value in values.items()}
+
+    def __len__(self) -> int:
+        """Return how many objects it has."""
+        return sum(map(len, self.by_kind.values()))
 
     def wants(self, kind: str) -> bool:
         """Whether it takes up objects of a kind."""
@@ -249,13 +258,24 @@ class Reading:
         if decoder is None:
             self.skipped[kind] += 1
             return
-        defects: list[tuple[str, str]] = []
+        defects: Sequence[tuple[str, str]] = ()
         try:
-            value = _decode(payload, decoder, defects)
+            if isinstance(payload, Raw):
+                value = decoder.decode(payload)
+            else:
+                value = msgspec.convert(payload, decoder.type)
+        except msgspec.ValidationError as error:
+            value, defects = _mended(payload, decoder, location, kind, error)
         except msgspec.DecodeError as error:
             raise InputError(_refusal(location, kind, payload, error)) from None
         if group != RBAC_GROUP:
             kind, value = converted(kind, value)
+        key = self._keep(value, location, group, kind)
+        if key is not None and defects:
+            self.defects += [Defect(key, path, message, location) for path, message in defects]
+
+    def _keep(self, value: Any, location: Location, group: str, kind: str) -> ObjectKey | None:
+        """Keep an object, unless where it counts is not known, or another view of it was kept."""
         metadata = value.metadata
         if metadata.annotations:
             metadata.annotations.pop(_LAST_APPLIED, None)
@@ -268,25 +288,29 @@ class Reading:
             self.problems.append(
                 f"{location}: {key}: no namespace, so where it counts is not known; it was left out"
             )
-            return
-        if key in self.objects and not self._is_replaced(key, value, location, group):
-            return
-        self.objects[key] = value
+            return None
+        values = self.by_kind[kind]
+        known = values.setdefault(key, value)
+        if known is not value:
+            if not self._is_replaced(key, known, value, location, group):
+                return None
+            values[key] = value
         self.locations[key] = location
         if group == _OPENSHIFT_GROUP:
             self._openshift.add(key)
-        else:
+        elif self._openshift:
             self._openshift.discard(key)
-        for path, message in defects:
-            self.defects.append(Defect(key, path, message, location))
+        return key
 
-    def _is_replaced(self, key: ObjectKey, value: Struct, location: Location, group: str) -> bool:
+    def _is_replaced(
+        self, key: ObjectKey, known: Struct, value: Struct, location: Location, group: str
+    ) -> bool:
         """Whether an object that was read before gives way to this one.
 
         Raises:
             ContradictionError: the two differ.
         """
-        if self.objects[key] == value:
+        if known == value:
             return True
         groups = {_OPENSHIFT_GROUP if key in self._openshift else RBAC_GROUP, group}
         if groups == {_OPENSHIFT_GROUP, RBAC_GROUP}:
@@ -299,10 +323,8 @@ class Reading:
 
     def coverage(self) -> Coverage:
         """Sum up what was read and what was not."""
-        present: dict[str, list[ObjectKey]] = {kind: [] for kind in (*self._kinds, *self.known)}
-        for key in self.objects:
-            present.setdefault(key.kind, []).append(key)
-        kinds = {kind: self._kind_coverage(kind, keys) for kind, keys in present.items()}
+        present = dict.fromkeys((*self._kinds, *self.known, *self.by_kind))
+        kinds = {kind: self._kind_coverage(kind, self.by_kind.get(kind, {})) for kind in present}
         for kind, count in Counter(defect.key.kind for defect in self.defects).items():
             kinds[kind] = _without_defective(kinds[kind], count)
         skipped = dict(sorted(self.skipped.items()))
@@ -310,7 +332,8 @@ class Reading:
 
     def merge(self, other: Reading) -> None:
         """Take up another reading of kinds that this one does not have."""
-        self.objects |= other.objects
+        for kind, values in other.by_kind.items():
+            self.by_kind.setdefault(kind, {}).update(values)
         self.locations |= other.locations
         self._openshift |= other._openshift
         self.known |= other.known
@@ -318,7 +341,7 @@ class Reading:
         self.problems += other.problems
         self.skipped += other.skipped
 
-    def _kind_coverage(self, kind: str, keys: Sequence[ObjectKey]) -> KindCoverage:
+    def _kind_coverage(self, kind: str, keys: Collection[ObjectKey]) -> KindCoverage:
         if kind in self.known:
             # Who read it from the server, which says where a list ends, knows better than a guess.
             return structs.replace(self.known[kind], count=len(keys))
@@ -333,7 +356,7 @@ class Reading:
             return KindCoverage(State.PARTIAL, len(keys), (reason,))
         return KindCoverage(State.READ, len(keys))
 
-    def _missing_witness(self, kind: str, keys: Sequence[ObjectKey]) -> str | None:
+    def _missing_witness(self, kind: str, keys: Collection[ObjectKey]) -> str | None:
         """Return what every cluster has of this kind and the input lacks."""
         missing = _BOOTSTRAP.get(kind, frozenset()) - {key.name for key in keys}
         if missing:
@@ -341,16 +364,15 @@ class Reading:
             return f"every cluster has {names}, the input does not, so this is not all of them"
         if kind not in ("Role", "RoleBinding"):
             return None
-        read = {key.namespace for key in keys}
-        if not read & _BOOTSTRAP_NAMESPACES:
+        if not any(key.namespace in _BOOTSTRAP_NAMESPACES for key in keys):
             return (
                 "every cluster has some in kube-system, the input does not, "
                 "so this is not all of them"
             )
         if self.is_inspect:
             # A namespace may have no Role; one from which neither kind was taken was left out.
-            collected = {k.namespace for k in self.objects if k.kind in ("Role", "RoleBinding")}
-            known = {key.name for key in self.objects if key.kind == "Namespace"}
+            collected = {key.namespace for each in NAMESPACED for key in self.by_kind.get(each, ())}
+            known = {key.name for key in self.by_kind.get("Namespace", ())}
             unread = sorted((known | self.namespace_folders) - collected)
             if unread:
                 some = ", ".join(unread[:3]) + (" …" if len(unread) > 3 else "")  # noqa: PLR2004
@@ -366,25 +388,28 @@ def _without_defective(found: KindCoverage, count: int) -> KindCoverage:
     return structs.replace(found, state=State.PARTIAL, reasons=(*found.reasons, reason))
 
 
-def _decode(
+def _mended(
     payload: Raw | dict[str, Any],
     decoder: msgspec.json.Decoder[Any],
-    defects: list[tuple[str, str]],
-) -> Any:
-    try:
-        if isinstance(payload, Raw):
-            return decoder.decode(payload)
-        return msgspec.convert(payload, decoder.type)
-    except msgspec.ValidationError as error:
-        refused = error
-    # Seldom: a null, which stands for a value that is not there, or a label that is no string.
+    location: Location,
+    kind: str,
+    refused: msgspec.ValidationError,
+) -> tuple[Any, Sequence[tuple[str, str]]]:
+    """Return an object that is not quite what its kind says, and what was left out of it.
+
+    A null stands for a value that is not there; a label that is no string is left out, and said so:
+    it is the mistake that the public documentation teaches.
+
+    Raises:
+        InputError: it is not what its kind says.
+    """
     value = _without_nulls(msgspec.json.decode(payload) if isinstance(payload, Raw) else payload)
     try:
-        return msgspec.convert(value, decoder.type)
+        return msgspec.convert(value, decoder.type), ()
     except msgspec.ValidationError as error:
         if "$.metadata.labels" not in str(error) and "$.metadata.annotations" not in str(error):
-            raise refused from None
-    # The mistake that the public documentation teaches: read the object without it, and say so.
+            raise InputError(_refusal(location, kind, payload, refused)) from None
+    defects = []
     metadata = value["metadata"]
     for name in ("labels", "annotations"):
         found = metadata.get(name)
@@ -400,7 +425,10 @@ def _decode(
             metadata[name] = {
                 k: v for k, v in found.items() if isinstance(k, str) and isinstance(v, str)
             }
-    return msgspec.convert(value, decoder.type)
+    try:
+        return msgspec.convert(value, decoder.type), defects
+    except msgspec.ValidationError as error:
+        raise InputError(_refusal(location, kind, payload, error)) from None
 
 
 def _without_nulls(value: Any) -> Any:
