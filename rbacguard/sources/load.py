@@ -282,7 +282,8 @@ def _read_machine_written(name: str, data: bytes, reading: Reading) -> bool:
     if not yaml.is_machine_written(data):
         return False
     try:
-        document = yaml.machine_written(data)
+        # What machines are asked needs more of an object than what RBAC is asked.
+        document = yaml.machine_written(data, whole=reading.workloads)
     except (ValueError, TypeError):
         if len(data) > _MAX_YAML_RETRY:
             raise

@@ -203,6 +203,7 @@ class Reading:
 
     def __init__(self, *, workloads: bool = False) -> None:
         """Start empty."""
+        self.workloads = workloads
         self._decoders = _WITH_WORKLOADS if workloads else _DECODERS
         self._kinds = (*RBAC_KINDS, *OTHER_KINDS, *(WORKLOAD_KINDS if workloads else ()))
         self.by_kind: dict[str, dict[ObjectKey, Struct]] = defaultdict(dict)

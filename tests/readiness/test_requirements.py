@@ -48,6 +48,7 @@ from rbacguard.readiness.settings import defaults, settings
 from rbacguard.readiness.storage import claims
 from rbacguard.readiness.timing import Timing, data_size, drain_seconds, timing
 from rbacguard.sources.audit import read_audit_logs
+from rbacguard.sources.yaml import is_machine_written
 from rbacguard.update.evidence import Use, unused, uses
 
 Object = dict[str, Any]
@@ -267,6 +268,18 @@ def test_migrations_tell_for_what_they_were_made_and_how_far_they_are() -> None:
     assert (found["d"].manager, found["c"].manager) == ("virt-controller", "virtctl")
     # Those under way come first.
     assert list(found)[-1] == "f"
+
+
+def test_who_made_a_migration_is_told_whatever_form_the_dump_has(tmp_path: Path) -> None:
+    items = [migration("m", "vm", manager="argocd"), *machine("vm", "a")]
+    for item in items:
+        item["metadata"]["uid"] = "8d5c1e0f-7f0e-4b8e-9a56-3f3d7c1f3f11"
+    listed = {"apiVersion": "v1", "items": items, "kind": "List"}
+    path = tmp_path / "dump.yaml"
+    path.write_text(yaml.safe_dump(listed), "utf-8")
+    assert is_machine_written(path.read_bytes())
+    (found,) = migrations(Inventory.load([str(path)]), NOW)
+    assert found.manager == "argocd"
 
 
 def event(verb: str, who: str, **more: Any) -> Object:
