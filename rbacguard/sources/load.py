@@ -16,7 +16,6 @@ from msgspec import UNSET, Raw, Struct, UnsetType, field
 from rbacguard.errors import ContradictionError, InputError
 from rbacguard.sources import saved, yaml
 from rbacguard.sources.files import NamedBytes, open_input
-from rbacguard.sources.objects import OBJECT_TYPES
 from rbacguard.sources.reading import (
     COLLECT_COMMAND,
     INSPECT_COMMAND,
@@ -24,8 +23,9 @@ from rbacguard.sources.reading import (
     Input,
     Location,
     Reading,
+    placed,
 )
-from rbacguard.sources.workloads import WITNESSES, WORKLOAD_TYPES
+from rbacguard.sources.workloads import WITNESSES
 from rbacguard.visible import encodable
 
 _MAX_YAML_RETRY = 32 * 1024 * 1024
@@ -47,12 +47,6 @@ class _Item(Struct, rename="camel"):
     kind: str | None = None
 
 
-_HEAD = re.compile(rb'\{\s*"apiVersion":\s*"([^"\\]*)",\s*"kind":\s*"([^"\\]*)"')
-_HEADS = {
-    (f"{group}/v1".removeprefix("/").encode(), kind.encode()): (group, kind)
-    for group, kind in (*OBJECT_TYPES, *WORKLOAD_TYPES)
-}
-"""How an object of the usual version begins, by which it is placed without being parsed twice."""
 _MACHINE_WRITTEN = 256
 _LARGE = 1024 * 1024
 
@@ -247,8 +241,7 @@ def _take_json(
     for index, item in enumerate(items):
         place = Location(file, location.document, location.line, index)
         # A list that long was written by a machine, which writes no key twice.
-        head = _HEAD.match(item) if len(items) > _MACHINE_WRITTEN else None
-        known = _HEADS.get((head[1], head[2])) if head else None
+        known = placed(item) if len(items) > _MACHINE_WRITTEN else None
         if known is not None:
             reading.take(item, place, *known)
             continue

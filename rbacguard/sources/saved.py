@@ -9,7 +9,7 @@ the cluster, to the byte; `origin` is not, since time goes on.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -27,6 +27,7 @@ from rbacguard.sources.reading import (
     Origin,
     Reading,
     State,
+    placed,
 )
 from rbacguard.sources.workloads import WORKLOAD_TYPES
 
@@ -231,9 +232,7 @@ def take(name: str, raw: Raw | bytes, reading: Reading) -> None:
                 continue
             state = msgspec.convert(each.state, State)
             reading.known[kind] = KindCoverage(state, 0, each.reasons, each.namespaces)
-        for item in content.objects:
-            placed = msgspec.json.decode(item, type=SavedObject)
-            reading.add(item, Location(name), placed.api_version, placed.kind)
+        _take_objects(content.objects, Location(name), reading)
     except msgspec.DecodeError as error:
         raise InputError(f"{name}: a broken snapshot: {_reason(error)}") from None
     reading.problems += content.problems
@@ -245,6 +244,16 @@ def take(name: str, raw: Raw | bytes, reading: Reading) -> None:
     if reading.origin is not None and origin is not None and reading.origin != origin:
         raise InputError(f"{name}: a second snapshot; give one state of a cluster at a time")
     reading.origin = reading.origin or origin
+
+
+def _take_objects(objects: Iterable[Raw], place: Location, reading: Reading) -> None:
+    for item in objects:
+        known = placed(item)
+        if known is not None:
+            reading.take(item, place, *known)
+        else:
+            head = msgspec.json.decode(item, type=SavedObject)
+            reading.add(item, place, head.api_version, head.kind)
 
 
 def _reason(error: msgspec.DecodeError) -> str:
@@ -268,8 +277,7 @@ def json_schema() -> dict[str, Any]:
         "type": "array",
         "items": {"$ref": "#/$defs/SavedObject"},
     }
-    placed = msgspec.json.schema(SavedObject)["$defs"]["SavedObject"]
-    definitions["SavedObject"] = placed
+    definitions["SavedObject"] = msgspec.json.schema(SavedObject)["$defs"]["SavedObject"]
     definitions["SavedSnapshot"]["properties"]["apiVersion"] = {"const": API_VERSION}
     definitions["SavedSnapshot"]["properties"]["kind"] = {"const": KIND}
     return {
