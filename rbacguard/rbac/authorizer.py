@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from rbacguard.rbac.attributes import Attributes
 from rbacguard.rbac.matching import rules_allow
-from rbacguard.rbac.objects import AnyBinding, ObjectKey, PolicyRule, Subject
+from rbacguard.rbac.objects import AnyBinding, ObjectKey, PolicyRule, RoleBinding, Subject
 
 SYSTEM_MASTERS = Subject("Group", "system:masters")
 SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
@@ -123,8 +123,11 @@ _MOST_KNOWN = 1_000
 """How many kinds of request are remembered at once; a caller may ask for any number of names."""
 
 
-class _Rules(dict[ObjectKey, "PolicyRule | None"]):
-    """By role, the first rule that allows a request; a role is looked at when it is asked for."""
+class _Rules(dict[tuple[str, str, str], "PolicyRule | None"]):
+    """By role, the first rule that allows a request; a role is looked at when it is asked for.
+
+    Plain tuples, which equal the keys of roles, are quicker to make and serve as well.
+    """
 
     def __init__(
         self, attributes: Attributes, rules: Mapping[ObjectKey, tuple[PolicyRule, ...]]
@@ -133,8 +136,9 @@ class _Rules(dict[ObjectKey, "PolicyRule | None"]):
         # Whom ClusterRoleBindings allow it, the same in every namespace; worked out when asked for.
         self.everywhere: list[Subject] | None = None
 
-    def __missing__(self, role: ObjectKey) -> PolicyRule | None:
-        found = self[role] = rules_allow(self._attributes, self._of.get(role, ()))
+    def __missing__(self, role: tuple[str, str, str]) -> PolicyRule | None:
+        rules = self._of.get(ObjectKey(*role), ())
+        found = self[role] = rules_allow(self._attributes, rules)
         return found
 
 
@@ -157,21 +161,31 @@ class Authorizer:
         self._rules = rules
         self._path: PathFinder = path or (lambda role, _rule: (role,))
         self._bindings: dict[str, list[AnyBinding]] = {}
+        known: str | None = None
+        there: list[AnyBinding] = []
         for binding in bindings:
-            self._bindings.setdefault(binding.scope, []).append(binding)
+            # As `scope` says, which is asked a hundred thousand times; they mostly come in order.
+            scope = binding.metadata.namespace if isinstance(binding, RoleBinding) else ""
+            if scope != known:
+                known, there = scope, self._bindings.setdefault(scope, [])
+            there.append(binding)
         self._by_role: dict[str, Mapping[ObjectKey, list[AnyBinding]]] = {}
         # By what a rule is matched with; roles and rules are fixed, so no answer grows old.
         self._known: dict[tuple[str, ...], _Rules] = {}
 
     def _roles(self, scope: str) -> Mapping[ObjectKey, list[AnyBinding]]:
         """Return the bindings of a namespace ('' = the cluster's) by the role that they give."""
-        found = self._by_role.get(scope)
-        if found is None:
-            found = {}
+        known = self._by_role.get(scope)
+        if known is None:
+            # By plain tuples first, which equal the keys and are quicker to make.
+            found: dict[tuple[str, str, str], list[AnyBinding]] = {}
             for binding in self._bindings.get(scope, ()):
-                found.setdefault(binding.role_ref.key(scope), []).append(binding)
-            self._by_role[scope] = found
-        return found
+                ref = binding.role_ref
+                key = (ref.kind, scope if ref.kind == "Role" else "", ref.name)
+                found.setdefault(key, []).append(binding)
+            known = {ObjectKey(*key): bindings for key, bindings in found.items()}
+            self._by_role[scope] = known
+        return known
 
     def authorize(self, attributes: Attributes) -> Decision:
         """Decide one request, as RBACAuthorizer.Authorize does, and name every grant.
@@ -239,12 +253,15 @@ class Authorizer:
         return list(dict.fromkeys(found))
 
     def _subjects(self, rules: _Rules, scope: str) -> list[Subject]:
-        return [
-            subject
-            for role, bindings in self._roles(scope).items()
-            if rules[role] is not None
-            for _, subject in _applying(bindings, scope)
-        ]
+        found = []
+        for binding in self._bindings.get(scope, ()):
+            ref = binding.role_ref
+            if rules[ref.kind, scope if ref.kind == "Role" else "", ref.name] is not None:
+                for each in binding.subjects:
+                    subject = applying_subject(each, scope)
+                    if subject is not None:
+                        found.append(subject)
+        return found
 
     def _scopes(self, attributes: Attributes) -> tuple[str, ...]:
         return ("", attributes.namespace) if attributes.namespace else ("",)
