@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -243,8 +243,8 @@ def cli_page() -> str:
 def commands(group: click.Group, context: click.Context, width: dict[str, Any]) -> list[str]:
     """Return the help of each command of a group, and of those within it."""
     parts = []
-    for name in sorted(group.commands):
-        command = group.commands[name]
+    for name in group.list_commands(context):
+        command = cast("click.Command", group.get_command(context, name))
         inner = click.Context(command, info_name=name, parent=context, **width)
         title = inner.command_path.partition(" ")[2]
         parts.append(f"### {title}\n\n```text\n{command.get_help(inner)}\n```\n")

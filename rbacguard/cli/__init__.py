@@ -12,7 +12,6 @@ import click
 from rbacguard.cli.commands import NotReadError, cli
 from rbacguard.errors import ClusterError, RbacguardError
 from rbacguard.output.exits import INCOMPLETE, INTERRUPTED, NOT_READ, WRONG_INPUT
-from rbacguard.visible import visible
 
 __all__ = ["main", "run"]
 
@@ -33,13 +32,13 @@ def run() -> int:
         code = cli.main(standalone_mode=False)
         sys.stdout.flush()
     except RbacguardError as error:
-        click.echo(f"rbacguard: error: {visible(str(error))}", err=True)
+        _tell(str(error))
         code = INCOMPLETE if isinstance(error, ClusterError) else WRONG_INPUT
     except click.UsageError as error:
         error.show()
         code = WRONG_INPUT
     except click.ClickException as error:
-        click.echo(f"rbacguard: error: {visible(error.format_message())}", err=True)
+        _tell(error.format_message())
         code = WRONG_INPUT
     except (KeyboardInterrupt, click.Abort):
         click.echo("rbacguard: interrupted", err=True)
@@ -50,14 +49,21 @@ def run() -> int:
         _drop_output()
         code = NOT_READ
     except MemoryError:
-        click.echo("rbacguard: error: not enough memory for this input", err=True)
+        _tell("not enough memory for this input")
         code = WRONG_INPUT
     except OSError as error:
         # Standard output, above all: files and connections say for themselves what is wrong.
         _drop_output()
-        click.echo(f"rbacguard: error: {visible(str(error))}", err=True)
+        _tell(str(error))
         code = WRONG_INPUT
     return code if isinstance(code, int) else 0
+
+
+def _tell(error: str) -> None:
+    # Seldom needed, and what starts fast completes fast.
+    from rbacguard.visible import visible
+
+    click.echo(f"rbacguard: error: {visible(error)}", err=True)
 
 
 def _drop_output() -> None:

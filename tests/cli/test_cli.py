@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import jsonschema
 import pytest
 from conftest import (
@@ -29,6 +30,8 @@ from conftest import (
     write_dump,
 )
 
+from rbacguard.cli.commands import COMMANDS as LISTED
+from rbacguard.cli.commands import cli
 from rbacguard.output.wire import REPORTS
 from rbacguard.sources import yaml
 
@@ -493,6 +496,28 @@ def test_help_names_every_command_and_option_explains_itself(run: Run) -> None:
         assert re.search(rf"^  {command} ", top.stdout, re.MULTILINE), command
         assert run(command, "-h").returncode == 0
     assert re.fullmatch(r"rbacguard, version \d+\.\d+\.\d+\n", run("--version").stdout)
+
+
+def test_a_command_is_listed_as_its_own_help_begins_and_loaded_when_it_is_called(
+    run: Run,
+) -> None:
+    context = click.Context(cli)
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
+        assert command.name == name
+        assert command.get_short_help_str(200) == LISTED[name].summary
+    assert list(LISTED) == sorted(LISTED)
+    assert cli.get_command(context, "nothing") is None
+    listing = (
+        "import sys; sys.argv = ['rbacguard', '--help']; "
+        "from rbacguard.cli import run; run(); "
+        "print([name for name in sys.modules if name.startswith('rbacguard.cli.')])"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", listing], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.splitlines()[-1] == "['rbacguard.cli.commands']"
 
 
 def test_secrets_in_a_dump_are_never_printed(run: Run, tmp_path: Path) -> None:

@@ -1,0 +1,78 @@
+"""The cluster itself: saving it, and what reading it needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from rbacguard.cli import options
+from rbacguard.cli.source import Source, from_source
+from rbacguard.output import exits
+
+if TYPE_CHECKING:
+    pass
+
+
+@click.command()
+@from_source()
+@options.file
+@click.option(
+    "--redact",
+    is_flag=True,
+    help="Replace the names of users, groups and namespaces, always alike, to give it away.",
+)
+@click.option(
+    "--machines",
+    is_flag=True,
+    help="Save machines, nodes and storage too, for 'readiness' and 'migrations'.",
+)
+@click.option("--force", is_flag=True, help="Replace a file that exists.")
+def snapshot(source: Source, file: str, redact: bool, machines: bool, force: bool) -> int:
+    """Save what an audit needs of a cluster; every command reads it with -f.
+
+    Nothing secret is in it, and for the same state of the cluster its content is the same.
+    """
+    if redact and machines:
+        raise click.UsageError(
+            "--redact does not go with --machines: names stand in what KubeVirt says of machines"
+        )
+    found = source.machines("readiness")[1] if machines else source.snapshot()
+    found = found.redacted() if redact else found
+    options.save(found, file, force=force)
+    return exits.of_gaps(list(found.coverage.gaps()))
+
+
+@click.command()
+@click.argument("command", default="audit", metavar="[COMMAND]")
+@click.option("--cross-check", is_flag=True, help="With what 'audit --cross-check' needs.")
+@click.option(
+    "--subject",
+    default="sa/rbacguard/rbacguard",
+    show_default=True,
+    metavar="SUBJECT",
+    help="Who is to be allowed: user/NAME, group/NAME or sa/NAMESPACE/NAME.",
+)
+@click.option(
+    "-n",
+    "--namespace",
+    "namespaces",
+    multiple=True,
+    metavar="NS",
+    help="Roles and RoleBindings of this namespace only. Repeatable.",
+)
+def permissions(command: str, cross_check: bool, subject: str, namespaces: tuple[str, ...]) -> int:
+    """Print the smallest ClusterRole and binding with which COMMAND (audit) can read a cluster."""
+    from rbacguard.cluster import access_rules
+    from rbacguard.kubevirt.releases import RELEASES
+    from rbacguard.manifests import permission_manifests
+
+    text = permission_manifests(
+        f"rbacguard-{command}",
+        access_rules(command, cross_check=cross_check),
+        options.subject(subject),
+        namespaces=namespaces,
+        kubernetes_version=RELEASES[-1].kubernetes_version,
+    )
+    click.echo(text, nl=False)
+    return exits.NOTHING_TO_DO
