@@ -107,7 +107,8 @@ class Page:
                     (upper.add(Text(visible(key))), each) for key, each in found.branches.items()
                 ]
             self._console.print(
-                Padding(tree, (0, 0, 0, indent)), soft_wrap=self.options.width is None
+                Padding(tree, (0, 0, 0, indent), expand=False),
+                soft_wrap=self.options.width is None,
             )
 
     def text(self) -> str:

@@ -316,6 +316,9 @@ def load_policies(folders: Iterable[str] = (), about: About | None = None) -> tu
                 # Not even loaded: a command that does not ask them need not wait for them.
                 continue
             policy = _load(path)
+            if folder != ours:
+                # Ours have cases that ask each; they are compiled when there is a fact to ask about.
+                _compile(policy, path)
             if policy.id in found:
                 raise PolicyError(f"{path}: id {policy.id} is that of {found[policy.id][1]}")
             found[policy.id] = (policy, path)
@@ -345,8 +348,11 @@ def _load(path: Path) -> Policy:
         raise PolicyError(f"{path}: {place}: {message}") from None
     if policy.id != path.stem:
         raise PolicyError(f"{path}: id: expected {path.stem!r} like the file, found {policy.id!r}")
+    return policy
+
+
+def _compile(policy: Policy, path: Path) -> None:
     try:
         policy.compile()
     except PolicyError as error:
         raise PolicyError(f"{path}: {str(error).partition(': ')[2]}") from None
-    return policy

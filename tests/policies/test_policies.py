@@ -27,7 +27,7 @@ from rbacguard import Snapshot
 from rbacguard.checks import Context, Machines
 from rbacguard.errors import PolicyError
 from rbacguard.kubevirt.releases import cluster_roles, find_release
-from rbacguard.policy import About, Outcome, PolicyResult, Severity, evaluate, load_policies
+from rbacguard.policy import About, Outcome, Policy, PolicyResult, Severity, evaluate, load_policies
 from rbacguard.rbac import Attributes, Review, Reviews
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.sources import RBAC_KINDS, from_objects, yaml
@@ -110,6 +110,11 @@ def evaluated(path: Path, policy_id: str) -> PolicyResult:
     )
     (result,) = evaluate([POLICIES[policy_id]], context)
     return result
+
+
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
+def test_its_condition_compiles(policy: Policy) -> None:
+    policy.compile()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda p: f"{p.parent.name}/{p.stem}")
