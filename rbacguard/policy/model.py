@@ -317,7 +317,7 @@ def load_policies(folders: Iterable[str] = (), about: About | None = None) -> tu
                 continue
             policy = _load(path)
             if folder != ours:
-                # Ours have cases that ask each; they are compiled when there is a fact to ask about.
+                # Ours have cases that ask each, and are compiled when there is a fact to ask of.
                 _compile(policy, path)
             if policy.id in found:
                 raise PolicyError(f"{path}: id {policy.id} is that of {found[policy.id][1]}")

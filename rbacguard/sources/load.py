@@ -14,7 +14,7 @@ import yaml as pyyaml
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from rbacguard.errors import ContradictionError, InputError
-from rbacguard.sources import saved, yaml
+from rbacguard.sources import bulk, saved, yaml
 from rbacguard.sources.files import NamedBytes, open_input
 from rbacguard.sources.reading import (
     COLLECT_COMMAND,
@@ -161,6 +161,8 @@ def read_bytes(file: NamedBytes, reading: Reading) -> None:
 
 
 def _read_json(name: str, data: bytes, reading: Reading) -> None:
+    if len(data) > _LARGE and not reading.workloads and bulk.take(name, data, reading):
+        return
     try:
         if data.lstrip()[:1] == b"[":
             for index, raw in enumerate(msgspec.json.decode(data, type=list[Raw]), 1):

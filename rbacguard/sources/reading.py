@@ -272,12 +272,19 @@ class Reading:
             raise InputError(_refusal(location, kind, payload, error)) from None
         if group != RBAC_GROUP:
             kind, value = converted(kind, value)
-        key = self._keep(value, location, group, kind)
+        key = self.keep(value, location, group, kind)
         if key is not None and defects:
             self.defects += [Defect(key, path, message, location) for path, message in defects]
 
-    def _keep(self, value: Any, location: Location, group: str, kind: str) -> ObjectKey | None:
-        """Keep an object, unless where it counts is not known, or another view of it was kept."""
+    def keep(self, value: Any, location: Location, group: str, kind: str) -> ObjectKey | None:
+        """Keep an object that was decoded, and return its identity.
+
+        None is: where it counts is not known, or the same object was kept before.
+
+        Raises:
+            ContradictionError: it differs from one read before.
+            InputError: it has no name.
+        """
         metadata = value.metadata
         if metadata.annotations:
             metadata.annotations.pop(_LAST_APPLIED, None)

@@ -18,6 +18,7 @@ from msgspec import NODEFAULT, Raw, Struct, structs
 
 from rbacguard.errors import InputError
 from rbacguard.rbac.objects import RBAC_GROUP, ObjectKey, ObjectMeta
+from rbacguard.sources import bulk
 from rbacguard.sources.objects import HyperConverged, KubeVirt
 from rbacguard.sources.reading import (
     Coverage,
@@ -86,14 +87,23 @@ class SavedDefect(Struct, frozen=True):
     message: str
 
 
-class Content(Struct, frozen=True):
-    """What the cluster holds; the same for the same state."""
-
+class _Parts(Struct, frozen=True):
     kinds: dict[str, SavedKind]
     problems: tuple[str, ...]
     skipped: dict[str, int]
     defects: tuple[SavedDefect, ...]
+
+
+class Content(_Parts, frozen=True):
+    """What the cluster holds; the same for the same state."""
+
     objects: tuple[Raw, ...]
+
+
+class _Usual(_Parts, frozen=True):
+    """The same of a cluster without machines, whose objects are decoded in one go."""
+
+    objects: tuple[bulk.Listed, ...]
 
 
 class Digests(Struct, frozen=True):
@@ -225,7 +235,7 @@ def take(name: str, raw: Raw | bytes, reading: Reading) -> None:
                 "or damaged; take a new snapshot"
             )
     try:
-        content = msgspec.json.decode(saved.content, type=Content)
+        content = _content(saved.content)
         origin = msgspec.json.decode(saved.origin, type=Origin | None)
         for kind, each in content.kinds.items():
             if not reading.wants(kind):
@@ -246,8 +256,18 @@ def take(name: str, raw: Raw | bytes, reading: Reading) -> None:
     reading.origin = reading.origin or origin
 
 
-def _take_objects(objects: Iterable[Raw], place: Location, reading: Reading) -> None:
+def _content(data: Raw) -> Content | _Usual:
+    try:
+        return msgspec.json.decode(data, type=_Usual)
+    except msgspec.ValidationError:
+        return msgspec.json.decode(data, type=Content)
+
+
+def _take_objects(objects: Iterable[Raw | bulk.Listed], place: Location, reading: Reading) -> None:
     for item in objects:
+        if not isinstance(item, Raw):
+            bulk.keep(item, place, reading)
+            continue
         known = placed(item)
         if known is not None:
             reading.take(item, place, *known)

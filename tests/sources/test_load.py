@@ -18,7 +18,9 @@ from msgspec import Struct
 from rbacguard import Attributes, Snapshot
 from rbacguard.errors import InputError
 from rbacguard.rbac import ObjectMeta
-from rbacguard.sources import State, files, yaml
+from rbacguard.sources import Reading, State, bulk, files, yaml
+from rbacguard.sources.files import NamedBytes
+from rbacguard.sources.load import read_bytes
 from rbacguard.sources.objects import OBJECT_TYPES
 
 ALLOWED = Attributes(user="alice", verb="get", resource="pods")
@@ -474,6 +476,71 @@ def test_what_two_dialects_may_read_differently_is_left_to_the_exact_reader(end:
     assert b"'*'" in data
     assert b"/api/*" in data
     assert yaml.is_machine_written(data + b"x: a&b\ny: '& *'\n" + end.encode()) is (not end)
+
+
+def both_ways(data: bytes) -> tuple[Reading, Reading, bool]:
+    """Read a list in one go, and piece by piece; tell whether the first was done."""
+    whole, pieces = Reading(), Reading()
+    taken = bulk.take("dump.json", data, whole)
+    read_bytes(NamedBytes("dump.json", data, loose=False), pieces)
+    return whole, pieces, taken
+
+
+def as_list(items: list[dict[str, Any]], **more: Any) -> bytes:
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": items, **more}).encode()
+
+
+@pytest.mark.parametrize("letter", "ABCDEF")
+def test_a_list_in_one_go_is_what_its_pieces_are(letter: str) -> None:
+    odd = [
+        role("nothing", labels={"a": "b"}, annotations={"c": "d"}, rules=None),
+        {**binding("nobody", "r"), "subjects": None},
+        binding("lost", "r", user("alice"), namespace=""),
+    ]
+    whole, pieces, taken = both_ways(as_list([*objects(letter), *odd], metadata={"continue": ""}))
+    assert taken
+    assert whole.by_kind == pieces.by_kind
+    assert whole.locations == pieces.locations
+    assert whole.coverage() == pieces.coverage()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}},
+        {**role("r"), "apiVersion": "rbac.authorization.k8s.io/v1beta1"},
+        {**role("r"), "apiVersion": "authorization.openshift.io/v1"},
+        {**role("r"), "apiVersion": None},
+        role("r", labels={"a": None}),
+        role("r", labels=None),
+        {"apiVersion": "v1", "kind": "List", "items": SMALL},
+        {"metadata": {"name": "r"}},
+        "r",
+    ],
+    ids=str,
+)
+def test_what_is_odd_is_left_to_the_pieces(odd: Any) -> None:
+    assert not bulk.take("dump.json", as_list([*SMALL, odd]), Reading())
+    assert bulk.take("dump.json", as_list(SMALL), Reading())
+
+
+def test_one_page_of_several_is_left_to_the_pieces_and_known_as_one() -> None:
+    data = as_list(objects("A"), metadata={"continue": "more"})
+    assert not bulk.take("dump.json", data, Reading())
+    for cut in (data[:-1], b"[]", b"{}", b"\xff"):
+        assert not bulk.take("dump.json", cut, Reading())
+
+
+def test_a_large_list_is_read_in_one_go_and_what_is_wrong_in_it_has_its_place(
+    tmp_path: Path,
+) -> None:
+    many = [binding(f"b{n}", "admin", user("x" * 500), namespace="web") for n in range(3000)]
+    data = as_list([*objects("A"), *many])
+    assert len(data) > 2**20
+    assert len(loaded(tmp_path, data, "dump.json").bindings) > 3000
+    many[7]["subjects"][0]["name"] = 5
+    message = refused(tmp_path, as_list(many), "dump.json")
+    assert "RoleBinding web/b7: subjects[0].name: expected str" in message
 
 
 def test_a_key_given_twice_is_reported(tmp_path: Path) -> None:
