@@ -6,6 +6,7 @@ import datetime
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from typing import Any, Literal, TypeAlias, cast
 
 from msgspec import Struct
@@ -15,11 +16,9 @@ from rbacguard.rbac import (
     Aggregation,
     Authorizer,
     ClusterRole,
-    ClusterRoleBinding,
     ObjectKey,
     PolicyRule,
     Role,
-    RoleBinding,
     aggregate,
 )
 from rbacguard.rbac.objects import AnyBinding, AnyRole
@@ -40,6 +39,7 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _ORDERED = {
     "cluster_roles": frozenset({"ClusterRole"}),
     "roles": frozenset({"Role"}),
+    "bindings_in": _BINDINGS,
     "bindings": _BINDINGS,
     "bound": _BINDINGS,
 }
@@ -204,11 +204,23 @@ class Snapshot:
         return {role.key: role for role in self._of_kind("Role")}
 
     @cached_property
+    def bindings_in(self) -> Mapping[str, Sequence[AnyBinding]]:
+        """By scope, '' for the whole cluster, the bindings there, in order."""
+        found: dict[str, list[AnyBinding]] = {}
+        for kind in ("ClusterRoleBinding", "RoleBinding"):
+            values = cast("Mapping[ObjectKey, AnyBinding]", self._by_kind.get(kind, {}))
+            known = None
+            for key in sorted(values):
+                scope = key[1]
+                if scope != known:
+                    there, known = found.setdefault(scope, []), scope
+                there.append(values[key])
+        return found
+
+    @cached_property
     def bindings(self) -> tuple[AnyBinding, ...]:
         """All ClusterRoleBindings, then all RoleBindings, in order."""
-        cluster: list[ClusterRoleBinding] = self._of_kind("ClusterRoleBinding")
-        namespaced: list[RoleBinding] = self._of_kind("RoleBinding")
-        return (*cluster, *namespaced)
+        return tuple(chain.from_iterable(self.bindings_in.values()))
 
     @cached_property
     def bound(self) -> Mapping[ObjectKey, Sequence[AnyBinding]]:
@@ -291,7 +303,7 @@ class Snapshot:
     @cached_property
     def authorizer(self) -> Authorizer:
         """The authorizer over this snapshot."""
-        return Authorizer(self.bindings, self.rules, self.path)
+        return Authorizer(self.bindings_in, self.rules, self.path)
 
     def path(self, role: ObjectKey, rule: PolicyRule) -> tuple[ObjectKey, ...]:
         """Return the roles through which a role comes by a rule: itself, down to its source."""

@@ -8,13 +8,13 @@ something that was not read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
 from rbacguard.rbac.attributes import Attributes
 from rbacguard.rbac.matching import rules_allow
-from rbacguard.rbac.objects import AnyBinding, ObjectKey, PolicyRule, RoleBinding, Subject
+from rbacguard.rbac.objects import AnyBinding, ObjectKey, PolicyRule, Subject
 
 SYSTEM_MASTERS = Subject("Group", "system:masters")
 SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
@@ -146,29 +146,21 @@ class Authorizer:
     """The authorizer over a fixed set of bindings and resolved roles.
 
     Args:
-        bindings: all bindings; a ClusterRoleBinding has an empty namespace.
+        bindings: all bindings by scope; '' is that of ClusterRoleBindings.
         rules: the rules of every role that was read, aggregation already applied.
         path: names the roles through which a role comes by one of its rules.
     """
 
     def __init__(
         self,
-        bindings: Iterable[AnyBinding],
+        bindings: Mapping[str, Sequence[AnyBinding]],
         rules: Mapping[ObjectKey, tuple[PolicyRule, ...]],
         path: PathFinder | None = None,
     ) -> None:
-        """Put the bindings in order of namespace; those of one by role when it is asked for."""
+        """Put the bindings of a namespace in order of role when it is asked for."""
         self._rules = rules
         self._path: PathFinder = path or (lambda role, _rule: (role,))
-        self._bindings: dict[str, list[AnyBinding]] = {}
-        known: str | None = None
-        there: list[AnyBinding] = []
-        for binding in bindings:
-            # As `scope` says, which is asked a hundred thousand times; they mostly come in order.
-            scope = binding.metadata.namespace if isinstance(binding, RoleBinding) else ""
-            if scope != known:
-                known, there = scope, self._bindings.setdefault(scope, [])
-            there.append(binding)
+        self._bindings = bindings
         self._by_role: dict[str, Mapping[ObjectKey, list[AnyBinding]]] = {}
         # By what a rule is matched with; roles and rules are fixed, so no answer grows old.
         self._known: dict[tuple[str, ...], _Rules] = {}

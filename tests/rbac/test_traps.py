@@ -284,7 +284,7 @@ def test_an_authorizer_without_paths_names_the_role_itself() -> None:
     snapshot = Snapshot.from_objects(
         [role("get", rule("get", "core", "pods")), binding("b", "get", user("alice"))]
     )
-    bare = Authorizer(snapshot.bindings, snapshot.rules)
+    bare = Authorizer(snapshot.bindings_in, snapshot.rules)
     asked = Attributes(user="alice", verb="get", resource="pods")
     (grant,) = bare.authorize(asked).grants
     assert [str(each) for each in grant.path] == ["ClusterRole get"]
