@@ -31,6 +31,9 @@ def run() -> int:
     try:
         code = cli.main(standalone_mode=False)
         sys.stdout.flush()
+    except SystemExit as ended:
+        # How click ends a completion.
+        code = ended.code
     except RbacguardError as error:
         _tell(str(error))
         code = INCOMPLETE if isinstance(error, ClusterError) else WRONG_INPUT

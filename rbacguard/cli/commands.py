@@ -134,6 +134,17 @@ class NotReadError(Exception):
 class _Commands(click.Group):
     """The commands, whose broken pipe is no finding: click itself would exit with 1."""
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the options, of which --help and --version print something.
+
+        Raises:
+            NotReadError: whoever read it closed it.
+        """
+        try:
+            return super().make_context(*args, **extra)
+        except BrokenPipeError:
+            raise NotReadError from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command.
 
