@@ -186,9 +186,10 @@ class Table:
         self.roles: Roles = (*known, *sorted(set(roles).difference(known)))
         found: dict[Subject, dict[str, list[Bound]]] = {}
         for place, role in enumerate(self.roles):
+            bit = 1 << place
             for binding in bound.get(role, ()):
                 scope = binding.scope
-                entry = Bound(binding, role, 1 << place)
+                entry = Bound(binding, role, bit)
                 for each in binding.subjects:
                     subject = applying_subject(each, scope)
                     if subject is not None:
