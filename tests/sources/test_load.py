@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
+import yaml as pyyaml
 import zstandard
 from conftest import STATES, binding, objects, role, rule, state, user, write_dump
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Struct
+from strategies import examples
 
 from rbacguard import Attributes, Snapshot
 from rbacguard.errors import InputError
@@ -455,6 +459,48 @@ def with_managed_fields(data: bytes) -> bytes:
         for place, item in enumerate(items)
     ]
     return b"\n- ".join([first, *found])
+
+
+LINES = [
+    *("\n", " ", "    ", "a", "é", "'", '"', ": ", "- ", "#", "|", "\\n", "\t"),
+    *("uid: x", "\n    uid: x\n", "\n    resourceVersion: '1'", "\n    generation: 1\n"),
+    *("    managedFields:\n", "\n    managedFields:\n    - a\n      b: c\n", "    - a\n"),
+]
+
+
+@examples(150)
+@given(
+    names=st.lists(
+        st.lists(st.sampled_from(LINES), min_size=1, max_size=5).map("".join),
+        min_size=1,
+        max_size=4,
+    ),
+    width=st.sampled_from([20, 80, 10_000]),
+)
+def test_no_text_is_taken_for_metadata_that_is_cut_out(names: list[str], width: int) -> None:
+    items = [
+        {
+            **role(
+                f"r{number}",
+                {**rule("get", "core", "pods"), "resourceNames": [name, "a"]},
+                labels={"l": name},
+                annotations={name: name},
+            ),
+            "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {name: name}}]},
+        }
+        for number, name in enumerate(names)
+    ]
+    items += [binding(f"b{number}", name, user(name)) for number, name in enumerate(names)]
+    for item in items:
+        item["metadata"]["uid"] = "8d5c1e0f-7f0e-4b8e-9a56-3f3d7c1f3f11"
+    data = pyyaml.safe_dump(
+        {"apiVersion": "v1", "items": items, "kind": "List"}, width=width, allow_unicode=True
+    ).encode()
+    if yaml.is_machine_written(data):
+        for item in items:
+            del item["metadata"]["uid"]
+        found = yaml.machine_written(data).value
+        assert found == {"apiVersion": "v1", "items": items, "kind": "List"}
 
 
 def test_no_type_has_what_the_fast_reader_leaves_out() -> None:
