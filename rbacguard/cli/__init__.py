@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
@@ -18,10 +19,17 @@ __all__ = ["main", "run"]
 
 def main() -> NoReturn:
     """Run the command line and end the process."""
+    code = 1
+
+    def end() -> None:
+        os._exit(code)
+
+    # At once: to free the millions of values of a large cluster one by one takes long. What is
+    # registered first is called last, when libraries have cleared away what they have to: the
+    # Kubernetes client writes the keys of a kubeconfig to files.
+    atexit.register(end)
     code = run()
-    # At once: to free the millions of values of a large cluster one by one takes long. Everything
-    # was written, and what was opened is closed.
-    os._exit(code)
+    sys.exit(code)
 
 
 def run() -> int:

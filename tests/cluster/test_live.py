@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import pty
@@ -376,9 +377,10 @@ def test_ctrl_c_during_a_list_ends_at_once_and_leaves_nothing(tmp_path: Path) ->
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",
-            env=environment(tmp_path, KUBECONFIG=str(config)),
+            env=environment(tmp_path, KUBECONFIG=str(config), TMPDIR=str(out)),
         )
         assert reached.wait(30)
+        assert list(out.iterdir())  # the authority's certificate
         started = time.monotonic()
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=20)
@@ -548,6 +550,32 @@ def test_nothing_secret_reaches_the_output(live: LiveRun) -> None:
         for arguments in (["status", "-o", "json"], ["audit", "-v"], ["status", "--context", "x"]):
             done = live(api, *arguments)
             assert "admin-token" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(("status",), 0), (("who-can", "create", VMIM), 0), (("status", "-o", "sarif"), 2)],
+)
+def test_keys_of_a_kubeconfig_are_gone_when_a_command_ends(
+    run: Run, tmp_path: Path, arguments: tuple[str, ...], code: int
+) -> None:
+    """The client writes them to files, where TLS reads them, and clears up at the end."""
+    authority = trustme.CA()
+    client = authority.issue_cert(common_name="certified", organization_name="system:masters")
+    data = {
+        "client-certificate-data": client.cert_chain_pems[0].bytes(),
+        "client-key-data": client.private_key_pem.bytes(),
+    }
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    with ApiServer(objects("A"), authority=authority) as api:
+        login = {key: base64.b64encode(value).decode() for key, value in data.items()}
+        config = api.kubeconfig(tmp_path / "config", **login)
+        env = environment(tmp_path, KUBECONFIG=str(config), TMPDIR=str(folder))
+        done = run(*arguments, env=env)
+        assert any(each.user and each.user.name == "certified" for each in api.requests)
+    assert done.returncode == code, done.stderr
+    assert list(folder.iterdir()) == []
 
 
 def test_a_server_that_hangs_up_is_not_waited_for(run: Run, tmp_path: Path) -> None:
