@@ -168,6 +168,31 @@ def test_a_role_that_is_added_to_places_is_what_bindings_of_it_would_add(
     assert places(table.with_role(half, numbers, but).unchanged()) == places(table)
 
 
+def test_places_are_told_by_number_and_the_whole_cluster_may_stand_for_all() -> None:
+    given = [
+        binding("z", "admin", user("zoe"), namespace="web"),
+        binding("y", "view", user("zoe"), namespace="data"),
+        binding("x", "edit", user("zoe")),
+        binding("w", "edit", user("yan"), namespace="data"),
+        binding("v", "edit", user("yan"), namespace="web"),
+        # By the first role in order, and by the binding that comes last.
+        binding("u", "view", user("yan"), namespace="web"),
+    ]
+    snapshot = Snapshot.from_objects([*objects("D"), *given])
+    table = Access(snapshot, QUESTIONS).table
+    zoe, yan = Subject("User", "zoe"), Subject("User", "yan")
+    every = range(len(table.places.shapes))
+    found = table.places.where(every)
+    assert (found[yan], found[zoe]) == (("data", "web"), ("", "data", "web"))
+    widest = table.places.where(every, widest=True)
+    assert (widest[yan], widest[zoe]) == (("data", "web"), ("",))
+    assert table.places.where(()) == {}
+    assert [each.binding.name for each in table.subjects[yan]["web"]] == ["u", "v"]
+    edit = ObjectKey("ClusterRole", "", "edit")
+    local = [n for n in every if table.places.shapes[n][0] == Shape((), (edit,))]
+    assert table.places.where(local)[yan] == ("data",)
+
+
 def test_a_binding_that_is_added_may_give_a_role_of_its_namespace() -> None:
     own = {**HALF, "kind": "Role", "metadata": {"name": "half", "namespace": "web"}}
     snapshot = Snapshot.from_objects([*objects("D"), own])

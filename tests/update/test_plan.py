@@ -353,11 +353,40 @@ def test_a_cluster_wide_row_stands_for_all_namespaces_but_those_that_differ() ->
     assert [need.namespace for need in needs if need.subject.name == "zoe"] == [""]
 
 
+def test_what_is_wanted_for_the_whole_cluster_is_wanted_nowhere_else() -> None:
+    """Zoe loses in the whole cluster what editors have, and in web what administrators have."""
+    zoe = Subject("User", "zoe")
+    extra = [
+        binding("everywhere", "edit", user("zoe")),
+        binding("more", "admin", user("zoe"), namespace="web"),
+    ]
+    found = plan(Snapshot.from_objects([*objects("A"), *extra]))
+    by_strategy = {outcome.strategy: outcome for outcome in found.outcomes}
+    assert by_strategy[Strategy.NOTHING].missed[zoe] == ("", "web")
+    assert found.wanted[zoe] == ("",)
+    assert [need.namespace for need in found.needs if need.subject == zoe] == [""]
+    assert by_strategy[Strategy.PREBIND].reached[zoe] == ("", "web")
+    assert zoe not in by_strategy[Strategy.PREBIND].missed
+    assert [need.namespace for need in found.needs] == sorted(n.namespace for n in found.needs)
+
+
+def test_who_can_hand_it_on_everywhere_is_told_once() -> None:
+    zoe = Subject("User", "zoe")
+    extra = [
+        binding("everywhere", "admin", user("zoe")),
+        binding("more", "admin", user("zoe"), namespace="web"),
+    ]
+    found = outcomes(Snapshot.from_objects([*objects("A"), *extra]))
+    assert found[Strategy.TEMPORARY_ROLE].can_hand_on[zoe] == ("",)
+
+
 def test_the_platforms_accounts_are_shown_and_get_no_binding() -> None:
     template = account("template-instance-controller", "openshift-infra")
     found = plan(Snapshot.from_objects([*objects("A"), binding("t", "admin", template)]))
     assert names(found.platform) == {"template-instance-controller"}
     assert "template-instance-controller" not in {need.subject.name for need in found.needs}
+    prebind = next(each for each in found.outcomes if each.strategy is Strategy.PREBIND)
+    assert names(prebind.missed) == {"template-instance-controller"}
 
 
 def test_manual_aggregation_from_4_22_takes_all_access_but_not_the_restored_default() -> None:
