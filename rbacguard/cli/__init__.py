@@ -40,7 +40,9 @@ def run() -> int:
         code = cli.main(standalone_mode=False)
         sys.stdout.flush()
     except SystemExit as ended:
-        # How click ends a completion.
+        # How click ends a completion; whoever else ends the process has something to say.
+        if not isinstance(ended.code, int):
+            raise
         code = ended.code
     except RbacguardError as error:
         _tell(str(error))
