@@ -102,9 +102,10 @@ Listed: TypeAlias = (
 """An object of a usual kind and version, not yet as it is kept."""
 
 
-class _List(Struct):
+class _List(Struct, rename="camel"):
     kind: Literal["List"]
     items: list[Listed]
+    api_version: str | None = None
     metadata: _ListMeta | None = None
 
 

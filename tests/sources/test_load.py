@@ -7,6 +7,7 @@ import io
 import json
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -568,6 +569,38 @@ def test_a_list_in_one_go_is_what_its_pieces_are(letter: str) -> None:
 def test_what_is_odd_is_left_to_the_pieces(odd: Any) -> None:
     assert not bulk.take("dump.json", as_list([*SMALL, odd]), Reading())
     assert bulk.take("dump.json", as_list(SMALL), Reading())
+
+
+FEW = as_list([*objects("A")[::7], *SMALL])
+
+
+@examples(300)
+@given(
+    place=st.integers(0, len(FEW)),
+    cut=st.integers(0, 8),
+    put=st.sampled_from(
+        [b"", b"null", b'"', b",", b"}", b"]", b"5", b"\xff", b"\\u0000", b'"x":1,', b"{}", b"x"]
+    ),
+)
+def test_a_damaged_list_is_refused_or_read_as_its_pieces_are(
+    place: int, cut: int, put: bytes
+) -> None:
+    data = FEW[:place] + put + FEW[place + cut :]
+    whole, pieces = Reading(), Reading()
+    first = said(lambda: bulk.take("dump.json", data, whole))
+    if first is not False:
+        file = NamedBytes("dump.json", data, loose=False)
+        second = said(lambda: read_bytes(file, pieces))
+        assert second == (None if first is True else first)
+        assert whole.by_kind == pieces.by_kind
+
+
+def said(read: Callable[[], bool | None]) -> bool | str | None:
+    """Return what reading returns, or why it was refused."""
+    try:
+        return read()
+    except InputError as error:
+        return str(error)
 
 
 def test_one_page_of_several_is_left_to_the_pieces_and_known_as_one() -> None:
