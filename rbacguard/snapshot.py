@@ -58,7 +58,7 @@ class Snapshot:
 
     def __init__(
         self,
-        objects: Mapping[ObjectKey, Struct],
+        by_kind: Mapping[str, Mapping[ObjectKey, Struct]],
         *,
         coverage: Coverage,
         locations: Mapping[ObjectKey, Location] | None = None,
@@ -70,12 +70,9 @@ class Snapshot:
             raise InputError(
                 f"aggregate: expected 'as-recorded' or 'recompute', found {aggregate!r}"
             )
-        by_kind: dict[str, dict[ObjectKey, Struct]] = {}
-        for key, value in objects.items():
-            by_kind.setdefault(key.kind, {})[key] = value
-        self._by_kind: Mapping[str, Mapping[ObjectKey, Struct]] = by_kind
+        self._by_kind = dict(by_kind)
         self.coverage = coverage
-        self.locations: Mapping[ObjectKey, Location] = dict(locations or {})
+        self.locations = locations or {}
         self.defects = tuple(sorted(defects))
         self.aggregate: AggregateMode = aggregate
         # A snapshot never changes, so what was found once stays true.
@@ -104,10 +101,13 @@ class Snapshot:
     @classmethod
     def of(cls, reading: Reading, *, aggregate: AggregateMode = "as-recorded") -> Snapshot:
         """Take a reading, such as that of a live cluster."""
-        made = cls({}, coverage=reading.coverage(), defects=reading.defects, aggregate=aggregate)
-        made._by_kind = {kind: dict(values) for kind, values in reading.by_kind.items()}
-        made.locations = dict(reading.locations)
-        return made
+        return cls(
+            {kind: dict(values) for kind, values in reading.by_kind.items()},
+            coverage=reading.coverage(),
+            locations=dict(reading.locations),
+            defects=reading.defects,
+            aggregate=aggregate,
+        )
 
     def __len__(self) -> int:
         """Return how many objects it has."""
@@ -144,9 +144,11 @@ class Snapshot:
         """Return it with the names of users, groups and namespaces replaced, always alike."""
         origin = self.coverage.origin
         redactor = Redactor(origin.cluster_id if origin else "")
-        objects = redactor.objects(self._objects())
+        by_kind: dict[str, dict[ObjectKey, Struct]] = {}
+        for key, value in redactor.objects(self._objects()).items():
+            by_kind.setdefault(key.kind, {})[key] = value
         return Snapshot(
-            objects,
+            by_kind,
             coverage=redactor.coverage(self.coverage),
             defects=redactor.defects(self.defects),
             aggregate=self.aggregate,
@@ -174,12 +176,12 @@ class Snapshot:
             of_kind(identity.kind)[identity] = value
         by_kind = {**self._by_kind, **changed}
         made = Snapshot(
-            {},
+            by_kind,
             coverage=self.coverage,
+            locations=self.locations,
             defects=[d for d in self.defects if d.key in by_kind.get(d.key.kind, {})],
             aggregate=aggregate or self.aggregate,
         )
-        made._by_kind, made.locations = by_kind, self.locations
         # What did not change was put in order once.
         for name, kinds in _ORDERED.items():
             if not changed.keys() & kinds:

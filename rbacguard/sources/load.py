@@ -16,6 +16,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType, field
 from rbacguard.errors import ContradictionError, InputError
 from rbacguard.sources import bulk, saved, yaml
 from rbacguard.sources.files import NamedBytes, open_input
+from rbacguard.sources.objects import OBJECT_TYPES
 from rbacguard.sources.reading import (
     COLLECT_COMMAND,
     INSPECT_COMMAND,
@@ -23,9 +24,8 @@ from rbacguard.sources.reading import (
     Input,
     Location,
     Reading,
-    placed,
 )
-from rbacguard.sources.workloads import WITNESSES
+from rbacguard.sources.workloads import WITNESSES, WORKLOAD_TYPES
 from rbacguard.visible import encodable
 
 _MAX_YAML_RETRY = 32 * 1024 * 1024
@@ -47,6 +47,12 @@ class _Item(Struct, rename="camel"):
     kind: str | None = None
 
 
+_HEAD = re.compile(rb'\{\s*"apiVersion":\s*"([^"\\]*)",\s*"kind":\s*"([^"\\]*)"')
+_HEADS = {
+    (f"{group}/v1".removeprefix("/").encode(), kind.encode()): (group, kind)
+    for group, kind in (*OBJECT_TYPES, *WORKLOAD_TYPES)
+}
+"""How an object of the usual version begins."""
 _MACHINE_WRITTEN = 256
 _LARGE = 1024 * 1024
 
@@ -81,7 +87,7 @@ def load(paths: Iterable[str], *, workloads: bool = False) -> Reading:
             except InputError as error:
                 if not file.loose:
                     raise
-                reading.problems.append(encodable(str(error)))
+                reading.problems.append(str(error))
         reading.inputs.append(_input(path, [(name, digest()) for name, digest in digests]))
     wanted = (*RBAC_KINDS, *(WITNESSES if workloads else ()))
     if not any(reading.by_kind.get(kind) for kind in wanted):
@@ -243,7 +249,7 @@ def _take_json(
     for index, item in enumerate(items):
         place = Location(file, location.document, location.line, index)
         # A list that long was written by a machine, which writes no key twice.
-        known = placed(item) if len(items) > _MACHINE_WRITTEN else None
+        known = _placed(item) if len(items) > _MACHINE_WRITTEN else None
         if known is not None:
             reading.take(item, place, *known)
             continue
@@ -255,6 +261,15 @@ def _take_json(
             _take_json(item, place, reading)
         else:
             _add(item, place, peek.api_version or api_version, peek.kind or item_kind, reading)
+
+
+def _placed(item: Raw) -> tuple[str, str] | None:
+    """Return the group and kind of an object that a program wrote, without parsing it.
+
+    None is: it begins otherwise. A program writes no key twice, so what comes first counts.
+    """
+    head = _HEAD.match(item)
+    return _HEADS.get((head[1], head[2])) if head else None
 
 
 def _read_yaml(name: str, data: bytes, reading: Reading) -> None:

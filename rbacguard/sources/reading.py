@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -387,23 +386,6 @@ class Reading:
                 some = ", ".join(unread[:3]) + (" …" if len(unread) > 3 else "")  # noqa: PLR2004
                 return f"nothing was collected from {len(unread)} namespaces ({some})"
         return None
-
-
-_HEAD = re.compile(rb'\{\s*"apiVersion":\s*"([^"\\]*)",\s*"kind":\s*"([^"\\]*)"')
-_HEADS = {
-    (f"{group}/v1".removeprefix("/").encode(), kind.encode()): (group, kind)
-    for group, kind in (*OBJECT_TYPES, *WORKLOAD_TYPES)
-}
-"""How an object of the usual version begins."""
-
-
-def placed(item: Raw) -> tuple[str, str] | None:
-    """Return the group and kind of an object that a program wrote, without parsing it.
-
-    None is: it begins otherwise. A program writes no key twice, so what comes first counts.
-    """
-    head = _HEAD.match(item)
-    return _HEADS.get((head[1], head[2])) if head else None
 
 
 def _without_defective(found: KindCoverage, count: int) -> KindCoverage:

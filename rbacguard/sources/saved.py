@@ -28,7 +28,6 @@ from rbacguard.sources.reading import (
     Origin,
     Reading,
     State,
-    placed,
 )
 from rbacguard.sources.workloads import WORKLOAD_TYPES
 
@@ -267,10 +266,6 @@ def _take_objects(objects: Iterable[Raw | bulk.Listed], place: Location, reading
     for item in objects:
         if not isinstance(item, Raw):
             bulk.keep(item, place, reading)
-            continue
-        known = placed(item)
-        if known is not None:
-            reading.take(item, place, *known)
         else:
             head = msgspec.json.decode(item, type=SavedObject)
             reading.add(item, place, head.api_version, head.kind)

@@ -12,6 +12,7 @@ from rbacguard.rbac.objects import AnyBinding
 from rbacguard.snapshot import Snapshot
 
 BINDING_NAME = "rbacguard-live-migration"
+MIGRATE_ROLE = ObjectKey("ClusterRole", "", MIGRATE)
 GENERATED_BY = "rbacguard.io/generated-by"
 """Annotation by which the tool knows its own objects."""
 
@@ -27,7 +28,7 @@ def bound_to_migrate(snapshot: Snapshot) -> Mapping[Need, AnyBinding]:
     """Return who is bound to kubevirt.io:migrate already, whether it exists or not."""
     return {
         Need(binding.ref.namespace, _filled(subject, binding.ref.namespace)): binding
-        for binding in snapshot.bound.get(ObjectKey("ClusterRole", "", MIGRATE), ())
+        for binding in snapshot.bound.get(MIGRATE_ROLE, ())
         for subject in binding.subjects
     }
 

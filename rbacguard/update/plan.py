@@ -21,7 +21,7 @@ from rbacguard.kubevirt.names import (
 )
 from rbacguard.kubevirt.permissions import Action, is_platform, live_migration, permissions
 from rbacguard.kubevirt.releases import HARDENED, Release
-from rbacguard.rbac import ClusterRole, ObjectKey, Subject
+from rbacguard.rbac import ClusterRole, Subject
 from rbacguard.rbac.objects import AnyBinding
 from rbacguard.rbac.questions import Questions
 from rbacguard.snapshot import Snapshot
@@ -34,7 +34,7 @@ from rbacguard.update.access import (
     Transition,
     in_order,
 )
-from rbacguard.update.bindings import Need, bindings_for, bound_to_migrate
+from rbacguard.update.bindings import MIGRATE_ROLE, Need, bindings_for, bound_to_migrate
 from rbacguard.update.places import Places
 from rbacguard.update.simulate import apply_update, foreign_migrate
 from rbacguard.update.temporary import aggregation_labels, temporary_role, without_temporary
@@ -306,24 +306,17 @@ class _Simulation:
         nothing = self._after[Strategy.NOTHING]
         self.changes = Compared(self._actions, self._before, nothing)
         self.related = Compared(related, self._before, nothing, first=len(self._actions))
-        lost = self.changes.summary(Change.LOST)
-        self.wanted = {
-            subject: scopes
-            for subject, scopes in self._before.table.places.where(
-                self.changes.numbers(Change.LOST), widest=True
-            ).items()
-            if not is_platform(subject)
-        }
+        places, lost = self._before.table.places, self.changes.numbers(Change.LOST)
+        losing = places.where(lost, widest=True)
+        platform = frozenset(filter(is_platform, losing))
+        self.wanted = {who: scopes for who, scopes in losing.items() if who not in platform}
         # The update touches no binding, so they may as well be made after it.
-        migrate = ObjectKey("ClusterRole", "", MIGRATE)
         self._after[Strategy.PREBIND] = nothing.with_bindings(
-            [migrate], lambda: bindings_for(_needs(self.wanted), snapshot)
+            [MIGRATE_ROLE], lambda: bindings_for(_needs(self.wanted), snapshot)
         )
         # All strategies are compared in the same places, so that what one of them changes is told
         # by the numbers of these.
-        self._bound = self._before.table.places.with_role(
-            migrate, self.changes.numbers(Change.LOST), frozenset(filter(is_platform, lost))
-        )
+        self._bound = places.with_role(MIGRATE_ROLE, lost, platform)
         self._unbound = self._bound.unchanged()
         self._nothing = self._compared(Strategy.NOTHING)
         self._always = self._handing_on(always, self._unbound)

@@ -100,7 +100,7 @@ def forbidden(draw: st.DrawFn) -> View:
         partial = Snapshot.from_objects(kept)
         known = KindCoverage(State.PARTIAL, len(keys) - len(gone), ("forbidden",))
         coverage = replace(partial.coverage, kinds={**partial.coverage.kinds, kind: known})
-        made = Snapshot(partial._objects(), coverage=coverage, defects=partial.defects)  # noqa: SLF001
+        made = Snapshot(partial._by_kind, coverage=coverage, defects=partial.defects)  # noqa: SLF001
         return load(saved=made.encode())
 
     return view

@@ -39,7 +39,7 @@ def with_origin(snapshot: Snapshot, origin: Origin = ORIGIN) -> Snapshot:
     read = snapshot.coverage
     coverage = Coverage(read.kinds, read.problems, read.skipped, origin)
     return Snapshot(
-        snapshot._objects(),  # noqa: SLF001 - the test rebuilds it
+        snapshot._by_kind,  # noqa: SLF001 - the test rebuilds it
         coverage=coverage,
         defects=snapshot.defects,
     )
