@@ -21,7 +21,7 @@ from rbacguard.update.bindings import Need
 from rbacguard.update.compare import Comparison
 from rbacguard.update.crosscheck import disagreements
 from rbacguard.update.journey import Status
-from rbacguard.update.places import CLUSTER
+from rbacguard.update.places import CLUSTER, Bound
 from rbacguard.update.plan import Plan
 
 if TYPE_CHECKING:
@@ -297,28 +297,28 @@ class _Models:
     def _change(self, value: Transition) -> wire.ChangeModel:
         state = value.because
         known = self._chains.setdefault((id(state), value.numbers), {})
-        scopes = state.table.subjects.get(value.subject, {})
+        bound = state.table.subjects.get(value.subject, {})
 
-        def bindings(scope: str) -> list[wire.BoundModel]:
+        def bindings(entries: Iterable[Bound]) -> list[wire.BoundModel]:
             found = []
-            for each in scopes.get(scope, ()):
-                role = each.role
-                chains = known.get(role)
+            for each in entries:
+                chains = known.get(each.role)
                 if chains is None:
-                    chains = known[role] = self._chains_of(state, role, value.numbers)
+                    chains = known[each.role] = self._chains_of(state, each.role, value.numbers)
                 if chains:
-                    kind, namespace, name = each.binding
-                    found.append(wire.BoundModel(kind, name, namespace or None, chains))
+                    source = each.source
+                    name = source.metadata.name
+                    found.append(wire.BoundModel(source.kind, name, source.scope or None, chains))
             return found
 
-        everywhere = bindings(CLUSTER)
+        everywhere = bindings(bound.get(CLUSTER, ()))
         return wire.ChangeModel(
             self._subject(value.subject),
             value.change.value,
             value.is_reading,
             value.numbers,
             [
-                wire.PlaceModel(scope, everywhere + bindings(scope))
+                wire.PlaceModel(scope, everywhere + bindings(bound.get(scope, ())))
                 if scope
                 else wire.PlaceModel(None, everywhere)
                 for scope in value.namespaces
@@ -326,9 +326,10 @@ class _Models:
         )
 
     def _subject(self, value: Subject) -> wire.SubjectModel:
-        if value not in self._subjects:
-            self._subjects[value] = subject(value)
-        return self._subjects[value]
+        known = self._subjects.get(value)
+        if known is None:
+            known = self._subjects[value] = subject(value)
+        return known
 
     def _chains_of(self, state: Access, role: ObjectKey, numbers: Sequence[int]) -> list[int]:
         """Return by which chains a role grants any of these actions."""
@@ -353,7 +354,8 @@ class _Models:
         known = self._reached.get(id(found))
         if known is None:
             models = [
-                wire.ReachModel(self._subject(who), [scope or None for scope in scopes])
+                # The whole cluster comes first.
+                wire.ReachModel(self._subject(who), scopes if scopes[0] else (None, *scopes[1:]))
                 for who, scopes in found.items()
             ]
             known = self._reached[id(found)] = (found, models)

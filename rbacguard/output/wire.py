@@ -312,7 +312,7 @@ class ReachModel(Wire, frozen=True):
     """A subject and where; `null` among the namespaces is the whole cluster."""
 
     subject: SubjectModel
-    namespaces: list[str | None]
+    namespaces: tuple[str | None, ...]
 
 
 class StrategyModel(Wire, frozen=True):

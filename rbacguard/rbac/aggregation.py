@@ -8,12 +8,16 @@ since the result of one role may feed another, it is computed to a fixed point.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from graphlib import TopologicalSorter
+from itertools import chain
+from operator import attrgetter
 
 from msgspec import Struct
 
 from rbacguard.rbac.objects import ClusterRole, LabelSelector, LabelSelectorRequirement, PolicyRule
 
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
+_name = attrgetter("metadata.name")
 
 
 def _requirement_matches(requirement: LabelSelectorRequirement, labels: Mapping[str, str]) -> bool:
@@ -70,7 +74,7 @@ class Aggregation(Struct, frozen=True):
 
 def aggregate(cluster_roles: Iterable[ClusterRole]) -> Aggregation:
     """Compute every aggregated ClusterRole to a fixed point."""
-    roles = {role.metadata.name: role for role in sorted(cluster_roles, key=lambda r: r.key)}
+    roles = {role.metadata.name: role for role in sorted(cluster_roles, key=_name)}
     by_label: dict[tuple[str, str], list[str]] = {}
     for name, role in roles.items():
         for pair in role.metadata.labels.items():
@@ -86,8 +90,16 @@ def aggregate(cluster_roles: Iterable[ClusterRole]) -> Aggregation:
             invalid[name] = error
         else:
             sources[name] = _select(name, selectors, roles, by_label)
-    cycles = _cycles(sources)
-    rules = _settled(roles, sources)
+    # Only an aggregated role can be part of a cycle, or change because others do.
+    inner = {
+        name: tuple(other for other in selected if other in sources)
+        for name, selected in sources.items()
+    }
+    cycles = _cycles(inner)
+    # The controller's first pass over a new cluster goes from role to role in order of name. Where
+    # there are no cycles the order makes no difference, and sources first takes one pass.
+    order = list(sources) if cycles else TopologicalSorter(inner).static_order()
+    rules = _settled(roles, {name: sources[name] for name in order}, inner)
     return Aggregation(
         rules={name: rules[name] for name in sources},
         sources=sources,
@@ -97,26 +109,38 @@ def aggregate(cluster_roles: Iterable[ClusterRole]) -> Aggregation:
 
 
 def _settled(
-    roles: Mapping[str, ClusterRole], sources: Mapping[str, tuple[str, ...]]
+    roles: Mapping[str, ClusterRole],
+    sources: Mapping[str, tuple[str, ...]],
+    inner: Mapping[str, tuple[str, ...]],
 ) -> Mapping[str, tuple[PolicyRule, ...]]:
+    """Return the rules of every role, from the recorded ones to where nothing changes any more.
+
+    Args:
+        roles: all of them.
+        sources: what the aggregated ones select, in the order in which they are looked at.
+        inner: the same, but for roles that are not aggregated.
+    """
     rules = {name: role.rules for name, role in roles.items()}
-    # From the recorded rules, one role after the other in order of name, as the controller's first
-    # pass over a new cluster goes. Without cycles the order makes no difference.
+    users: dict[str, list[str]] = {}
+    for name, selected in inner.items():
+        for source in selected:
+            users.setdefault(source, []).append(name)
     passes = 0
-    changed = set(roles)
-    while changed:
+    waiting = set(sources)
+    while waiting:
         passes += 1
-        before, changed = changed, set()
         for name, selected in sources.items():
-            if passes > 1 and before.isdisjoint(selected) and changed.isdisjoint(selected):
+            if name not in waiting:
                 continue
+            waiting.remove(name)
             union = _union(rules, selected)
             if passes > len(sources) + 1:
                 # Only a ring of roles is still turning its rules round; it never drops one.
                 union = tuple(dict.fromkeys((*rules[name], *union)))
-            if set(union) != set(rules[name]):
-                changed.add(name)
-            rules[name] = union
+            if union != rules[name]:
+                if name in users and set(union) != set(rules[name]):
+                    waiting.update(users[name])
+                rules[name] = union
     return rules
 
 
@@ -145,7 +169,7 @@ def _select(
 def _union(
     rules: Mapping[str, tuple[PolicyRule, ...]], names: Iterable[str]
 ) -> tuple[PolicyRule, ...]:
-    return tuple(dict.fromkeys(rule for name in names for rule in rules[name]))
+    return tuple(dict.fromkeys(chain.from_iterable(map(rules.__getitem__, names))))
 
 
 def _reach(start: str, sources: Mapping[str, tuple[str, ...]]) -> set[str]:
@@ -159,13 +183,8 @@ def _reach(start: str, sources: Mapping[str, tuple[str, ...]]) -> set[str]:
     return seen
 
 
-def _cycles(sources: Mapping[str, tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+def _cycles(inner: Mapping[str, tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
     """Return the groups of aggregated roles that reach each other, in order of name."""
-    # Only an aggregated role can be part of one.
-    inner = {
-        name: tuple(other for other in selected if other in sources)
-        for name, selected in sources.items()
-    }
     reached = {name: _reach(name, inner) for name in inner}
     groups = {
         tuple(sorted(other for other in seen if name in reached[other]))

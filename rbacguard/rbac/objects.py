@@ -6,7 +6,7 @@ cycle, so the garbage collector need not look at them (`gc=False`): a cluster ha
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from msgspec import Struct, field
 
@@ -131,6 +131,7 @@ class Role(Struct, frozen=True, gc=False, rename="camel"):
 class ClusterRoleBinding(Struct, frozen=True, gc=False, rename="camel"):
     """A ClusterRoleBinding: a ClusterRole for subjects, in the whole cluster."""
 
+    kind: ClassVar[str] = "ClusterRoleBinding"
     metadata: ObjectMeta
     role_ref: RoleRef
     subjects: tuple[Subject, ...] = ()
@@ -138,7 +139,7 @@ class ClusterRoleBinding(Struct, frozen=True, gc=False, rename="camel"):
     @property
     def ref(self) -> ObjectKey:
         """Its identity."""
-        return ObjectKey("ClusterRoleBinding", "", self.metadata.name)
+        return ObjectKey(self.kind, "", self.metadata.name)
 
     @property
     def scope(self) -> str:
@@ -149,6 +150,7 @@ class ClusterRoleBinding(Struct, frozen=True, gc=False, rename="camel"):
 class RoleBinding(Struct, frozen=True, gc=False, rename="camel"):
     """A RoleBinding: a Role or ClusterRole for subjects, in the binding's namespace only."""
 
+    kind: ClassVar[str] = "RoleBinding"
     metadata: ObjectMeta
     role_ref: RoleRef
     subjects: tuple[Subject, ...] = ()
@@ -156,7 +158,7 @@ class RoleBinding(Struct, frozen=True, gc=False, rename="camel"):
     @property
     def ref(self) -> ObjectKey:
         """Its identity."""
-        return ObjectKey("RoleBinding", self.metadata.namespace, self.metadata.name)
+        return ObjectKey(self.kind, self.metadata.namespace, self.metadata.name)
 
     @property
     def scope(self) -> str:

@@ -29,6 +29,7 @@ class Questions:
             | {each.combined_resource for each in self.requests}
             | {f"*/{each.subresource}" for each in self.requests if each.subresource}
         )
+        self._nothing: Answers = (None,) * len(self.requests)
         # By identity: the rules are kept, so that no other tuple can come to stand at the same
         # place, and they never change.
         self._known: dict[int, tuple[tuple[PolicyRule, ...], Answers, int]] = {}
@@ -37,16 +38,17 @@ class Questions:
         """Return the answers of a role with these rules, and the mask of those that are allowed."""
         known = self._known.get(id(rules))
         if known is None:
-            answers = self._ask(rules)
-            mask = sum(1 << number for number, rule in enumerate(answers) if rule is not None)
-            known = self._known[id(rules)] = (rules, answers, mask)
+            known = self._known[id(rules)] = (rules, *self._ask(rules))
         return known[1], known[2]
 
-    def _ask(self, rules: tuple[PolicyRule, ...]) -> Answers:
+    def _ask(self, rules: tuple[PolicyRule, ...]) -> tuple[Answers, int]:
         groups, resources = self._groups, self._resources
         some = [
             rule
             for rule in rules
             if not (groups.isdisjoint(rule.api_groups) or resources.isdisjoint(rule.resources))
         ]
-        return tuple(rules_allow(request, some) for request in self.requests)
+        if not some:
+            return self._nothing, 0
+        answers = tuple(rules_allow(request, some) for request in self.requests)
+        return answers, sum(1 << number for number, rule in enumerate(answers) if rule is not None)

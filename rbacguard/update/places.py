@@ -217,7 +217,7 @@ class Table:
         # By what is bound in each scope, before and after, and whether the first is the cluster.
         patterns: dict[tuple[tuple[int, ...], tuple[int, ...], bool], int] = {}
         subjects = olds if olds is news else olds.keys() | news.keys()
-        for subject in sorted(subjects, key=attrgetter("kind", "name", "namespace")):
+        for subject in sorted(subjects):
             here, there = olds.get(subject, _NOTHING), news.get(subject, _NOTHING)
             scopes = tuple(sorted(here if here is there else here.keys() | there.keys()))
             old = _bits(here, scopes)
