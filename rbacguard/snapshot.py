@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
+from operator import itemgetter
 from typing import Any, Literal, TypeAlias, cast
 
 from msgspec import Struct
@@ -34,6 +35,7 @@ from rbacguard.sources.redact import Redactor
 
 AggregateMode: TypeAlias = Literal["as-recorded", "recompute"]
 
+_FIRST = itemgetter(0)
 _BINDINGS = frozenset({"ClusterRoleBinding", "RoleBinding"})
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _ORDERED = {
@@ -72,7 +74,7 @@ class Snapshot:
             )
         self._by_kind = dict(by_kind)
         self.coverage = coverage
-        self.locations = locations or {}
+        self.locations = {} if locations is None else locations
         self.defects = tuple(sorted(defects))
         self.aggregate: AggregateMode = aggregate
         # A snapshot never changes, so what was found once stays true.
@@ -100,11 +102,11 @@ class Snapshot:
 
     @classmethod
     def of(cls, reading: Reading, *, aggregate: AggregateMode = "as-recorded") -> Snapshot:
-        """Take a reading, such as that of a live cluster."""
+        """Take a reading, such as that of a live cluster, to which nothing more is added."""
         return cls(
-            {kind: dict(values) for kind, values in reading.by_kind.items()},
+            reading.by_kind,
             coverage=reading.coverage(),
-            locations=dict(reading.locations),
+            locations=reading.locations,
             defects=reading.defects,
             aggregate=aggregate,
         )
@@ -212,11 +214,11 @@ class Snapshot:
         for kind in ("ClusterRoleBinding", "RoleBinding"):
             values = cast("Mapping[ObjectKey, AnyBinding]", self._by_kind.get(kind, {}))
             known = None
-            for key in sorted(values):
+            for key, binding in sorted(values.items(), key=_FIRST):
                 scope = key[1]
                 if scope != known:
                     there, known = found.setdefault(scope, []), scope
-                there.append(values[key])
+                there.append(binding)
         return found
 
     @cached_property

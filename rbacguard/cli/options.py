@@ -344,18 +344,18 @@ def show(
         click.UsageError: two formats for standard output.
         OutputError: a file cannot be written, or there is no such form of this report.
     """
-    from rbacguard.output.formats import to_bytes
+    from rbacguard.output.formats import to_parts
 
     if sum(not file for _, file in outputs) > 1:
         raise click.UsageError("-o: one format goes to standard output; give others a =FILE")
     look = table_options(verbose=verbose, limit=limit, color=color)
-    made = [(to_bytes(report, form, look), file) for form, file in outputs]
+    made = [(to_parts(report, form, look), file) for form, file in outputs]
     stop_working()
-    for data, file in made:
+    for parts, file in made:
         if file:
-            write(file, data, force=True)
+            write(file, b"".join(parts), force=True)
         elif not quiet:
-            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.writelines(parts)
             sys.stdout.flush()
 
 

@@ -54,8 +54,10 @@ class Options:
         self.rows = 10 * self.limit
 
 
-def to_bytes(report: wire.Report, output: str, options: Options) -> bytes:
-    """Return a report in a format, as UTF-8.
+def to_parts(report: wire.Report, output: str, options: Options) -> tuple[bytes, ...]:
+    """Return a report in a format, as UTF-8, in parts that follow one another.
+
+    JSON may be large, and is not copied for the sake of the newline at its end.
 
     Raises:
         FormatError: there is no such form of this report.
@@ -63,18 +65,18 @@ def to_bytes(report: wire.Report, output: str, options: Options) -> bytes:
     if output == "table":
         from rbacguard.output.table import to_table
 
-        return _encoded(to_table(report, options))
+        return (_encoded(to_table(report, options)),)
     if output == "json":
-        return _ascii(msgspec.json.format(wire.encode(report), indent=2)) + b"\n"
+        return (msgspec.json.format(_ascii(wire.encode(report)), indent=2), b"\n")
     if output == "yaml":
         from rbacguard.manifests.emit import to_yaml
 
         text = to_yaml(msgspec.to_builtins(report))
-        return _encoded(text.lstrip("\n") + "\n")
+        return (_encoded(text.lstrip("\n") + "\n"),)
     module = import_module(f"rbacguard.output.{_ROOMS.get(output, output)}")
     convert = cast("Callable[[wire.Report], str]", getattr(module, f"to_{output}"))
     try:
-        return _encoded(convert(report))
+        return (_encoded(convert(report)),)
     except FormatError:
         command = report.made_by
         raise FormatError(f"-o {output}: not for {command}; take another format") from None

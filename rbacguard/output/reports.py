@@ -275,6 +275,14 @@ def _cross_check(context: Context) -> wire.CrossCheckModel | None:
     )
 
 
+class _Subjects(dict[Subject, wire.SubjectModel]):
+    """The models of subjects, each made when it is first asked for."""
+
+    def __missing__(self, who: Subject) -> wire.SubjectModel:
+        made = self[who] = subject(who)
+        return made
+
+
 class _Models:
     """Makes the models of a plan or a diff, each distinct one once.
 
@@ -286,7 +294,7 @@ class _Models:
         self.chains: list[wire.ChainModel] = []
         self._places: dict[tuple[int, ObjectKey], list[tuple[int, frozenset[int]]]] = {}
         self._chains: dict[tuple[int, tuple[int, ...]], dict[ObjectKey, list[int]]] = {}
-        self._subjects: dict[Subject, wire.SubjectModel] = {}
+        self._subjects = _Subjects()
         # By identity: what is known is kept, so that nothing else can come to stand at its place.
         self._reached: dict[int, tuple[Mapping[Subject, object], list[wire.ReachModel]]] = {}
 
@@ -313,7 +321,7 @@ class _Models:
 
         everywhere = bindings(bound.get(CLUSTER, ()))
         return wire.ChangeModel(
-            self._subject(value.subject),
+            self._subjects[value.subject],
             value.change.value,
             value.is_reading,
             value.numbers,
@@ -324,12 +332,6 @@ class _Models:
                 for scope in value.namespaces
             ],
         )
-
-    def _subject(self, value: Subject) -> wire.SubjectModel:
-        known = self._subjects.get(value)
-        if known is None:
-            known = self._subjects[value] = subject(value)
-        return known
 
     def _chains_of(self, state: Access, role: ObjectKey, numbers: Sequence[int]) -> list[int]:
         """Return by which chains a role grants any of these actions."""
@@ -353,9 +355,10 @@ class _Models:
         """Return subjects and where; strategies that come to the same share what they come to."""
         known = self._reached.get(id(found))
         if known is None:
+            subjects = self._subjects
             models = [
                 # The whole cluster comes first.
-                wire.ReachModel(self._subject(who), scopes if scopes[0] else (None, *scopes[1:]))
+                wire.ReachModel(subjects[who], scopes if scopes[0] else (None, *scopes[1:]))
                 for who, scopes in found.items()
             ]
             known = self._reached[id(found)] = (found, models)

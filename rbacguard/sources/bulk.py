@@ -17,6 +17,7 @@ from rbacguard.rbac.objects import (
     AggregationRule,
     ClusterRole,
     ClusterRoleBinding,
+    ObjectKey,
     ObjectMeta,
     PolicyRule,
     Role,
@@ -159,16 +160,17 @@ def take(name: str, data: bytes, reading: Reading) -> bool:
         return False
     if listed.metadata is not None and listed.metadata.continue_:
         return False
+    kept = reading.locations.of_list(name)
     for index, each in enumerate(listed.items):
-        keep(each, Location(name, item=index), reading)
+        kept.append(keep(each, Location(name, item=index), reading))
     return True
 
 
-def keep(listed: Listed, place: Location, reading: Reading) -> None:
-    """Keep one object.
+def keep(listed: Listed, place: Location, reading: Reading) -> ObjectKey | None:
+    """Keep one object, and return its identity, as `Reading.keep` does.
 
     Raises:
         InputError: it has no name, or differs from one that was read before.
     """
     group, kind, plain = _PLAIN[type(listed)]
-    reading.keep(plain(listed), place, group, kind)
+    return reading.keep(plain(listed), place, group, kind)

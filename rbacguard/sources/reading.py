@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -48,14 +49,14 @@ _BOOTSTRAP: Mapping[str, frozenset[str]] = {
 _OPENSHIFT_GROUP = "authorization.openshift.io"
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _STRING_MAPS = frozenset({"labels", "annotations", "matchLabels"})
-_DECODERS: Mapping[tuple[str, str], msgspec.json.Decoder[Any]] = {
-    key: msgspec.json.Decoder(object_type) for key, object_type in OBJECT_TYPES.items()
-}
-_WITH_WORKLOADS: Mapping[tuple[str, str], msgspec.json.Decoder[Any]] = {
-    **_DECODERS,
-    **{key: msgspec.json.Decoder(object_type) for key, object_type in WORKLOAD_TYPES.items()},
-}
+_WITH_WORKLOADS = {**OBJECT_TYPES, **WORKLOAD_TYPES}
 _BOOTSTRAP_NAMESPACES = frozenset({"kube-system", "kube-public"})
+
+
+@cache
+def _decoder(object_type: type[Struct]) -> msgspec.json.Decoder[Any]:
+    """Return what decodes objects of a type; to make one of each type takes long."""
+    return msgspec.json.Decoder(object_type)
 
 
 class Location(Struct, frozen=True, gc=False, order=True):
@@ -78,6 +79,49 @@ class Location(Struct, frozen=True, gc=False, order=True):
         """Return `dump.yaml, document 2, line 17`."""
         document = f", document {self.document}" if self.document > 1 else ""
         return self.name + document + (f", line {self.line}" if self.line else "")
+
+
+class Locations(Mapping[ObjectKey, Location]):
+    """Where each object was read; those of a list's items are made when somebody asks."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._known: dict[ObjectKey, Location] = {}
+        self._lists: list[tuple[str, list[ObjectKey | None]]] = []
+
+    def of_list(self, file: str) -> list[ObjectKey | None]:
+        """Return what takes the identity of each item of a list, in order; None is: not kept."""
+        items: list[ObjectKey | None] = []
+        self._lists.append((file, items))
+        return items
+
+    def _all(self) -> dict[ObjectKey, Location]:
+        while self._lists:
+            file, items = self._lists.pop(0)
+            for number, key in enumerate(items):
+                if key is not None:
+                    self._known[key] = Location(file, item=number)
+        return self._known
+
+    def note(self, key: ObjectKey, location: Location) -> None:
+        """Note where an object was read last."""
+        self._all()[key] = location
+
+    def update(self, other: Locations) -> None:
+        """Take up those of another reading."""
+        self._all().update(other._all())
+
+    def __getitem__(self, key: ObjectKey) -> Location:
+        """Return where an object was read."""
+        return self._all()[key]
+
+    def __iter__(self) -> Iterator[ObjectKey]:
+        """Iterate over what was read."""
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        """Return how many objects it knows of."""
+        return len(self._all())
 
 
 class Defect(Struct, frozen=True, order=True):
@@ -204,10 +248,10 @@ class Reading:
     def __init__(self, *, workloads: bool = False) -> None:
         """Start empty."""
         self.workloads = workloads
-        self._decoders = _WITH_WORKLOADS if workloads else _DECODERS
+        self._types = _WITH_WORKLOADS if workloads else OBJECT_TYPES
         self._kinds = (*RBAC_KINDS, *OTHER_KINDS, *(WORKLOAD_KINDS if workloads else ()))
         self.by_kind: dict[str, dict[ObjectKey, Struct]] = defaultdict(dict)
-        self.locations: dict[ObjectKey, Location] = {}
+        self.locations = Locations()
         self.defects: list[Defect] = []
         self.problems: list[str] = []
         self.skipped: Counter[str] = Counter()
@@ -255,10 +299,11 @@ class Reading:
         self, payload: Raw | dict[str, Any], location: Location, group: str, kind: str
     ) -> None:
         """Do the same, the API group being known."""
-        decoder = self._decoders.get((group, kind))
-        if decoder is None:
+        object_type = self._types.get((group, kind))
+        if object_type is None:
             self.skipped[kind] += 1
             return
+        decoder = _decoder(object_type)
         defects: Sequence[tuple[str, str]] = ()
         try:
             if isinstance(payload, Raw):
@@ -272,11 +317,12 @@ class Reading:
         if group != RBAC_GROUP:
             kind, value = converted(kind, value)
         key = self.keep(value, location, group, kind)
-        if key is not None and defects:
+        if key is not None:
+            self.locations.note(key, location)
             self.defects += [Defect(key, path, message, location) for path, message in defects]
 
     def keep(self, value: Any, location: Location, group: str, kind: str) -> ObjectKey | None:
-        """Keep an object that was decoded, and return its identity.
+        """Keep an object that was decoded, and return its identity, for `locations`.
 
         None is: where it counts is not known, or the same object was kept before.
 
@@ -303,7 +349,6 @@ class Reading:
             if not self._is_replaced(key, known, value, location, group):
                 return None
             values[key] = value
-        self.locations[key] = location
         if group == _OPENSHIFT_GROUP:
             self._openshift.add(key)
         elif self._openshift:
@@ -342,7 +387,7 @@ class Reading:
         """Take up another reading of kinds that this one does not have."""
         for kind, values in other.by_kind.items():
             self.by_kind.setdefault(kind, {}).update(values)
-        self.locations |= other.locations
+        self.locations.update(other.locations)
         self._openshift |= other._openshift
         self.known |= other.known
         self.defects += other.defects
@@ -366,7 +411,9 @@ class Reading:
 
     def _missing_witness(self, kind: str, keys: Collection[ObjectKey]) -> str | None:
         """Return what every cluster has of this kind and the input lacks."""
-        missing = _BOOTSTRAP.get(kind, frozenset()) - {key.name for key in keys}
+        missing = {
+            name for name in _BOOTSTRAP.get(kind, ()) if ObjectKey(kind, "", name) not in keys
+        }
         if missing:
             names = ", ".join(sorted(missing))
             return f"every cluster has {names}, the input does not, so this is not all of them"

@@ -265,7 +265,9 @@ def _content(data: Raw) -> Content | _Usual:
 def _take_objects(objects: Iterable[Raw | bulk.Listed], place: Location, reading: Reading) -> None:
     for item in objects:
         if not isinstance(item, Raw):
-            bulk.keep(item, place, reading)
+            key = bulk.keep(item, place, reading)
+            if key is not None:
+                reading.locations.note(key, place)
         else:
             head = msgspec.json.decode(item, type=SavedObject)
             reading.add(item, place, head.api_version, head.kind)

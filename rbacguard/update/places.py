@@ -97,24 +97,25 @@ class Places:
         wanted = frozenset(numbers)
         known = (wanted, widest)
         if known not in self._known:
-            picked = [
-                [place for place, number in enumerate(pattern) if number in wanted]
-                for pattern in self.patterns
-            ]
-            if widest:
-                picked = [
-                    places[:1] if places and self._is_whole(pattern[places[0]]) else places
-                    for places, pattern in zip(picked, self.patterns, strict=True)
-                ]
+            picked = [self._picked(pattern, wanted, widest=widest) for pattern in self.patterns]
             found = {}
             for subject, scopes, pattern in self.rows if wanted else ():
                 places = picked[pattern]
-                if len(places) == len(scopes):
+                if places is None:
                     found[subject] = scopes
                 elif places:
                     found[subject] = tuple([scopes[place] for place in places])
             self._known[known] = found
         return self._known[known]
+
+    def _picked(
+        self, pattern: Sequence[int], wanted: Container[int], *, widest: bool
+    ) -> list[int] | None:
+        """Return the places in a pattern under any of these numbers; None is: all of them."""
+        places = [place for place, number in enumerate(pattern) if number in wanted]
+        if widest and places and self._is_whole(pattern[places[0]]):
+            del places[1:]
+        return None if len(places) == len(pattern) else places
 
     def _is_whole(self, number: int) -> bool:
         """Whether the places of a number are the whole cluster."""
@@ -192,8 +193,16 @@ class Table:
                 entry = Bound(binding, role, bit)
                 for each in binding.subjects:
                     subject = applying_subject(each, scope)
-                    if subject is not None:
-                        found.setdefault(subject, {}).setdefault(scope, []).append(entry)
+                    if subject is None:
+                        continue
+                    # Most stand here once: no empty ones are made to be thrown away.
+                    scopes = found.get(subject)
+                    if scopes is None:
+                        found[subject] = {scope: [entry]}
+                    elif scope in scopes:
+                        scopes[scope].append(entry)
+                    else:
+                        scopes[scope] = [entry]
         for scopes in found.values():
             for entries in scopes.values():
                 if len(entries) > 1:

@@ -34,7 +34,7 @@ from rbacguard.lint import LintRequest, fixed, lint
 from rbacguard.manifests.tuning import tuning
 from rbacguard.output import formats, reports
 from rbacguard.output.comparing import compare
-from rbacguard.output.formats import Options, to_bytes
+from rbacguard.output.formats import Options, to_parts
 from rbacguard.output.readiness import report as readiness_report
 from rbacguard.output.suppress import load_baseline
 from rbacguard.policy import evaluate, load_configuration, load_policies
@@ -126,7 +126,7 @@ def machines(data: bytes) -> None:
         report = readiness_report(found.readiness, inventory, evaluate(_policies(), context))
         assert not (found.readiness.gaps and report.ready)
         for form in ("table", "html", "markdown"):
-            text = to_bytes(report, form, Options()).decode()
+            text = b"".join(to_parts(report, form, Options())).decode()
             assert not _HARMFUL.search(text), form
         patch = tuning(inventory, found.readiness, None)
         assert not _HARMFUL.search(patch)
@@ -233,7 +233,7 @@ def names(data: bytes) -> None:
     first = zlib.crc32(data)
     forms = [*READERS, *READERS][first % len(READERS) :][:3]
     for form, check in ((form, READERS[form]) for form in forms):
-        written = formats.to_bytes(audit, form, Options()).decode("utf-8")
+        written = b"".join(formats.to_parts(audit, form, Options())).decode("utf-8")
         text = written.replace("\r\n", "\n") if form == "csv" else written
         assert not _HARMFUL.search(text), f"{form}: a control character"
         check(written)
