@@ -1,8 +1,6 @@
 """Typed checks: how to find something. `AnyCheck` is their union, listed by hand."""
 
-from typing import Annotated, TypeAlias
-
-from pydantic import Field
+from typing import TypeAlias
 
 from rbacguard.checks.access_change import AccessChangeCheck
 from rbacguard.checks.approval import RestrictionCheck, UnapprovedCheck
@@ -20,7 +18,7 @@ from rbacguard.checks.node_drain import NodeDrainCheck
 from rbacguard.checks.recorded import DefectCheck, DriftCheck
 from rbacguard.checks.role import RoleCheck
 
-AnyCheck: TypeAlias = Annotated[
+AnyCheck: TypeAlias = (
     AccessChangeCheck
     | BindingCheck
     | ClaimCheck
@@ -36,8 +34,7 @@ AnyCheck: TypeAlias = Annotated[
     | NodeDrainCheck
     | RestrictionCheck
     | RoleCheck
-    | UnapprovedCheck,
-    Field(discriminator="type"),
-]
+    | UnapprovedCheck
+)
 
 __all__ = ["AnyCheck", "Check", "Context", "Fact", "FactType", "MachineCheck", "Machines"]

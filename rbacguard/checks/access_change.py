@@ -50,10 +50,9 @@ def _places(changes: Iterable[Transition], wanted: Change) -> Iterator[tuple[Tra
     )
 
 
-class AccessChangeCheck(Check):
+class AccessChangeCheck(Check, frozen=True, tag="access-change"):
     """Counterfactual: who holds migration now, less who holds it once the update is simulated."""
 
-    type: Literal["access-change"]
     change: Literal["lost", "gained"]
 
     FACTS: ClassVar[Mapping[str, FactType]] = {

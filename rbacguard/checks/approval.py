@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from rbacguard.checks.base import Check, Context, Fact, FactType, place, subject_fields
 from rbacguard.update.bindings import Need
 from rbacguard.update.verify import verify
 
 
-class UnapprovedCheck(Check):
+class UnapprovedCheck(Check, frozen=True, tag="unapproved"):
     """Holders that the approvals file neither approves nor accepts; asked only with one."""
-
-    type: Literal["unapproved"]
 
     FACTS: ClassVar[Mapping[str, FactType]] = {
         "subject": FactType.MAP,
@@ -41,10 +39,8 @@ class UnapprovedCheck(Check):
             )
 
 
-class RestrictionCheck(Check):
+class RestrictionCheck(Check, frozen=True, tag="restriction"):
     """OpenShift RoleBindingRestrictions that would refuse a binding that is needed."""
-
-    type: Literal["restriction"]
 
     FACTS: ClassVar[Mapping[str, FactType]] = {
         "subject": FactType.MAP,

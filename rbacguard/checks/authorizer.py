@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from rbacguard.checks.base import Check, Context, Fact, FactType, place
 from rbacguard.update.crosscheck import disagreements
 
 
-class CrossCheck(Check):
+class CrossCheck(Check, frozen=True, tag="cross-check"):
     """Requests on which the server differs; asked only where access reviews were made."""
-
-    type: Literal["cross-check"]
 
     FACTS: ClassVar[Mapping[str, FactType]] = {
         "user": FactType.STRING,

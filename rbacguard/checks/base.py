@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
-from typing import ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from msgspec import Struct
-from pydantic import BaseModel, ConfigDict
 
 from rbacguard.kubevirt.installed import Installed, installed
 from rbacguard.kubevirt.releases import HARDENED, Release
@@ -19,8 +18,11 @@ from rbacguard.readiness.draining import Readiness, judge
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.migrations import Migration, migrations
 from rbacguard.snapshot import Snapshot
-from rbacguard.update.approvals import MigrationAccess
 from rbacguard.update.plan import Plan, make_plan
+
+if TYPE_CHECKING:
+    # Read by pydantic, which takes long to load.
+    from rbacguard.update.approvals import MigrationAccess
 
 BROAD_GROUPS = ("system:authenticated", "system:authenticated:oauth", "system:unauthenticated")
 SERVICE_ACCOUNT_GROUPS = "system:serviceaccounts"
@@ -130,13 +132,16 @@ class Context:
         return None if target is None else make_plan(self.snapshot, target)
 
 
-class Check(BaseModel):
+class Check(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
     """A typed check: its fields are what a policy may set, `FACTS` what its condition may ask."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     FACTS: ClassVar[Mapping[str, FactType]]
     NEEDS: ClassVar[tuple[str, ...]] = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+
+    @property
+    def type(self) -> str:
+        """By what a policy names it."""
+        return str(self.__struct_config__.tag)
 
     def not_asked(self, context: Context) -> str:  # noqa: ARG002 - for those that depend on it
         """Return why this cannot be asked of that context, or ''."""
@@ -151,7 +156,7 @@ class Check(BaseModel):
         raise NotImplementedError
 
 
-class MachineCheck(Check):
+class MachineCheck(Check, frozen=True):
     """A check of machines and what is around them; asked where those were read."""
 
     def not_asked(self, context: Context) -> str:

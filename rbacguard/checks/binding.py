@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from rbacguard.checks.access_change import fleet_managed
 from rbacguard.checks.base import Check, Context, Fact, FactType, is_broad, place
 from rbacguard.kubevirt.names import ADMIN, EDIT, MIGRATE, UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT
 
 
-class BindingCheck(Check):
+class BindingCheck(Check, frozen=True, tag="binding"):
     """Every binding, with whether its role exists and whom it names."""
-
-    type: Literal["binding"]
 
     FACTS: ClassVar[Mapping[str, FactType]] = {
         "binding": FactType.MAP,

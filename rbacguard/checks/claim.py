@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from rbacguard.checks.base import (
     Context,
@@ -16,10 +16,8 @@ from rbacguard.checks.base import (
 )
 
 
-class ClaimCheck(MachineCheck):
+class ClaimCheck(MachineCheck, frozen=True, tag="claim"):
     """One fact for each PersistentVolumeClaim that a running machine uses."""
-
-    type: Literal["claim"]
 
     NEEDS: ClassVar[tuple[str, ...]] = (
         "VirtualMachineInstance",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from rbacguard.checks.base import (
     Check,
@@ -22,10 +22,8 @@ from rbacguard.update.simulate import apply_update
 from rbacguard.update.temporary import without_temporary
 
 
-class DelegationCheck(Check):
+class DelegationCheck(Check, frozen=True, tag="delegation"):
     """Every subject that can bind others to what kubevirt.io:migrate grants."""
-
-    type: Literal["delegation"]
 
     FACTS: ClassVar[Mapping[str, FactType]] = {
         "subject": FactType.MAP,

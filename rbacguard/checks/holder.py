@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
-
-from pydantic import field_validator
+from typing import ClassVar
 
 from rbacguard.checks.base import (
     Check,
@@ -23,10 +21,9 @@ from rbacguard.rbac import Grant, Subject
 from rbacguard.update.access import holdings
 
 
-class HolderCheck(Check):
+class HolderCheck(Check, frozen=True, tag="holder"):
     """Every subject that holds some of a permission, once for each scope and bound role."""
 
-    type: Literal["holder"]
     permission: str = "live-migration"
 
     FACTS: ClassVar[Mapping[str, FactType]] = {
@@ -46,12 +43,16 @@ class HolderCheck(Check):
         "known": FactType.STRING,
     }
 
-    @field_validator("permission")
-    @classmethod
-    def _exists(cls, value: str) -> str:
-        if value not in permissions():
-            raise ValueError(f"no such permission; known are {', '.join(permissions())}")
-        return value
+    def __post_init__(self) -> None:
+        """Refuse a permission that there is none of.
+
+        Raises:
+            ValueError: with those that there are.
+        """
+        if self.permission not in permissions():
+            raise ValueError(
+                f"permission: no such permission; known are {', '.join(permissions())}"
+            )
 
     def run(self, context: Context) -> Iterator[Fact]:
         """Yield one fact for each subject and scope, with every grant."""

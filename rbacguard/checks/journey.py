@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from rbacguard.checks.base import Check, Context, Fact, FactType
 from rbacguard.kubevirt.installed import aggregation_is_manual
@@ -11,10 +11,8 @@ from rbacguard.update.access import Change, summary
 from rbacguard.update.journey import status
 
 
-class JourneyCheck(Check):
+class JourneyCheck(Check, frozen=True, tag="journey"):
     """One fact: the step, and how much is prepared or left to do."""
-
-    type: Literal["journey"]
 
     FACTS: ClassVar[Mapping[str, FactType]] = {
         "step": FactType.STRING,

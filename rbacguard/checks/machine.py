@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from rbacguard.checks.base import (
     Context,
@@ -32,10 +32,8 @@ from rbacguard.update.access import Change, summary
 _MIB = 2**20
 
 
-class MachineDrainCheck(MachineCheck):
+class MachineDrainCheck(MachineCheck, frozen=True, tag="machine"):
     """One fact for each machine that runs."""
-
-    type: Literal["machine"]
 
     NEEDS: ClassVar[tuple[str, ...]] = (
         *("VirtualMachineInstance", "VirtualMachine", "Node", "Pod", "KubeVirt"),

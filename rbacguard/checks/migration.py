@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from rbacguard.checks.base import Context, Fact, FactType, MachineCheck, Machines, key_fields
 from rbacguard.readiness.migrations import WAITING, made_by_people
@@ -11,10 +11,8 @@ from rbacguard.readiness.migrations import WAITING, made_by_people
 _MINUTE = 60
 
 
-class MigrationCheck(MachineCheck):
+class MigrationCheck(MachineCheck, frozen=True, tag="migration"):
     """One fact for each VirtualMachineInstanceMigration."""
-
-    type: Literal["migration"]
 
     NEEDS: ClassVar[tuple[str, ...]] = ("VirtualMachineInstanceMigration", "VirtualMachineInstance")
     FACTS: ClassVar[Mapping[str, FactType]] = {

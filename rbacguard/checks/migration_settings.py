@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from rbacguard.checks.base import Context, Fact, FactType, MachineCheck, Machines, answer
 from rbacguard.rbac import ObjectKey
@@ -20,10 +20,8 @@ _JSON_PATCH = "kubevirt.kubevirt.io/jsonpatch"
 _RHEL_10 = ("CoreOS 10", "Linux 10")
 
 
-class MigrationSettingsCheck(MachineCheck):
+class MigrationSettingsCheck(MachineCheck, frozen=True, tag="migration-settings"):
     """One fact: what is set for the whole cluster."""
-
-    type: Literal["migration-settings"]
 
     NEEDS: ClassVar[tuple[str, ...]] = (
         *("KubeVirt", "VirtualMachineInstance", "Node", "Pod", "MachineConfigPool"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from rbacguard.checks.base import (
     Context,
@@ -18,10 +18,8 @@ from rbacguard.rbac import ObjectKey
 from rbacguard.readiness.timing import rounded_up
 
 
-class NodeDrainCheck(MachineCheck):
+class NodeDrainCheck(MachineCheck, frozen=True, tag="node-drain"):
     """One fact for each node with machines."""
-
-    type: Literal["node-drain"]
 
     NEEDS: ClassVar[tuple[str, ...]] = (
         *("VirtualMachineInstance", "Node", "Pod", "KubeVirt"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from rbacguard.checks.base import Check, Context, Fact, FactType
 from rbacguard.kubevirt.names import UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT
@@ -11,10 +11,8 @@ from rbacguard.rbac import ObjectKey
 from rbacguard.update.temporary import actions_of
 
 
-class DriftCheck(Check):
+class DriftCheck(Check, frozen=True, tag="drift"):
     """Aggregated roles whose recorded rules differ from what the controller would write."""
-
-    type: Literal["drift"]
 
     FACTS: ClassVar[Mapping[str, FactType]] = {
         "role": FactType.STRING,
@@ -39,10 +37,8 @@ class DriftCheck(Check):
             )
 
 
-class DefectCheck(Check):
+class DefectCheck(Check, frozen=True, tag="defect"):
     """Fields that the API server would refuse, such as labels written as one string."""
-
-    type: Literal["defect"]
 
     FACTS: ClassVar[Mapping[str, FactType]] = {
         "kind": FactType.STRING,

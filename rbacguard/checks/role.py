@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from rbacguard.checks.base import Check, Context, Fact, FactType, key_fields
 from rbacguard.kubevirt.installed import aggregation_is_manual, is_ephemeral_backup
@@ -37,10 +37,8 @@ _OWN = frozenset({ADMIN, EDIT, MIGRATE, "admin", "edit", "view"})
 _COPY_SIGNS = ("virtualmachines/start", "virtualmachineinstances/console")
 
 
-class RoleCheck(Check):
+class RoleCheck(Check, frozen=True, tag="role"):
     """Every role that grants migration, or bears the temporary role's name."""
-
-    type: Literal["role"]
 
     FACTS: ClassVar[Mapping[str, FactType]] = {
         "role": FactType.MAP,

@@ -186,6 +186,8 @@ def fleet_audit(
     **shown: Any,
 ) -> int:
     """Audit every cluster; the same finding is told once, with its clusters."""
+    import msgspec
+
     from rbacguard.fleet.look import Task
     from rbacguard.kubevirt.releases import find_release
     from rbacguard.policy import About, load_policies
@@ -203,12 +205,10 @@ def fleet_audit(
         "audit",
         target=target,
         approvals=approvals,
-        policies=tuple(policy.model_dump_json(by_alias=True) for policy in own),
+        policies=tuple(msgspec.json.encode(policy).decode() for policy in own),
         select=selection.select,
         ignore=selection.ignore,
-        exemptions=tuple(
-            each.model_dump_json(by_alias=True) for each in known["configuration"].exemptions
-        ),
+        exemptions=tuple(each.model_dump_json(by_alias=True) for each in options.exemptions(known)),
         fail_on=fail_on,
         today=day,
         by_clock=today is None,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rbacguard.output.suppress import Suppression
     from rbacguard.output.wire import Report
     from rbacguard.policy import About, Policy, Selection
+    from rbacguard.policy.configuration import Exemption
     from rbacguard.rbac import Subject
     from rbacguard.snapshot import Snapshot
     from rbacguard.update.verify import Verification
@@ -360,13 +361,17 @@ def show(
 
 
 def _configured(ctx: click.Context, _param: click.Parameter, value: str | None) -> Any:
-    """Load the configuration before other options, whose defaults it gives."""
+    """Load the configuration, if there is one, before other options, whose defaults it gives."""
     from pathlib import Path
 
-    from rbacguard.policy import Configuration, find_configuration, load_configuration
+    from rbacguard.policy import find_configuration
 
     path = Path(value) if value else find_configuration(Path.cwd())
-    found = load_configuration(path) if path else Configuration()
+    if path is None:
+        return None
+    from rbacguard.policy.configuration import load_configuration
+
+    found = load_configuration(path)
     ctx.default_map = {**(ctx.default_map or {}), **found.defaults}
     return found
 
@@ -459,7 +464,13 @@ def suppression(known: dict[str, Any], today: datetime.date) -> Suppression:
     from rbacguard.output.suppress import Suppression, load_baseline
 
     before = load_baseline(known["baseline"]) if known["baseline"] else frozenset()
-    return Suppression(known["configuration"].exemptions, before, today)
+    return Suppression(exemptions(known), before, today)
+
+
+def exemptions(known: dict[str, Any]) -> tuple[Exemption, ...]:
+    """Return the findings that somebody answers for, by what `SELECTED` collected."""
+    configuration = known["configuration"]
+    return configuration.exemptions if configuration else ()
 
 
 def show_diffs(diffs: Iterable[str], *, err: bool) -> None:

@@ -65,13 +65,18 @@ def audit(
     from rbacguard.output import reports
     from rbacguard.output.suppress import suppressed_findings
     from rbacguard.policy import About, evaluate
-    from rbacguard.update.approvals import load_approvals
     from rbacguard.update.journey import status as journey
 
     found_policies, selection = options.selected(policy_folders, known, About.ACCESS)
     suppression = options.suppression(known, options.day(today))
     if cross_check and source.filenames:
         raise click.UsageError("--cross-check asks a cluster; -f reads files")
+    access = None
+    if approvals:
+        # Imported here: pydantic, which reads them, takes long to load.
+        from rbacguard.update.approvals import load_approvals
+
+        access = load_approvals(approvals)
     drains = None
     if with_machines:
         from rbacguard.cli.machines import readiness_report
@@ -87,7 +92,7 @@ def audit(
         snapshot,
         today=options.day(today, snapshot),
         target=find_release(target) if target else None,
-        access=load_approvals(approvals) if approvals else None,
+        access=access,
         inputs=source.arguments,
         reviews=source.cross_check(snapshot, cross_check) if cross_check else None,
     )

@@ -23,11 +23,13 @@ from rbacguard.kubevirt.releases import find_release
 from rbacguard.output import exits, reports, wire
 from rbacguard.snapshot import Snapshot
 from rbacguard.sources.load import fingerprint
-from rbacguard.update.approvals import load_approvals
 from rbacguard.update.journey import Status, status
 
 if TYPE_CHECKING:
+    # The last two are read by pydantic, which takes long to load.
     from rbacguard.policy import Policy
+    from rbacguard.policy.configuration import Exemption
+    from rbacguard.update.approvals import MigrationAccess
 
 Command: TypeAlias = Literal["audit", "plan", "verify"]
 _RESULTS: Mapping[int, wire.FleetResult] = {
@@ -98,18 +100,17 @@ class Task(Struct, frozen=True):
     ) -> _Answer:
         from rbacguard.checks import Context
         from rbacguard.output.suppress import Suppression, suppressed_findings
-        from rbacguard.policy import Exemption, Selection, evaluate
+        from rbacguard.policy import Selection, evaluate
 
         context = Context(
             snapshot,
             today=day,
             target=find_release(self.target) if self.target else None,
-            access=load_approvals(approvals) if approvals else None,
+            access=_approvals(approvals) if approvals else None,
         )
         selection = Selection(self.select, self.ignore)
         results = evaluate(_policies(self.policies), context, selection)
-        exempt = [Exemption.model_validate_json(each) for each in self.exemptions]
-        known = Suppression(exempt, frozenset(), day)
+        known = Suppression(_exemptions(self.exemptions), frozenset(), day)
         report = suppressed_findings(reports.audit(context, step, results), known)
         undecided = [
             f"{each.policy.id}: {each.reason}"
@@ -140,7 +141,7 @@ class Task(Struct, frozen=True):
     ) -> _Answer:
         from rbacguard.update.verify import verify
 
-        access = load_approvals(approvals)
+        access = _approvals(approvals)
         old = _snapshot(before, fingerprint(before)) if before else None
         report = reports.verify(verify(snapshot, access, before=old, today=day), ())
         return _Answer(
@@ -169,8 +170,22 @@ def _policies(own: tuple[str, ...]) -> tuple[Policy, ...]:
     """Return the bundled policies and further ones, compiled once in each process."""
     from rbacguard.policy import About, Policy, load_policies
 
-    more = (Policy.model_validate_json(each) for each in own)
+    more = (msgspec.json.decode(each, type=Policy) for each in own)
     return tuple(sorted((*load_policies(about=About.ACCESS), *more), key=lambda policy: policy.id))
+
+
+def _approvals(path: str) -> MigrationAccess:
+    from rbacguard.update.approvals import load_approvals
+
+    return load_approvals(path)
+
+
+def _exemptions(given: tuple[str, ...]) -> list[Exemption]:
+    if not given:
+        return []
+    from rbacguard.policy.configuration import Exemption
+
+    return [Exemption.model_validate_json(each) for each in given]
 
 
 class _Answer(Struct, frozen=True):

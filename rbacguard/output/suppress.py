@@ -6,14 +6,16 @@ import datetime
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
 from rbacguard.errors import InputError
 from rbacguard.output import wire
 from rbacguard.output.names import name
-from rbacguard.policy.configuration import Exemption
+
+if TYPE_CHECKING:
+    from rbacguard.policy.configuration import Exemption
 
 
 def load_baseline(path: str) -> frozenset[str]:

@@ -1,19 +1,15 @@
-"""Policies: what we know, as data over typed checks."""
+"""Policies: what we know, as data over typed checks.
 
-from rbacguard.policy.configuration import (
-    Configuration,
-    Exemption,
-    Selection,
-    find_configuration,
-    load_configuration,
-)
+The configuration has a module of its own: most have none, and pydantic, which reads it, takes long
+to load.
+"""
+
 from rbacguard.policy.engine import Finding, Outcome, PolicyResult, evaluate, fingerprint
 from rbacguard.policy.model import About, Policy, Severity, Stage, load_policies
+from rbacguard.policy.selection import Selection, find_configuration
 
 __all__ = [
     "About",
-    "Configuration",
-    "Exemption",
     "Finding",
     "Outcome",
     "Policy",
@@ -24,6 +20,5 @@ __all__ = [
     "evaluate",
     "find_configuration",
     "fingerprint",
-    "load_configuration",
     "load_policies",
 ]

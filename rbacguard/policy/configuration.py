@@ -5,19 +5,16 @@ from __future__ import annotations
 import datetime
 import difflib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rbacguard.errors import InputError
 from rbacguard.policy.model import Severity
-
-FILE = "rbacguard.toml"
-_TABLE = "rbacguard"
+from rbacguard.policy.selection import TABLE
 
 
 def _kebab(name: str) -> str:
@@ -105,34 +102,13 @@ def load_configuration(path: Path) -> Configuration:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not well-formed TOML: {error}") from None
     if path.name == "pyproject.toml":
-        value = value.get("tool", {}).get(_TABLE, {})
+        value = value.get("tool", {}).get(TABLE, {})
     try:
         found = Configuration.model_validate(value)
     except ValidationError as error:
         raise InputError(f"{path}: {_first(error)}") from None
     folders = tuple(str(path.parent / folder) for folder in found.policies)
     return found.model_copy(update={"policies": folders})
-
-
-def find_configuration(start: Path) -> Path | None:
-    """Return the nearest configuration, from a folder upwards to the root of its repository."""
-    for folder in (start, *start.parents):
-        if (folder / FILE).is_file():
-            return folder / FILE
-        project = folder / "pyproject.toml"
-        if project.is_file() and _has_table(project):
-            return project
-        if (folder / ".git").exists():
-            return None
-    return None
-
-
-def _has_table(project: Path) -> bool:
-    try:
-        return f"[tool.{_TABLE}" in project.read_text("utf-8", "replace")
-    except OSError:
-        # Somebody else's file, which was not asked for.
-        return False
 
 
 def _first(error: ValidationError) -> str:
@@ -149,40 +125,6 @@ def _first(error: ValidationError) -> str:
         return f"{place}: unknown key{meant}"
     message = first["msg"].removeprefix("Value error, ")
     return f"{place}: {message[0].lower() + message[1:]}"
-
-
-class Selection(Struct, frozen=True):
-    """Which policies or rules are asked: by id (a pattern), severity, stage or kind of check.
-
-    Attributes:
-        select: only these; empty for all.
-        ignore: not these, whatever is selected.
-    """
-
-    select: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-
-    def wants(self, names: Iterable[str]) -> bool:
-        """Whether what goes by these names is asked; the first is its id."""
-        known = tuple(names)
-
-        def named(patterns: tuple[str, ...]) -> bool:
-            return any(fnmatchcase(name, pattern) for name in known for pattern in patterns)
-
-        return (not self.select or named(self.select)) and not named(self.ignore)
-
-    def refuse_unknown(self, all_names: Iterable[Iterable[str]]) -> None:
-        """Refuse what names nothing, which would silently select or ignore nothing.
-
-        Raises:
-            InputError: with the closest that there is.
-        """
-        known = sorted({name for names in all_names for name in names})
-        for pattern in (*self.select, *self.ignore):
-            if not any(fnmatchcase(name, pattern) for name in known):
-                near = difflib.get_close_matches(pattern, known, 1)
-                hint = f"; meant may be {near[0]}" if near else "; 'rbacguard rules' lists them"
-                raise InputError(f"{pattern!r} names no policy, severity, stage or check{hint}")
 
 
 def configuration_schema() -> Mapping[str, Any]:

@@ -8,9 +8,9 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from rbacguard.checks import Context, Fact
-from rbacguard.policy.configuration import Selection
+from rbacguard.checks import Check, Context, Fact
 from rbacguard.policy.model import Policy, Severity, Stage
+from rbacguard.policy.selection import Selection
 from rbacguard.rbac import Grant
 from rbacguard.sources import Location
 
@@ -67,7 +67,7 @@ def evaluate(
     Raises:
         PolicyError: a condition fails on a fact.
     """
-    facts: dict[str, tuple[Fact, ...]] = {}
+    facts: dict[Check, tuple[Fact, ...]] = {}
     chosen = selection or Selection()
     return tuple(
         _evaluate(policy, context, facts)
@@ -77,17 +77,19 @@ def evaluate(
     )
 
 
-def _evaluate(policy: Policy, context: Context, facts: dict[str, tuple[Fact, ...]]) -> PolicyResult:
+def _evaluate(
+    policy: Policy, context: Context, facts: dict[Check, tuple[Fact, ...]]
+) -> PolicyResult:
     outcome, reason = _asked(policy, context)
     if outcome is not None:
         return PolicyResult(policy, outcome, reason=reason)
-    key = policy.check.model_dump_json()
-    if key not in facts:
-        facts[key] = tuple(policy.check.run(context))
-    findings = tuple(_finding(policy, fact, context) for fact in policy.matching(facts[key]))
+    check = policy.check
+    if check not in facts:
+        facts[check] = tuple(check.run(context))
+    findings = tuple(_finding(policy, fact, context) for fact in policy.matching(facts[check]))
     if findings:
         return PolicyResult(policy, Outcome.FINDINGS, findings)
-    gaps = policy.check.gaps(context)
+    gaps = check.gaps(context)
     if gaps:
         return PolicyResult(policy, Outcome.UNDETERMINED, reason="; ".join(gaps))
     return PolicyResult(policy, Outcome.CLEAN)

@@ -6,16 +6,18 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args, get_type_hints
 
+import msgspec
 import yaml as pyyaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from msgspec import Meta, Struct
 
 from rbacguard.bundled import bundled
-from rbacguard.checks import AnyCheck, Fact, FactType, MachineCheck
+from rbacguard.checks import AnyCheck, Check, Fact, FactType, MachineCheck
+from rbacguard.checks.access_change import AccessChangeCheck
 from rbacguard.checks.base import Value
 from rbacguard.errors import PolicyError, VersionError
 from rbacguard.kubevirt.releases import Release, find_release
@@ -60,23 +62,27 @@ class About(StrEnum):
     MACHINES = "machines"
 
 
-class AppliesTo(BaseModel):
-    """Which releases a policy is about; versions are quoted, since YAML reads 4.20 as 4.2."""
+_Text: TypeAlias = Annotated[str, Meta(min_length=1)]
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
+
+class AppliesTo(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which releases a policy is about; versions are quoted, since YAML reads 4.20 as 4.2."""
 
     since: str | None = None
     before: str | None = None
 
-    @field_validator("since", "before")
-    @classmethod
-    def _is_release(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                find_release(value)
-            except VersionError as error:
-                raise ValueError(str(error)) from None
-        return value
+    def __post_init__(self) -> None:
+        """Refuse a release that there is none of.
+
+        Raises:
+            ValueError: with those that there are.
+        """
+        for name, value in (("since", self.since), ("before", self.before)):
+            if value is not None:
+                try:
+                    find_release(value)
+                except VersionError as error:
+                    raise ValueError(f"{name}: {error}") from None
 
     def includes(self, release: Release) -> bool:
         """Whether a release is one of them."""
@@ -85,25 +91,29 @@ class AppliesTo(BaseModel):
         )
 
 
-class Policy(BaseModel):
+class Policy(
+    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="camel", dict=True
+):
     """One policy: a check, narrowed by a condition, with severity and words."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-    id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
-    title: str = Field(min_length=1)
+    id: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+    title: _Text
     severity: Severity
     stage: Stage
-    applies_to: AppliesTo = Field(default=AppliesTo(), alias="appliesTo")
+    applies_to: AppliesTo = AppliesTo()
     check: AnyCheck
-    where: str = Field(default="", max_length=4096)
-    message: str = Field(min_length=1)
-    rationale: str = Field(min_length=1)
-    remediation: str = Field(min_length=1)
+    where: Annotated[str, Meta(max_length=4096)] = ""
+    message: _Text
+    rationale: _Text
+    remediation: _Text
     commands: tuple[str, ...] = ()
 
-    @model_validator(mode="after")
-    def _placeholders_exist(self) -> Policy:
+    def __post_init__(self) -> None:
+        """Refuse a placeholder that stands for nothing, and a stage that the check has none of.
+
+        Raises:
+            ValueError: with what there is.
+        """
         facts = self.check.FACTS
         for text in (self.message, *self.commands):
             for name, part in _PLACEHOLDER.findall(text):
@@ -116,13 +126,8 @@ class Policy(BaseModel):
                     )
                 if part and facts[name] is not FactType.MAP:
                     raise ValueError(f"placeholder {{{name}.{part}}}: {name} is no map")
-        return self
-
-    @model_validator(mode="after")
-    def _stage_fits(self) -> Policy:
         if self.about is About.MACHINES and self.stage is not Stage.ANY:
             raise ValueError(f"stage: the check {self.check.type} is asked at any stage")
-        return self
 
     @property
     def about(self) -> About:
@@ -205,16 +210,8 @@ class Policy(BaseModel):
     def _condition(self) -> cel.Expression:
         from cel_expr_python import cel
 
-        types = {
-            FactType.STRING: cel.Type.STRING,
-            FactType.BOOL: cel.Type.BOOL,
-            FactType.INT: cel.Type.INT,
-            FactType.LIST: cel.Type.List(cel.Type.STRING),
-            FactType.MAP: cel.Type.Map(cel.Type.STRING, cel.Type.STRING),
-        }
-        variables = {name: types[kind] for name, kind in self.check.FACTS.items()}
         try:
-            expression = cel.NewEnv(variables=variables).compile(self.where)
+            expression = _environment(type(self.check)).compile(self.where)
         except RuntimeError as error:
             raise PolicyError(f"policy {self.id}: where{_marked(str(error), self.where)}") from None
         if expression.return_type() != cel.Type.BOOL:
@@ -242,6 +239,21 @@ class Policy(BaseModel):
             _fill(command if read else command.replace(f" {{{_INPUT}}}", ""), fields, shlex.quote)
             for command in self.commands
         )
+
+
+@cache
+def _environment(check: type[Check]) -> cel.Env:
+    """Return what conditions of a check are compiled in; the first use of one takes long."""
+    from cel_expr_python import cel
+
+    types = {
+        FactType.STRING: cel.Type.STRING,
+        FactType.BOOL: cel.Type.BOOL,
+        FactType.INT: cel.Type.INT,
+        FactType.LIST: cel.Type.List(cel.Type.STRING),
+        FactType.MAP: cel.Type.Map(cel.Type.STRING, cel.Type.STRING),
+    }
+    return cel.NewEnv(variables={name: types[kind] for name, kind in check.FACTS.items()})
 
 
 _CEL_ERROR = re.compile(
@@ -340,15 +352,47 @@ def _load(path: Path) -> Policy:
         key, number = documents[0].duplicates[0]
         raise PolicyError(f"{path}, line {number}: key {key!r} is given twice")
     try:
-        policy = Policy.model_validate(documents[0].value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "policy"
-        message = first["msg"].removeprefix("Value error, ")
-        raise PolicyError(f"{path}: {place}: {message}") from None
+        policy = msgspec.convert(documents[0].value, Policy)
+    except msgspec.ValidationError as error:
+        raise PolicyError(f"{path}: {_refusal(str(error))}") from None
     if policy.id != path.stem:
         raise PolicyError(f"{path}: id: expected {path.stem!r} like the file, found {policy.id!r}")
     return policy
+
+
+_FOUND = re.compile(r"Invalid (?:enum )?value (.*)", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field (.*)", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field (.*)")
+
+
+def _refusal(error: str) -> str:
+    """Return what is wrong with a policy, the place first, from what msgspec says of it."""
+    message, at, place = error.replace("`", "").rpartition(" - at $")
+    message, place = (message, place.lstrip(".")) if at else (place, "")
+    if found := _UNKNOWN.match(message):
+        place, message = f"{place}.{found[1]}".lstrip("."), "there is no such field"
+        if "." not in place:
+            message += f"; there are {', '.join(Policy.__struct_encode_fields__)}"
+    elif found := _MISSING.match(message):
+        place = f"{place}.{found[1]}".lstrip(".")
+        message = "expected" + (_choices(place) or " a value") + ", found none"
+    elif found := _FOUND.match(message):
+        message = f"expected{_choices(place) or ' another value'}, found {found[1]}"
+    else:
+        message = message[:1].lower() + message[1:]
+    return f"{place}: {message}" if place else message
+
+
+def _choices(place: str) -> str:
+    """Return what may stand at a place, where that can be listed."""
+    known: dict[str, Iterable[str]] = {
+        "severity": Severity,
+        "stage": Stage,
+        "check.type": sorted(str(each.__struct_config__.tag) for each in get_args(AnyCheck)),
+        "check.change": get_args(get_type_hints(AccessChangeCheck)["change"]),
+    }
+    choices = [str(each) for each in known.get(place, ())]
+    return f" {', '.join(choices[:-1])} or {choices[-1]}" if choices else ""
 
 
 def _compile(policy: Policy, path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -15,7 +16,6 @@ from rbacguard.kubevirt.releases import migrate_rules
 from rbacguard.rbac import Grant, ObjectKey, covers
 from rbacguard.snapshot import Snapshot
 from rbacguard.update.access import Held, holdings, own_grants
-from rbacguard.update.approvals import MigrationAccess
 from rbacguard.update.bindings import Need, bound_to_migrate
 from rbacguard.update.temporary import (
     AGGREGATED_DEFAULTS,
@@ -24,6 +24,10 @@ from rbacguard.update.temporary import (
     restored_default,
     temporary_roles,
 )
+
+if TYPE_CHECKING:
+    # Read by pydantic, which takes long to load.
+    from rbacguard.update.approvals import MigrationAccess
 
 
 class Result(StrEnum):

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import distributed
 import jsonschema
 import msgspec
 import pytest
@@ -425,6 +426,8 @@ class Dask:
                     *("--no-dashboard", "--local-directory", str(folder / f"worker-{number}")),
                 )
             )
+        with distributed.Client(self.address, timeout=60, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
 
     def _start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(

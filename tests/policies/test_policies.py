@@ -169,15 +169,28 @@ BROKEN = {
         ({"message": "{nobody}"}, "no such fact"),
         ({"message": "{input}"}, "no such fact"),
         ({"message": "{scope.name}"}, "scope is no map"),
-        ({"severity": "awful"}, "severity: Input should be 'info'"),
-        ({"check": {"type": "guess"}}, "check: Input tag 'guess'"),
-        ({"check": {"type": "holder", "permission": "flying"}}, "no such permission"),
-        ({"check": {"type": "holder", "extra": 1}}, "check.holder.extra: Extra inputs"),
-        ({"appliesTo": {"since": 4.2}}, "appliesTo.since: Input should be a valid string"),
-        ({"appliesTo": {"since": "4.99"}}, "version 4.99 is unknown"),
+        (
+            {"severity": "awful"},
+            "severity: expected info, low, medium, high or critical, found 'awful'",
+        ),
+        ({"check": {"type": "guess"}}, "check.type: expected access-change, binding, claim, "),
+        ({"check": {"type": "guess"}}, " or unapproved, found 'guess'"),
+        ({"check": {}}, " or unapproved, found none"),
+        ({"check": {"type": "access-change"}}, "check.change: expected lost or gained, found none"),
+        (
+            {"check": {"type": "access-change", "change": "kept"}},
+            "check.change: expected lost or gained, found 'kept'",
+        ),
+        ({"check": {"type": "holder", "permission": "flying"}}, "check: permission: no such"),
+        ({"check": {"type": "holder", "extra": 1}}, "check.extra: there is no such field"),
+        ({"appliesTo": {"since": 4.2}}, "appliesTo.since: expected str | null, got float"),
+        ({"appliesTo": {"since": "4.99"}}, "appliesTo: since: version 4.99 is unknown"),
         ({"id": "other"}, "id: expected 'broken' like the file"),
-        ({"unknown": 1}, "unknown: Extra inputs are not permitted"),
-        ({"rationale": None}, "rationale: Input should be a valid string"),
+        ({"id": "Not An Id"}, "id: expected str matching regex"),
+        ({"unknown": 1}, "unknown: there is no such field; there are id, title, severity, "),
+        ({"rationale": None}, "rationale: expected str, got null"),
+        ({"rationale": ""}, "rationale: expected str of length >= 1"),
+        ({"commands": ["oc get nodes", 1]}, "commands[1]: expected str, got int"),
     ],
 )
 def test_a_broken_policy_is_refused_with_the_place(
@@ -190,6 +203,15 @@ def test_a_broken_policy_is_refused_with_the_place(
     assert str(path) in str(caught.value)
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_policy_without_what_it_needs_is_refused_with_what_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    for key in BROKEN:
+        path.write_bytes(msgspec.json.encode({k: v for k, v in BROKEN.items() if k != key}))
+        with pytest.raises(PolicyError, match=f": {key}: expected .*, found none") as caught:
+            load_policies([str(tmp_path)])
+        assert ("info, low" in str(caught.value)) == (key == "severity")
 
 
 def test_policies_of_ones_own_are_loaded_and_may_not_shadow(tmp_path: Path) -> None:
