@@ -31,7 +31,6 @@ from rbacguard.sources.objects import (
     Namespace,
     RoleBindingRestriction,
 )
-from rbacguard.sources.redact import Redactor
 
 AggregateMode: TypeAlias = Literal["as-recorded", "recompute"]
 
@@ -144,6 +143,8 @@ class Snapshot:
 
     def redacted(self) -> Snapshot:
         """Return it with the names of users, groups and namespaces replaced, always alike."""
+        from rbacguard.sources.redact import Redactor
+
         origin = self.coverage.origin
         redactor = Redactor(origin.cluster_id if origin else "")
         by_kind: dict[str, dict[ObjectKey, Struct]] = {}

@@ -285,12 +285,15 @@ def output(command: Command) -> Command:
 def table_options(*, verbose: bool, limit: int, color: str) -> Options:
     """Return how to show a table on this standard output."""
     import os
-    import shutil
 
     from rbacguard.output.formats import Options
 
     terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if terminal else None
+    width = None
+    if terminal:
+        import shutil
+
+        width = shutil.get_terminal_size().columns
     colour = color == "always" or (color == "auto" and terminal and not os.environ.get("NO_COLOR"))
     return Options(verbose=verbose, limit=limit, width=width, colour=colour)
 

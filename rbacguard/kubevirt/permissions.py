@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import msgspec
-import yaml
 from msgspec import Struct, field
 
-from rbacguard.bundled import bundled
+from rbacguard.bundled import bundled, read_bundled
 from rbacguard.rbac import Attributes, Subject
 
 _Form = TypeVar("_Form")
@@ -93,7 +92,7 @@ class KnownHolder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 def _read(path: Path, form: type[_Form]) -> _Form:
-    return msgspec.convert(yaml.load(path.read_bytes(), yaml.CSafeLoader), form)
+    return msgspec.convert(read_bundled(path), form)
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from importlib import import_module
@@ -116,6 +115,8 @@ def schema(name: str) -> str:
     Raises:
         KeyError: there is no such report.
     """
+    import json
+
     if name == SNAPSHOT:
         found = saved.json_schema()
     elif name == CONFIGURATION:

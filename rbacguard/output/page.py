@@ -66,18 +66,25 @@ class Page:
         """Add a line, `indent` columns in; what does not fit goes on below, indented likewise."""
         item = Text(visible(text), style=style)
         if self.options.width is None:
-            self._console.print(Text(" " * indent).append(item), soft_wrap=True)
+            self._put(Text(" " * indent).append(item))
         else:
             hang = 2 if text.startswith("- ") else 0
             lines = item.wrap(self._console, max(self.options.width - indent - hang, 20))
             for number, each in enumerate(lines):
                 space = " " * (indent + (hang if number else 0))
-                self._console.print(Text(space).append(each), soft_wrap=True)
+                self._put(Text(space).append(each))
+
+    def _put(self, text: Text) -> None:
+        """Add a line as it is."""
+        if self.options.colour:
+            self._console.print(text, soft_wrap=True)
+        else:
+            self._buffer.write(f"{text.plain}\n")
 
     def command(self, text: str, indent: int = 0) -> None:
         """Add a command to paste, which is never broken into lines."""
         padded = Text(" " * indent).append(f"$ {visible(text)}", "bold")
-        self._console.print(padded, soft_wrap=True)
+        self._put(padded)
 
     def heading(self, text: str) -> None:
         """Add a heading."""

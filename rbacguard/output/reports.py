@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import difflib
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -656,6 +655,8 @@ def rules(
     known = {each.id: policy(each) for each in policies}
     known |= {each.id: lint_rule(each) for each in lint_rules}
     if policy_id is not None and policy_id not in known:
+        import difflib
+
         close = difflib.get_close_matches(policy_id, known, n=3)
         hint = f"; did you mean {' or '.join(close)}" if close else "; 'rbacguard rules' lists them"
         raise InputError(f"no policy or rule {policy_id!r}{hint}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -24,6 +23,8 @@ def load_baseline(path: str) -> frozenset[str]:
     Raises:
         InputError: it cannot be read, or is no such report.
     """
+    import json
+
     try:
         value = json.loads(Path(path).read_bytes())
     except OSError as error:

@@ -12,16 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args, get_type_hints
 
 import msgspec
-import yaml as pyyaml
 from msgspec import Meta, Struct
 
-from rbacguard.bundled import bundled
+from rbacguard.bundled import bundled, read_bundled
 from rbacguard.checks import AnyCheck, Check, Fact, FactType, MachineCheck
 from rbacguard.checks.access_change import AccessChangeCheck
 from rbacguard.checks.base import Value
 from rbacguard.errors import PolicyError, VersionError
 from rbacguard.kubevirt.releases import Release, find_release
-from rbacguard.sources import yaml
 
 if TYPE_CHECKING:
     from cel_expr_python import cel
@@ -327,7 +325,7 @@ def load_policies(folders: Iterable[str] = (), about: About | None = None) -> tu
             ):
                 # Not even loaded: a command that does not ask them need not wait for them.
                 continue
-            policy = _load(path)
+            policy = _load(path, ours=folder == ours)
             if folder != ours:
                 # Ours have cases that ask each, and are compiled when there is a fact to ask of.
                 _compile(policy, path)
@@ -339,7 +337,22 @@ def load_policies(folders: Iterable[str] = (), about: About | None = None) -> tu
     )
 
 
-def _load(path: Path) -> Policy:
+def _load(path: Path, *, ours: bool) -> Policy:
+    value = read_bundled(path) if ours else _read(path)
+    try:
+        policy = msgspec.convert(value, Policy)
+    except msgspec.ValidationError as error:
+        raise PolicyError(f"{path}: {_refusal(str(error))}") from None
+    if policy.id != path.stem:
+        raise PolicyError(f"{path}: id: expected {path.stem!r} like the file, found {policy.id!r}")
+    return policy
+
+
+def _read(path: Path) -> object:
+    import yaml as pyyaml
+
+    from rbacguard.sources import yaml
+
     try:
         documents = list(yaml.documents(path.read_bytes()))
     except (ValueError, pyyaml.YAMLError) as error:
@@ -351,18 +364,14 @@ def _load(path: Path) -> Policy:
     if documents[0].duplicates:
         key, number = documents[0].duplicates[0]
         raise PolicyError(f"{path}, line {number}: key {key!r} is given twice")
-    try:
-        policy = msgspec.convert(documents[0].value, Policy)
-    except msgspec.ValidationError as error:
-        raise PolicyError(f"{path}: {_refusal(str(error))}") from None
-    if policy.id != path.stem:
-        raise PolicyError(f"{path}: id: expected {path.stem!r} like the file, found {policy.id!r}")
-    return policy
+    return documents[0].value
 
 
 _FOUND = re.compile(r"Invalid (?:enum )?value (.*)", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field (.*)", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field (.*)")
+_TOO_LONG = re.compile(r"Expected str of length <= (\d+)")
+_MOST_SHOWN = 100
 
 
 def _refusal(error: str) -> str:
@@ -370,17 +379,24 @@ def _refusal(error: str) -> str:
     message, at, place = error.replace("`", "").rpartition(" - at $")
     message, place = (message, place.lstrip(".")) if at else (place, "")
     if found := _UNKNOWN.match(message):
-        place, message = f"{place}.{found[1]}".lstrip("."), "there is no such field"
+        place = f"{place}.{_shortened(found[1])}".lstrip(".")
+        message = "there is no such field"
         if "." not in place:
             message += f"; there are {', '.join(Policy.__struct_encode_fields__)}"
     elif found := _MISSING.match(message):
         place = f"{place}.{found[1]}".lstrip(".")
-        message = "expected" + (_choices(place) or " a value") + ", found none"
+        message = f"expected {_choices(place) or 'a value'}, found none"
     elif found := _FOUND.match(message):
-        message = f"expected{_choices(place) or ' another value'}, found {found[1]}"
+        message = f"expected {_choices(place) or 'another value'}, found {_shortened(found[1])}"
+    elif found := _TOO_LONG.match(message):
+        message = f"expected at most {found[1]} characters"
     else:
         message = message[:1].lower() + message[1:]
     return f"{place}: {message}" if place else message
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
 def _choices(place: str) -> str:
@@ -392,7 +408,7 @@ def _choices(place: str) -> str:
         "check.change": get_args(get_type_hints(AccessChangeCheck)["change"]),
     }
     choices = [str(each) for each in known.get(place, ())]
-    return f" {', '.join(choices[:-1])} or {choices[-1]}" if choices else ""
+    return f"{', '.join(choices[:-1])} or {choices[-1]}" if choices else ""
 
 
 def _compile(policy: Policy, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -62,6 +61,8 @@ class Selection(Struct, frozen=True):
         Raises:
             InputError: with the closest that there is.
         """
+        import difflib
+
         known = sorted({name for names in all_names for name in names})
         for pattern in (*self.select, *self.ignore):
             if not any(fnmatchcase(name, pattern) for name in known):

@@ -6,7 +6,7 @@ decode it in one go. Only what comes out the same either way is taken here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -26,7 +26,7 @@ from rbacguard.rbac.objects import (
     Subject,
 )
 from rbacguard.sources import objects
-from rbacguard.sources.reading import Location, Reading
+from rbacguard.sources.reading import CLUSTER_SCOPED, Location, Reading, drop_last_applied
 
 _RbacVersion: TypeAlias = Literal["rbac.authorization.k8s.io/v1"]
 _Subjects: TypeAlias = tuple[Subject, ...] | None
@@ -148,6 +148,10 @@ _PLAIN: Mapping[type[_Tagged], tuple[str, str, Callable[[Any], Struct]]] = {
 }
 
 
+_Shelf: TypeAlias = tuple[str, Callable[[Any], Struct], bool, dict[ObjectKey, Struct]]
+"""Kind, what makes an object, whether it is in no namespace, and the objects of the kind."""
+
+
 def take(name: str, data: bytes, reading: Reading) -> bool:
     """Take up a list of the usual kinds and versions, not one page of several; or return False.
 
@@ -160,17 +164,36 @@ def take(name: str, data: bytes, reading: Reading) -> bool:
         return False
     if listed.metadata is not None and listed.metadata.continue_:
         return False
-    kept = reading.locations.of_list(name)
-    for index, each in enumerate(listed.items):
-        kept.append(keep(each, Location(name, item=index), reading))
+    keep(listed.items, lambda number: Location(name, item=number), reading)
     return True
 
 
-def keep(listed: Listed, place: Location, reading: Reading) -> ObjectKey | None:
-    """Keep one object, and return its identity, as `Reading.keep` does.
+def keep(listed: Iterable[Listed], place: Callable[[int], Location], reading: Reading) -> None:
+    """Keep objects.
+
+    Args:
+        listed: the objects.
+        place: where each of them stands, by its number from 0.
+        reading: keeps them.
 
     Raises:
-        InputError: it has no name, or differs from one that was read before.
+        InputError: one of them has no name, or differs from one that was read before.
     """
-    group, kind, plain = _PLAIN[type(listed)]
-    return reading.keep(plain(listed), place, group, kind)
+    kept = reading.locations.of_list(place)
+    shelves: dict[type[_Tagged], _Shelf] = {}
+    for number, each in enumerate(listed):
+        shelf = shelves.get(type(each))
+        if shelf is not None:
+            kind, plain, everywhere, known = shelf
+            metadata = each.metadata
+            key = ObjectKey(kind, "" if everywhere else metadata.namespace, metadata.name)
+            if key not in known and key.name and (everywhere or key.namespace):
+                drop_last_applied(metadata)
+                known[key] = plain(each)
+                kept.append(key)
+                continue
+        # The first of its kind, seen before, or odd in another way.
+        group, kind, plain = _PLAIN[type(each)]
+        kept.append(reading.keep(plain(each), place(number), group, kind))
+        if kind in reading.by_kind:
+            shelves[type(each)] = (kind, plain, kind in CLUSTER_SCOPED, reading.by_kind[kind])

@@ -1,80 +1,44 @@
-"""Files, folders, archives and standard input as a stream of named bytes.
-
-Nothing is unpacked to disk, links inside archives are passed over, and what is unpacked is
-bounded.
-"""
+"""Files, folders, archives and standard input as a stream of named bytes."""
 
 from __future__ import annotations
 
-import gzip
-import io
-import lzma
 import os
 import stat
-import struct
 import sys
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
-
-import zstandard
 
 from rbacguard.errors import InputError
 
 MAX_BYTES = 4 * 1024**3
 """The most that is read of one file or archive, unpacked, in bytes."""
-MAX_RATIO = 200
-"""How many times its own size it may unpack to; large dumps make 16 (gzip -1) to 49 (zstd -19)."""
-ALWAYS = 64 * 1024**2
-"""What it may unpack to whatever its size, in bytes."""
-MAX_MEMBERS = 500_000
-"""The most members that an archive may have."""
 
-_SUFFIXES = (".yaml", ".yml", ".json", ".jsonl", ".ndjson")
-_PACKED = (".gz", ".zst")
+SUFFIXES = (".yaml", ".yml", ".json", ".jsonl", ".ndjson")
+PACKED = (".gz", ".zst")
 _SKIPPED_FOLDERS = frozenset({".git", "node_modules"})
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".zip")
+_BEGINNINGS = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\x00", b"PK\x03\x04")
+"""Of gzip, zstandard, xz and zip."""
 _CHUNK = 1 << 20
 
 
 def stem(name: str) -> str:
     """Return the name of a dump's file without what says its form; the whole name of another."""
     lower = name.lower()
-    for packed in ("", *_PACKED):
-        for suffix in (*_SUFFIXES, *_ARCHIVES):
+    for packed in ("", *PACKED):
+        for suffix in (*SUFFIXES, *_ARCHIVES):
             if lower.endswith(suffix + packed):
                 return name[: -len(suffix + packed)]
     # As `rbacguard snapshot -o NAME.zst` may be called.
-    return next((name[: -len(each)] for each in _PACKED if lower.endswith(each)), name)
+    return next((name[: -len(each)] for each in PACKED if lower.endswith(each)), name)
 
 
-class _Reader(Protocol):
-    def read(self, size: int, /) -> bytes: ...
+class Reader(Protocol):
+    """What is read from bit by bit."""
 
-
-class _Room:
-    """How much may still be unpacked of what one name stands for, archives in archives included."""
-
-    def __init__(self, name: str, size: int) -> None:
-        """Start from the size of the file itself, in bytes."""
-        self._name = name
-        self.left = min(max(size * MAX_RATIO, ALWAYS), MAX_BYTES)
-
-    def take(self, size: int) -> None:
-        """Note bytes that were unpacked.
-
-        Raises:
-            InputError: they are too many.
-        """
-        self.left -= size
-        if self.left < 0:
-            raise InputError(
-                f"{self._name}: unpacks to more than {MAX_RATIO} times its size, or than "
-                f"{MAX_BYTES} bytes; unpack it yourself if that is right"
-            )
+    def read(self, size: int, /) -> bytes:
+        """Return some more, or nothing at the end."""
 
 
 class NamedBytes:
@@ -115,9 +79,9 @@ def _folder(root: Path) -> Iterator[NamedBytes]:
         folders[:] = sorted(name for name in folders if name not in _SKIPPED_FOLDERS)
         for name in sorted(files):
             stem = name
-            for suffix in _PACKED:
+            for suffix in PACKED:
                 stem = stem.removesuffix(suffix)
-            if not stem.lower().endswith(_SUFFIXES):
+            if not stem.lower().endswith(SUFFIXES):
                 continue
             file = Path(folder, name)
             if file.is_file():
@@ -134,7 +98,7 @@ def _whole(name: str, path: Path) -> bytes:
         return file.read() if known else _endless(name, file)
 
 
-def _endless(name: str, file: _Reader) -> bytes:
+def _endless(name: str, file: Reader) -> bytes:
     parts, size = [], 0
     while chunk := file.read(_CHUNK):
         parts.append(chunk)
@@ -144,89 +108,12 @@ def _endless(name: str, file: _Reader) -> bytes:
     return b"".join(parts)
 
 
-def _expand(
-    name: str, data: bytes, *, loose: bool, room: _Room | None = None
-) -> Iterator[NamedBytes]:
+def _expand(name: str, data: bytes, *, loose: bool) -> Iterator[NamedBytes]:
     """Unpack by content, not by name."""
-    room = room or _Room(name, len(data))
-    try:
-        if data[:2] == b"\x1f\x8b":
-            with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-                data = _bounded(packed, room)
-        elif data[:4] == b"\x28\xb5\x2f\xfd":
-            reader = zstandard.ZstdDecompressor(max_window_size=2**31).stream_reader(
-                data, read_across_frames=True
-            )
-            data = _bounded(reader, room)
-        elif data[:6] == b"\xfd7zXZ\x00":
-            with lzma.LZMAFile(io.BytesIO(data)) as xz:
-                data = _bounded(xz, room)
-        if data[:4] == b"PK\x03\x04":
-            yield from _zip(name, data, room)
-        elif data[257:262] == b"ustar":
-            yield from _tar(name, data, room)
-        else:
-            yield NamedBytes(name, data, loose)
-    except (
-        EOFError,
-        zlib.error,
-        lzma.LZMAError,
-        zstandard.ZstdError,
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        gzip.BadGzipFile,
-        NotImplementedError,
-        RuntimeError,
-        OverflowError,
-        ValueError,
-        struct.error,
-    ) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{name}: cannot be unpacked: {reason}") from None
+    if data.startswith(_BEGINNINGS) or data[257:262] == b"ustar":
+        # The libraries that unpack take longer to load than most dumps to read.
+        from rbacguard.sources import archives
 
-
-def _bounded(reader: _Reader, room: _Room) -> bytes:
-    parts = []
-    while chunk := reader.read(_CHUNK):
-        room.take(len(chunk))
-        parts.append(chunk)
-    return b"".join(parts)
-
-
-def _wanted(member: str) -> bool:
-    lower = member.lower()
-    for suffix in _PACKED:
-        lower = lower.removesuffix(suffix)
-    return lower.endswith(_SUFFIXES)
-
-
-def _tar(name: str, data: bytes, room: _Room) -> Iterator[NamedBytes]:
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-        for count, member in enumerate(archive):
-            if count >= MAX_MEMBERS:
-                raise InputError(f"{name}: more than {MAX_MEMBERS} members")
-            # A sparse file may claim any size.
-            if member.issparse() or not (member.isfile() and _wanted(member.name)):
-                continue
-            file = archive.extractfile(member)
-            if file is not None:
-                yield from _member(name, member.name, file.read(), room)
-
-
-def _zip(name: str, data: bytes, room: _Room) -> Iterator[NamedBytes]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        members = archive.infolist()
-        if len(members) > MAX_MEMBERS:
-            raise InputError(f"{name}: more than {MAX_MEMBERS} members")
-        for member in members:
-            if member.is_dir() or not _wanted(member.filename):
-                continue
-            # The size in the header is a claim: read no more than what is left.
-            with archive.open(member) as file:
-                content = file.read(room.left + 1)
-            room.take(len(content))
-            yield from _member(name, member.filename, content, room)
-
-
-def _member(archive: str, member: str, data: bytes, room: _Room) -> Iterator[NamedBytes]:
-    yield from _expand(f"{archive}!{member}", data, loose=True, room=room)
+        yield from archives.expand(name, data, loose=loose)
+    else:
+        yield NamedBytes(name, data, loose)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import yaml as pyyaml
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from rbacguard.errors import ContradictionError, InputError
-from rbacguard.sources import bulk, saved, yaml
+from rbacguard.sources import bulk, machine_yaml, saved
 from rbacguard.sources.files import NamedBytes, open_input
 from rbacguard.sources.objects import OBJECT_TYPES
 from rbacguard.sources.reading import (
@@ -27,6 +25,10 @@ from rbacguard.sources.reading import (
 )
 from rbacguard.sources.workloads import WITNESSES, WORKLOAD_TYPES
 from rbacguard.visible import encodable
+
+if TYPE_CHECKING:
+    from yaml import MarkedYAMLError
+    from yaml.reader import ReaderError
 
 _MAX_YAML_RETRY = 32 * 1024 * 1024
 
@@ -190,6 +192,8 @@ def _read_json(name: str, data: bytes, reading: Reading) -> None:
 
 def _read_json_stream(name: str, data: bytes, reading: Reading) -> bool:
     """Read JSON values one after the other (`jq -c .items[]`, `cat a.json b.json`)."""
+    import json
+
     raws: list[tuple[int, Raw]] = []
     try:
         text = data.decode()
@@ -275,25 +279,35 @@ def _placed(item: Raw) -> tuple[str, str] | None:
 def _read_yaml(name: str, data: bytes, reading: Reading) -> None:
     try:
         if not _read_machine_written(name, data, reading):
-            for number, document in enumerate(yaml.documents(data), 1):
-                _note_duplicates(name, number, document, reading)
-                place = Location(name, number, document.line)
-                _take(document.value, place, document.item_lines, reading)
-    except pyyaml.MarkedYAMLError as error:
-        raise InputError(_yaml_refusal(name, data, error)) from None
-    except pyyaml.reader.ReaderError as error:
-        raise InputError(f"{name}: {_reader_reason(data, error)}") from None
+            _read_exactly(name, data, reading)
     except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{name}: not well-formed YAML: {error}") from None
 
 
+def _read_exactly(name: str, data: bytes, reading: Reading) -> None:
+    # PyYAML takes longer to load than most dumps to read.
+    import yaml as pyyaml
+
+    from rbacguard.sources import yaml
+
+    try:
+        for number, document in enumerate(yaml.documents(data), 1):
+            _note_duplicates(name, number, document, reading)
+            place = Location(name, number, document.line)
+            _take(document.value, place, document.item_lines, reading)
+    except pyyaml.MarkedYAMLError as error:
+        raise InputError(_yaml_refusal(name, data, error)) from None
+    except pyyaml.reader.ReaderError as error:
+        raise InputError(f"{name}: {_reader_reason(data, error)}") from None
+
+
 def _read_machine_written(name: str, data: bytes, reading: Reading) -> bool:
     """Read what the fast reader can; where it fails, the exact one finds the place."""
-    if not yaml.is_machine_written(data):
+    if not machine_yaml.is_machine_written(data):
         return False
     try:
         # What machines are asked needs more of an object than what RBAC is asked.
-        document = yaml.machine_written(data, whole=reading.workloads)
+        document = machine_yaml.machine_written(data, whole=reading.workloads)
     except (ValueError, TypeError):
         if len(data) > _MAX_YAML_RETRY:
             raise
@@ -302,7 +316,9 @@ def _read_machine_written(name: str, data: bytes, reading: Reading) -> bool:
     return True
 
 
-def _note_duplicates(name: str, number: int, document: yaml.Document, reading: Reading) -> None:
+def _note_duplicates(
+    name: str, number: int, document: machine_yaml.Document, reading: Reading
+) -> None:
     if _is_kubernetes(document.value):
         reading.problems += [
             f"{Location(name, number, line)}: key {key!r} is given twice; "
@@ -311,7 +327,7 @@ def _note_duplicates(name: str, number: int, document: yaml.Document, reading: R
         ]
 
 
-def _reader_reason(data: bytes, error: pyyaml.reader.ReaderError) -> str:
+def _reader_reason(data: bytes, error: ReaderError) -> str:
     try:
         data.decode()
     except UnicodeDecodeError as wrong:
@@ -319,7 +335,7 @@ def _reader_reason(data: bytes, error: pyyaml.reader.ReaderError) -> str:
     return f"a character that YAML does not allow at byte {error.position + 1}"
 
 
-def _yaml_refusal(name: str, data: bytes, error: pyyaml.MarkedYAMLError) -> str:
+def _yaml_refusal(name: str, data: bytes, error: MarkedYAMLError) -> str:
     mark = error.problem_mark or error.context_mark
     line = mark.line + 1 if mark else 0
     if re.search(rb"\{\{.*?\}\}", data):

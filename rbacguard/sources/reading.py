@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
 from typing import Any
@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw, Struct, structs
 
 from rbacguard.errors import ContradictionError, InputError
-from rbacguard.rbac.objects import RBAC_GROUP, ObjectKey
+from rbacguard.rbac.objects import RBAC_GROUP, ObjectKey, ObjectMeta
 from rbacguard.sources.objects import OBJECT_TYPES, converted
 from rbacguard.sources.workloads import (
     CLUSTER_SCOPED_WORKLOADS,
@@ -59,6 +59,12 @@ def _decoder(object_type: type[Struct]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(object_type)
 
 
+def drop_last_applied(metadata: ObjectMeta) -> None:
+    """Drop what `oc apply` noted: a second copy of the object, which nothing depends on."""
+    if metadata.annotations:
+        metadata.annotations.pop(_LAST_APPLIED, None)
+
+
 class Location(Struct, frozen=True, gc=False, order=True):
     """Where an object was read.
 
@@ -87,20 +93,24 @@ class Locations(Mapping[ObjectKey, Location]):
     def __init__(self) -> None:
         """Know nothing yet."""
         self._known: dict[ObjectKey, Location] = {}
-        self._lists: list[tuple[str, list[ObjectKey | None]]] = []
+        self._lists: list[tuple[Callable[[int], Location], list[ObjectKey | None]]] = []
 
-    def of_list(self, file: str) -> list[ObjectKey | None]:
-        """Return what takes the identity of each item of a list, in order; None is: not kept."""
+    def of_list(self, place: Callable[[int], Location]) -> list[ObjectKey | None]:
+        """Return what takes the identity of each item of a list, in order; None is: not kept.
+
+        Args:
+            place: where an item stands, by its number from 0.
+        """
         items: list[ObjectKey | None] = []
-        self._lists.append((file, items))
+        self._lists.append((place, items))
         return items
 
     def _all(self) -> dict[ObjectKey, Location]:
         while self._lists:
-            file, items = self._lists.pop(0)
+            place, items = self._lists.pop(0)
             for number, key in enumerate(items):
                 if key is not None:
-                    self._known[key] = Location(file, item=number)
+                    self._known[key] = place(number)
         return self._known
 
     def note(self, key: ObjectKey, location: Location) -> None:
@@ -331,8 +341,7 @@ class Reading:
             InputError: it has no name.
         """
         metadata = value.metadata
-        if metadata.annotations:
-            metadata.annotations.pop(_LAST_APPLIED, None)
+        drop_last_applied(metadata)
         name = metadata.name
         key = ObjectKey(kind, "" if kind in CLUSTER_SCOPED else metadata.namespace, name)
         if not name:

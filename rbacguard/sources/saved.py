@@ -9,11 +9,10 @@ the cluster, to the byte; `origin` is not, since time goes on.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import zstandard
 from msgspec import NODEFAULT, Raw, Struct, structs
 
 from rbacguard.errors import InputError
@@ -156,6 +155,8 @@ def encode(
         Raw(origin),
         Raw(content),
     )
+    import zstandard
+
     return zstandard.ZstdCompressor(level=10).compress(msgspec.json.encode(saved))
 
 
@@ -241,7 +242,7 @@ def take(name: str, raw: Raw | bytes, reading: Reading) -> None:
                 continue
             state = msgspec.convert(each.state, State)
             reading.known[kind] = KindCoverage(state, 0, each.reasons, each.namespaces)
-        _take_objects(content.objects, Location(name), reading)
+        _take_objects(content, Location(name), reading)
     except msgspec.DecodeError as error:
         raise InputError(f"{name}: a broken snapshot: {_reason(error)}") from None
     reading.problems += content.problems
@@ -262,15 +263,13 @@ def _content(data: Raw) -> Content | _Usual:
         return msgspec.json.decode(data, type=Content)
 
 
-def _take_objects(objects: Iterable[Raw | bulk.Listed], place: Location, reading: Reading) -> None:
-    for item in objects:
-        if not isinstance(item, Raw):
-            key = bulk.keep(item, place, reading)
-            if key is not None:
-                reading.locations.note(key, place)
-        else:
-            head = msgspec.json.decode(item, type=SavedObject)
-            reading.add(item, place, head.api_version, head.kind)
+def _take_objects(content: Content | _Usual, place: Location, reading: Reading) -> None:
+    if isinstance(content, _Usual):
+        bulk.keep(content.objects, lambda _number: place, reading)
+        return
+    for item in content.objects:
+        head = msgspec.json.decode(item, type=SavedObject)
+        reading.add(item, place, head.api_version, head.kind)
 
 
 def _reason(error: msgspec.DecodeError) -> str:

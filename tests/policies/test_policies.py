@@ -24,6 +24,7 @@ from machines import kubevirt, machine, ready
 from strategies import examples
 
 from rbacguard import Snapshot
+from rbacguard.bundled import bundled, read_bundled
 from rbacguard.checks import Context, Machines
 from rbacguard.errors import PolicyError
 from rbacguard.kubevirt.releases import cluster_roles, find_release
@@ -142,6 +143,15 @@ def test_every_policy_says_why_and_what_to_do(policy_id: str) -> None:
     assert len(policy.remediation) > 10
     assert policy.title[0].isupper() or policy.title.startswith(("kubevirt.io", "roleAgg"))
     assert policy.commands or policy.severity in (Severity.INFO, Severity.MEDIUM)
+
+
+def test_what_ships_with_the_tool_is_read_as_the_exact_reader_reads_it() -> None:
+    files = sorted(bundled("policies").rglob("*.yaml"))
+    assert len(files) > len(POLICIES)
+    for path in files:
+        (document,) = yaml.documents(path.read_bytes())
+        assert read_bundled(path) == document.value, path
+        assert document.duplicates == [], path
 
 
 BROKEN = {

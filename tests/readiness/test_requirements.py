@@ -48,7 +48,7 @@ from rbacguard.readiness.settings import defaults, settings
 from rbacguard.readiness.storage import claims
 from rbacguard.readiness.timing import Timing, data_size, drain_seconds, timing
 from rbacguard.sources.audit import read_audit_logs
-from rbacguard.sources.yaml import is_machine_written
+from rbacguard.sources.machine_yaml import is_machine_written
 from rbacguard.update.evidence import Use, unused, uses
 
 Object = dict[str, Any]

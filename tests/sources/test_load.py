@@ -23,7 +23,7 @@ from strategies import examples
 from rbacguard import Attributes, Snapshot
 from rbacguard.errors import InputError
 from rbacguard.rbac import ObjectMeta
-from rbacguard.sources import Reading, State, bulk, files, yaml
+from rbacguard.sources import Reading, State, archives, bulk, machine_yaml, yaml
 from rbacguard.sources.files import NamedBytes
 from rbacguard.sources.load import read_bytes
 from rbacguard.sources.objects import OBJECT_TYPES
@@ -270,7 +270,7 @@ def test_archives_are_read_in_place(tmp_path: Path, content: bytes) -> None:
 def test_what_unpacks_to_too_much_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(archives, "MAX_BYTES", 1 << 20)
     zeros = bytes(1 << 21)
     tarred = io.BytesIO()
     with tarfile.open(fileobj=tarred, mode="w:gz") as archive:
@@ -435,14 +435,16 @@ def test_scalars_are_read_by_kubectls_rules() -> None:
 @pytest.mark.parametrize("letter", "ABCDEF")
 def test_the_fast_reader_and_the_exact_one_agree_on_real_dumps(letter: str) -> None:
     data = with_managed_fields(STATES[letter].read_bytes())
-    assert yaml.is_machine_written(data)
+    assert machine_yaml.is_machine_written(data)
     (exact,) = yaml.documents(data)
-    fast = yaml.machine_written(data)
-    assert exact.value == yaml.machine_written(data, whole=True).value
+    fast = machine_yaml.machine_written(data)
+    assert exact.value == machine_yaml.machine_written(data, whole=True).value
     assert isinstance(exact.value, dict)
     for item in exact.value["items"]:
         assert "uid" in item["metadata"]
-        item["metadata"] = {k: v for k, v in item["metadata"].items() if k not in yaml.UNUSED}
+        item["metadata"] = {
+            k: v for k, v in item["metadata"].items() if k not in machine_yaml.UNUSED
+        }
     assert exact.value == fast.value
     assert exact.item_lines == fast.item_lines
 
@@ -497,10 +499,10 @@ def test_no_text_is_taken_for_metadata_that_is_cut_out(names: list[str], width: 
     data = pyyaml.safe_dump(
         {"apiVersion": "v1", "items": items, "kind": "List"}, width=width, allow_unicode=True
     ).encode()
-    if yaml.is_machine_written(data):
+    if machine_yaml.is_machine_written(data):
         for item in items:
             del item["metadata"]["uid"]
-        found = yaml.machine_written(data).value
+        found = machine_yaml.machine_written(data).value
         assert found == {"apiVersion": "v1", "items": items, "kind": "List"}
 
 
@@ -511,7 +513,7 @@ def test_no_type_has_what_the_fast_reader_leaves_out() -> None:
         each = todo.pop()
         if isinstance(each, type) and issubclass(each, Struct) and each not in seen:
             seen.add(each)
-            assert not set(each.__struct_encode_fields__) & set(yaml.UNUSED), each
+            assert not set(each.__struct_encode_fields__) & set(machine_yaml.UNUSED), each
             todo += get_type_hints(each).values()
         todo += get_args(each)
     assert ObjectMeta in seen
@@ -522,7 +524,7 @@ def test_what_two_dialects_may_read_differently_is_left_to_the_exact_reader(end:
     data = STATES["A"].read_bytes()
     assert b"'*'" in data
     assert b"/api/*" in data
-    assert yaml.is_machine_written(data + b"x: a&b\ny: '& *'\n" + end.encode()) is (not end)
+    assert machine_yaml.is_machine_written(data + b"x: a&b\ny: '& *'\n" + end.encode()) is (not end)
 
 
 def both_ways(data: bytes) -> tuple[Reading, Reading, bool]:
