@@ -134,7 +134,6 @@ def plan(
     known = find_release(from_release) if from_release else None
     snapshot = source.snapshot(aggregate)
     report = reports.plan(make_plan(snapshot, release, known), snapshot)
-    del snapshot  # of a large cluster, no room for it beside what is written
     options.show(report, **shown)
     return 0 if exit_zero else exits.of_plan(report)
 

@@ -110,7 +110,6 @@ class _List(Struct, rename="camel"):
     metadata: _ListMeta | None = None
 
 
-_lists = msgspec.json.Decoder(_List)
 _PLAIN: Mapping[type[_Tagged], tuple[str, str, Callable[[Any], Struct]]] = {
     _ClusterRole: (
         RBAC_GROUP,
@@ -159,7 +158,7 @@ def take(name: str, data: bytes, reading: Reading) -> bool:
         InputError: an object has no name, or differs from one that was read before.
     """
     try:
-        listed = _lists.decode(data)
+        listed = msgspec.json.decode(data, type=_List)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     if listed.metadata is not None and listed.metadata.continue_:
