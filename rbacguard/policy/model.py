@@ -370,7 +370,17 @@ def _read(path: Path) -> object:
 _FOUND = re.compile(r"Invalid (?:enum )?value (.*)", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field (.*)", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field (.*)")
-_TOO_LONG = re.compile(r"Expected str of length <= (\d+)")
+_TYPE = re.compile(r"Expected (.+), got (.+)")
+_TYPES = {
+    "str": "text",
+    "int": "a number",
+    "float": "a number",
+    "bool": "true or false",
+    "null": "nothing",
+    "object": "a map",
+    "array": "a list",
+}
+_LENGTH = re.compile(r"Expected str of length ([<>])= (\d+)")
 _MOST_SHOWN = 100
 
 
@@ -388,11 +398,20 @@ def _refusal(error: str) -> str:
         message = f"expected {_choices(place) or 'a value'}, found none"
     elif found := _FOUND.match(message):
         message = f"expected {_choices(place) or 'another value'}, found {_shortened(found[1])}"
-    elif found := _TOO_LONG.match(message):
-        message = f"expected at most {found[1]} characters"
+    elif found := _TYPE.match(message):
+        message = f"expected {_in_words(found[1])}, found {_in_words(found[2])}"
+        if found[1].startswith("str") and found[2] not in ("null", "object", "array"):
+            message += "; quote it"
+    elif found := _LENGTH.match(message):
+        at_most = f"expected at most {found[2]} characters"
+        message = at_most if found[1] == "<" else "expected some text, found none"
     else:
         message = message[:1].lower() + message[1:]
     return f"{place}: {message}" if place else message
+
+
+def _in_words(types: str) -> str:
+    return " or ".join(_TYPES.get(each, each) for each in types.split(" | "))
 
 
 def _shortened(text: str) -> str:

@@ -193,14 +193,19 @@ BROKEN = {
         ),
         ({"check": {"type": "holder", "permission": "flying"}}, "check: permission: no such"),
         ({"check": {"type": "holder", "extra": 1}}, "check.extra: there is no such field"),
-        ({"appliesTo": {"since": 4.2}}, "appliesTo.since: expected str | null, got float"),
+        (
+            {"appliesTo": {"since": 4.2}},
+            "appliesTo.since: expected text or nothing, found a number; quote it",
+        ),
         ({"appliesTo": {"since": "4.99"}}, "appliesTo: since: version 4.99 is unknown"),
         ({"id": "other"}, "id: expected 'broken' like the file"),
         ({"id": "Not An Id"}, "id: expected str matching regex"),
         ({"unknown": 1}, "unknown: there is no such field; there are id, title, severity, "),
-        ({"rationale": None}, "rationale: expected str, got null"),
-        ({"rationale": ""}, "rationale: expected str of length >= 1"),
-        ({"commands": ["oc get nodes", 1]}, "commands[1]: expected str, got int"),
+        ({"rationale": None}, "rationale: expected text, found nothing"),
+        ({"rationale": ""}, "rationale: expected some text, found none"),
+        ({"title": ["T"]}, "title: expected text, found a list"),
+        ({"check": "holder"}, "check: expected a map, found text"),
+        ({"commands": ["oc get nodes", 1]}, "commands[1]: expected text, found a number; quote it"),
     ],
 )
 def test_a_broken_policy_is_refused_with_the_place(
