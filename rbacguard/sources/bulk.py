@@ -185,9 +185,12 @@ def keep(listed: Iterable[Listed], place: Callable[[int], Location], reading: Re
         if shelf is not None:
             kind, plain, everywhere, known = shelf
             metadata = each.metadata
-            key = ObjectKey(kind, "" if everywhere else metadata.namespace, metadata.name)
-            if key not in known and key.name and (everywhere or key.namespace):
-                drop_last_applied(metadata)
+            name, namespace = metadata.name, "" if everywhere else metadata.namespace
+            # As ObjectKey() does, in half the time.
+            key = tuple.__new__(ObjectKey, (kind, namespace, name))
+            if key not in known and name and (everywhere or namespace):
+                if metadata.annotations:
+                    drop_last_applied(metadata)
                 known[key] = plain(each)
                 kept.append(key)
                 continue

@@ -226,7 +226,7 @@ class Table:
         # By what is bound in each scope, before and after, and whether the first is the cluster.
         patterns: dict[tuple[tuple[int, ...], tuple[int, ...], bool], int] = {}
         subjects = olds if olds is news else olds.keys() | news.keys()
-        for subject in sorted(subjects):
+        for subject in sorted(subjects, key=_in_order):
             here, there = olds.get(subject, _NOTHING), news.get(subject, _NOTHING)
             scopes = tuple(sorted(here if here is there else here.keys() | there.keys()))
             old = _bits(here, scopes)
@@ -257,16 +257,21 @@ class Table:
         return self._known[bits]
 
 
+def _in_order(subject: Subject) -> str:
+    """Return text by which subjects come in their own order; text is quicker to compare."""
+    return f"{subject.kind}\0{subject.name}\0{subject.namespace}"
+
+
 def _bits(entries: Entries, scopes: Iterable[str]) -> tuple[int, ...]:
     """Return which roles are bound in each scope, by their bits."""
-    found = []
-    for scope in scopes:
-        bound = entries.get(scope, ())
-        if len(bound) == 1:
-            found.append(bound[0].bit)
-        else:
-            found.append(reduce(or_, (entry.bit for entry in bound), 0))
-    return tuple(found)
+    return tuple(
+        [
+            bound[0].bit
+            if len(bound := entries.get(scope, ())) == 1
+            else reduce(or_, [entry.bit for entry in bound], 0)
+            for scope in scopes
+        ]
+    )
 
 
 def _merged(
