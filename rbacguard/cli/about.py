@@ -45,7 +45,7 @@ def completion(shell: str) -> int:
 @click.command()
 @click.argument("report", required=False)
 def schema(report: str | None) -> int:
-    """Print the JSON Schema of a report, of saved snapshots or of approvals, or list them."""
+    """Print the JSON Schema of a report or of a kind of file, or list them."""
     from rbacguard.output.formats import SCHEMAS
     from rbacguard.output.formats import schema as of
 

@@ -105,12 +105,14 @@ CONFIGURATION = "configuration"
 """The schema of rbacguard.toml."""
 FLEET_CLUSTER = "fleet-cluster"
 """The schema of a line of a fleet's results."""
-SCHEMAS = tuple(sorted((*wire.REPORTS, SNAPSHOT, ACCESS, CONFIGURATION, FLEET_CLUSTER)))
+POLICY = "policy"
+"""The schema of a policy file."""
+SCHEMAS = tuple(sorted((*wire.REPORTS, SNAPSHOT, ACCESS, CONFIGURATION, FLEET_CLUSTER, POLICY)))
 """Everything that there is a schema of."""
 
 
 def schema(name: str) -> str:
-    """Return the JSON Schema of a command's report, or of a saved snapshot.
+    """Return the JSON Schema of a command's report, or of a kind of file.
 
     Raises:
         KeyError: there is no such report.
@@ -127,6 +129,10 @@ def schema(name: str) -> str:
         from rbacguard.update.approvals import MigrationAccess
 
         found = MigrationAccess.model_json_schema(by_alias=True)
+    elif name == POLICY:
+        from rbacguard.policy import Policy
+
+        found = msgspec.json.schema(Policy)
     elif name == FLEET_CLUSTER:
         found = msgspec.json.schema(wire.FleetClusterModel)
     else:

@@ -92,7 +92,8 @@ def test_json_fits_the_published_schema_and_yaml_is_the_same(case: str, run: Run
 
 
 def test_every_report_has_a_schema(run: Run) -> None:
-    known = sorted([*REPORTS, "configuration", "fleet-cluster", "migration-access", "snapshot"])
+    files = ("configuration", "migration-access", "policy", "snapshot")
+    known = sorted([*REPORTS, "fleet-cluster", *files])
     assert run("schema").stdout.split() == known
     for name in known:
         jsonschema.Draft202012Validator.check_schema(json.loads(run("schema", name).stdout))

@@ -9,12 +9,14 @@ it holds the exact findings; an empty one is a silent case.
 from __future__ import annotations
 
 import datetime
+import json
 import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import msgspec
 import pytest
 from conftest import objects, role, rule, selecting
@@ -28,6 +30,7 @@ from rbacguard.bundled import bundled, read_bundled
 from rbacguard.checks import Context, Machines
 from rbacguard.errors import PolicyError
 from rbacguard.kubevirt.releases import cluster_roles, find_release
+from rbacguard.output import formats
 from rbacguard.policy import About, Outcome, Policy, PolicyResult, Severity, evaluate, load_policies
 from rbacguard.rbac import Attributes, Review, Reviews
 from rbacguard.readiness.inventory import Inventory
@@ -218,6 +221,24 @@ def test_a_broken_policy_is_refused_with_the_place(
     assert str(path) in str(caught.value)
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_schema_takes_the_policies_that_are_taken_and_no_others() -> None:
+    schema = jsonschema.Draft202012Validator(json.loads(formats.schema("policy")))
+    for path in bundled("policies").rglob("*.yaml"):
+        if path.stem in POLICIES:
+            schema.validate(read_bundled(path))
+    schema.validate(BROKEN)
+    for change in (
+        {"severity": "awful"},
+        {"check": {"type": "guess"}},
+        {"check": {"type": "holder", "extra": 1}},
+        {"appliesTo": {"since": 4.2}},
+        {"id": "Not An Id"},
+        {"unknown": 1},
+        {"rationale": ""},
+    ):
+        assert not schema.is_valid(BROKEN | change), change
 
 
 def test_a_policy_without_what_it_needs_is_refused_with_what_is_missing(tmp_path: Path) -> None:
