@@ -110,7 +110,7 @@ COMMANDS = {
     "rules": Entry("about", "List the policies and the rules of lint, or explain one."),
     "schema": Entry(
         "about",
-        "Print the JSON Schema of a report, of saved snapshots or of approvals, or list them.",
+        "Print the JSON Schema of a report or of a kind of file, or list them.",
     ),
     "snapshot": Entry(
         "cluster", "Save what an audit needs of a cluster; every command reads it with -f."
