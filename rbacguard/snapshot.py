@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
@@ -212,15 +213,11 @@ class Snapshot:
     @cached_property
     def bindings_in(self) -> Mapping[str, Sequence[AnyBinding]]:
         """By scope, '' for the whole cluster, the bindings there, in order."""
-        found: dict[str, list[AnyBinding]] = {}
+        found: defaultdict[str, list[AnyBinding]] = defaultdict(list)
         for kind in ("ClusterRoleBinding", "RoleBinding"):
             values = cast("Mapping[ObjectKey, AnyBinding]", self._by_kind.get(kind, {}))
             for key, binding in values.items():
-                there = found.get(key[1])
-                if there is None:
-                    found[key[1]] = [binding]
-                else:
-                    there.append(binding)
+                found[key.namespace].append(binding)
         # Names are quicker to compare than keys, of which there are a hundred thousand.
         for bindings in found.values():
             bindings.sort(key=_NAME)

@@ -5,7 +5,8 @@ to load.
 """
 
 from rbacguard.policy.engine import Finding, Outcome, PolicyResult, evaluate, fingerprint
-from rbacguard.policy.model import About, Policy, Severity, Stage, load_policies
+from rbacguard.policy.loading import load_policies
+from rbacguard.policy.model import About, Policy, Severity, Stage
 from rbacguard.policy.selection import Selection, find_configuration
 
 __all__ = [

@@ -17,7 +17,19 @@ from collections.abc import Iterator
 import zstandard
 
 from rbacguard.errors import InputError
-from rbacguard.sources.files import MAX_BYTES, PACKED, SUFFIXES, NamedBytes, Reader
+from rbacguard.sources.files import (
+    CHUNK,
+    GZIP,
+    MAX_BYTES,
+    PACKED,
+    SUFFIXES,
+    XZ,
+    ZIP,
+    ZSTANDARD,
+    NamedBytes,
+    Reader,
+    is_tar,
+)
 
 MAX_RATIO = 200
 """How many times its own size it may unpack to; large dumps make 16 (gzip -1) to 49 (zstd -19)."""
@@ -25,8 +37,6 @@ ALWAYS = 64 * 1024**2
 """What it may unpack to whatever its size, in bytes."""
 MAX_MEMBERS = 500_000
 """The most members that an archive may have."""
-
-_CHUNK = 1 << 20
 
 
 class _Room:
@@ -61,20 +71,20 @@ def expand(
     """
     room = room or _Room(name, len(data))
     try:
-        if data[:2] == b"\x1f\x8b":
+        if data.startswith(GZIP):
             with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
                 data = _bounded(packed, room)
-        elif data[:4] == b"\x28\xb5\x2f\xfd":
+        elif data.startswith(ZSTANDARD):
             reader = zstandard.ZstdDecompressor(max_window_size=2**31).stream_reader(
                 data, read_across_frames=True
             )
             data = _bounded(reader, room)
-        elif data[:6] == b"\xfd7zXZ\x00":
+        elif data.startswith(XZ):
             with lzma.LZMAFile(io.BytesIO(data)) as xz:
                 data = _bounded(xz, room)
-        if data[:4] == b"PK\x03\x04":
+        if data.startswith(ZIP):
             yield from _zip(name, data, room)
-        elif data[257:262] == b"ustar":
+        elif is_tar(data):
             yield from _tar(name, data, room)
         else:
             yield NamedBytes(name, data, loose)
@@ -98,7 +108,7 @@ def expand(
 
 def _bounded(reader: Reader, room: _Room) -> bytes:
     parts = []
-    while chunk := reader.read(_CHUNK):
+    while chunk := reader.read(CHUNK):
         room.take(len(chunk))
         parts.append(chunk)
     return b"".join(parts)

@@ -18,9 +18,9 @@ SUFFIXES = (".yaml", ".yml", ".json", ".jsonl", ".ndjson")
 PACKED = (".gz", ".zst")
 _SKIPPED_FOLDERS = frozenset({".git", "node_modules"})
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".zip")
-_BEGINNINGS = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\x00", b"PK\x03\x04")
-"""Of gzip, zstandard, xz and zip."""
-_CHUNK = 1 << 20
+GZIP, ZSTANDARD, XZ, ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\x00", b"PK\x03\x04"
+"""How what is packed begins."""
+CHUNK = 1 << 20
 
 
 def stem(name: str) -> str:
@@ -100,7 +100,7 @@ def _whole(name: str, path: Path) -> bytes:
 
 def _endless(name: str, file: Reader) -> bytes:
     parts, size = [], 0
-    while chunk := file.read(_CHUNK):
+    while chunk := file.read(CHUNK):
         parts.append(chunk)
         size += len(chunk)
         if size > MAX_BYTES:
@@ -108,9 +108,14 @@ def _endless(name: str, file: Reader) -> bytes:
     return b"".join(parts)
 
 
+def is_tar(data: bytes) -> bool:
+    """Whether this is a tar archive, which says so in its first header."""
+    return data[257:262] == b"ustar"
+
+
 def _expand(name: str, data: bytes, *, loose: bool) -> Iterator[NamedBytes]:
     """Unpack by content, not by name."""
-    if data.startswith(_BEGINNINGS) or data[257:262] == b"ustar":
+    if data.startswith((GZIP, ZSTANDARD, XZ, ZIP)) or is_tar(data):
         # The libraries that unpack take longer to load than most dumps to read.
         from rbacguard.sources import archives
 

@@ -329,7 +329,8 @@ class Reading:
         key = self.keep(value, location, group, kind)
         if key is not None:
             self.locations.note(key, location)
-            self.defects += [Defect(key, path, message, location) for path, message in defects]
+            for path, message in defects:
+                self.defects.append(Defect(key, path, message, location))
 
     def keep(self, value: Any, location: Location, group: str, kind: str) -> ObjectKey | None:
         """Keep an object that was decoded, and return its identity, for `locations`.
