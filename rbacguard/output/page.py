@@ -1,15 +1,11 @@
-"""A page of text: every text on it is made harmless, and rich markup is never read."""
+"""A page of text: every text on it is made harmless.
+
+For a pipe or a file, lines as long as they are, without colour; `terminal` fits it into a window.
+"""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Sequence
-
-from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
-from rich.tree import Tree
+from collections.abc import Iterable, Iterator, Sequence
 
 from rbacguard.output.formats import Options
 from rbacguard.visible import visible
@@ -29,7 +25,9 @@ COLOURS = {
     "passed": "green",
     "unknown": "yellow",
 }
-_PIPE_WIDTH = 100_000
+_BETWEEN = " " * 3
+_BELOW = {"├── ": "│   ", "└── ": "    "}
+"""By how a branch begins, what stands before those below it."""
 
 
 class Node:
@@ -50,41 +48,16 @@ class Page:
     def __init__(self, options: Options) -> None:
         """Start an empty page."""
         self.options = options
-        self._buffer = io.StringIO()
-        self._console = Console(
-            file=self._buffer,
-            width=options.width or _PIPE_WIDTH,
-            force_terminal=options.colour,
-            no_color=not options.colour,
-            highlight=False,
-            markup=False,
-            emoji=False,
-            legacy_windows=False,
-        )
+        self._lines: list[str] = []
 
     def line(self, text: str = "", style: str = "", indent: int = 0) -> None:
         """Add a line, `indent` columns in; what does not fit goes on below, indented likewise."""
-        item = Text(visible(text), style=style)
-        if self.options.width is None:
-            self._put(Text(" " * indent).append(item))
-        else:
-            hang = 2 if text.startswith("- ") else 0
-            lines = item.wrap(self._console, max(self.options.width - indent - hang, 20))
-            for number, each in enumerate(lines):
-                space = " " * (indent + (hang if number else 0))
-                self._put(Text(space).append(each))
-
-    def _put(self, text: Text) -> None:
-        """Add a line as it is."""
-        if self.options.colour:
-            self._console.print(text, soft_wrap=True)
-        else:
-            self._buffer.write(f"{text.plain}\n")
+        del style
+        self._lines.append(" " * indent + visible(text))
 
     def command(self, text: str, indent: int = 0) -> None:
         """Add a command to paste, which is never broken into lines."""
-        padded = Text(" " * indent).append(f"$ {visible(text)}", "bold")
-        self._put(padded)
+        self._lines.append(f"{' ' * indent}$ {visible(text)}")
 
     def heading(self, text: str) -> None:
         """Add a heading."""
@@ -93,32 +66,56 @@ class Page:
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Add a table; a cell that names a severity, a change or a result has its colour."""
-        table = Table(box=None, pad_edge=False, show_edge=False, padding=(0, 3, 0, 0))
-        for column in columns:
-            table.add_column(column, header_style="bold", overflow="fold")
         rows = list(rows)
-        for row in rows[: self.options.rows]:
-            table.add_row(*(Text(visible(cell), style=COLOURS.get(cell, "")) for cell in row))
-        self._console.print(table)
+        self._table(columns, [[visible(cell) for cell in row] for row in rows[: self.options.rows]])
         if len(rows) > self.options.rows:
             self.line(f"… and {len(rows) - self.options.rows} more; -v shows all", "yellow")
+
+    def _table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Add a table of harmless text."""
+        rows = [columns, *rows]
+        widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+        self._lines += [
+            _BETWEEN.join(
+                cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)
+            )
+            for row in rows
+        ]
 
     def tree(self, root: Node, indent: int = 0) -> None:
         """Add the branches of a node, each with what hangs from it."""
         for text, node in root.branches.items():
-            tree = Tree(Text(visible(text)), guide_style="dim")
-            below = [(tree, node)]
-            while below:
-                upper, found = below.pop()
-                below += [
-                    (upper.add(Text(visible(key))), each) for key, each in found.branches.items()
-                ]
-            self._console.print(
-                Padding(tree, (0, 0, 0, indent), expand=False),
-                soft_wrap=self.options.width is None,
-            )
+            self._lines.append(" " * indent + visible(text))
+            self._lines += _hanging(node, " " * indent)
 
     def text(self) -> str:
         """Return the page."""
-        lines = [line.rstrip() for line in self._buffer.getvalue().split("\n")]
-        return "\n".join(lines).strip("\n") + "\n"
+        return "\n".join(line.rstrip() for line in self._lines).strip("\n") + "\n"
+
+
+def _width(text: str) -> int:
+    """Return how many columns a terminal takes for a text."""
+    if text.isascii():
+        return len(text)
+    # Imported here, as what goes to a pipe seldom needs it.
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _hanging(node: Node, indent: str) -> Iterator[str]:
+    """Yield the lines of what hangs from a node."""
+    waiting = _branches(node, indent)
+    while waiting:
+        before, corner, text, each = waiting.pop()
+        yield before + corner + visible(text)
+        waiting += _branches(each, before + _BELOW[corner])
+
+
+def _branches(node: Node, before: str) -> list[tuple[str, str, str, Node]]:
+    """Return the branches of a node, the last first, and what stands before each on its line."""
+    corners = ["└── ", *["├── "] * len(node.branches)]
+    return [
+        (before, corner, text, each)
+        for corner, (text, each) in zip(corners, reversed(node.branches.items()), strict=False)
+    ]

@@ -16,9 +16,18 @@ _SEVERITIES = ("critical", "high", "medium", "low", "info")
 
 def to_table(report: wire.Report, options: Options) -> str:
     """Return a report as text."""
-    page = Page(options)
+    page = _new_page(options)
     _render(report, page)
     return page.text()
+
+
+def _new_page(options: Options) -> Page:
+    if options.width is None and not options.colour:
+        return Page(options)
+    # Imported here: rich takes long to load, and a pipe has no use for it.
+    from rbacguard.output.terminal import TerminalPage
+
+    return TerminalPage(options)
 
 
 @singledispatch
