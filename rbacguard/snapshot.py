@@ -44,7 +44,6 @@ _ORDERED = {
     "roles": frozenset({"Role"}),
     "bindings_in": _BINDINGS,
     "bindings": _BINDINGS,
-    "bound": _BINDINGS,
 }
 """What a snapshot and one made from it have in common, unless objects of these kinds changed."""
 
@@ -179,6 +178,8 @@ class Snapshot:
         for value in put:
             identity = value.key if isinstance(value, ClusterRole | Role) else value.ref
             of_kind(identity.kind)[identity] = value
+        if not changed and aggregate in (None, self.aggregate):
+            return self
         by_kind = {**self._by_kind, **changed}
         made = Snapshot(
             by_kind,
@@ -227,17 +228,6 @@ class Snapshot:
     def bindings(self) -> tuple[AnyBinding, ...]:
         """All ClusterRoleBindings, then all RoleBindings, in order."""
         return tuple(chain.from_iterable(self.bindings_in.values()))
-
-    @cached_property
-    def bound(self) -> Mapping[ObjectKey, Sequence[AnyBinding]]:
-        """By role, the bindings that point at it, in order, whether it exists or not."""
-        # By plain tuples first, which equal the keys: there are many bindings and few roles.
-        found: dict[tuple[str, str, str], list[AnyBinding]] = {}
-        for binding in self.bindings:
-            ref = binding.role_ref
-            key = (ref.kind, binding.scope if ref.kind == "Role" else "", ref.name)
-            found.setdefault(key, []).append(binding)
-        return {ObjectKey(*key): bindings for key, bindings in found.items()}
 
     def binding(self, key: ObjectKey) -> AnyBinding | None:
         """Return a binding, or None when the input has none of that name."""
@@ -300,11 +290,14 @@ class Snapshot:
     @cached_property
     def rules(self) -> Mapping[ObjectKey, tuple[PolicyRule, ...]]:
         """The rules that each role grants, in this snapshot's way of reading aggregated ones."""
-        rules = {role.key: role.rules for role in self.cluster_roles.values()}
+        rules = {}
+        for kind in ("ClusterRole", "Role"):
+            roles = cast("Mapping[ObjectKey, AnyRole]", self._by_kind.get(kind, {}))
+            rules.update({key: role.rules for key, role in roles.items()})
         if self.aggregate == "recompute":
             for name, computed in self.aggregation.rules.items():
                 rules[ObjectKey("ClusterRole", "", name)] = computed
-        return {**rules, **{key: role.rules for key, role in self.roles.items()}}
+        return rules
 
     @cached_property
     def authorizer(self) -> Authorizer:

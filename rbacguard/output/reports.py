@@ -20,7 +20,7 @@ from rbacguard.update.bindings import Need
 from rbacguard.update.compare import Comparison
 from rbacguard.update.crosscheck import disagreements
 from rbacguard.update.journey import Status
-from rbacguard.update.places import CLUSTER, Bound
+from rbacguard.update.places import CLUSTER
 from rbacguard.update.plan import Plan
 
 if TYPE_CHECKING:
@@ -292,7 +292,8 @@ class _Models:
         self.asked = [_action(each) for each in asked]
         self.chains: list[wire.ChainModel] = []
         self._places: dict[tuple[int, ObjectKey], list[tuple[int, frozenset[int]]]] = {}
-        self._chains: dict[tuple[int, tuple[int, ...]], dict[ObjectKey, list[int]]] = {}
+        # By the bit of the role, which is one number, and quicker to look for than its key.
+        self._chains: dict[tuple[int, tuple[int, ...]], dict[int, list[int]]] = {}
         self._subjects = _Subjects()
         # By identity: what is known is kept, so that nothing else can come to stand at its place.
         self._reached: dict[int, tuple[Mapping[Subject, object], list[wire.ReachModel]]] = {}
@@ -306,26 +307,26 @@ class _Models:
         known = self._chains.setdefault((id(state), value.numbers), {})
         bound = state.table.subjects.get(value.subject, {})
 
-        def bindings(entries: Iterable[Bound]) -> list[wire.BoundModel]:
+        def bindings(scope: str) -> list[wire.BoundModel]:
             found = []
-            for each in entries:
-                chains = known.get(each.role)
+            for each in bound.get(scope, ()):
+                chains = known.get(each.bit)
                 if chains is None:
-                    chains = known[each.role] = self._chains_of(state, each.role, value.numbers)
+                    chains = known[each.bit] = self._chains_of(state, each.role, value.numbers)
                 if chains:
                     source = each.source
                     name = source.metadata.name
-                    found.append(wire.BoundModel(source.kind, name, source.scope or None, chains))
+                    found.append(wire.BoundModel(source.kind, name, scope or None, chains))
             return found
 
-        everywhere = bindings(bound.get(CLUSTER, ()))
+        everywhere = bindings(CLUSTER)
         return wire.ChangeModel(
             self._subjects[value.subject],
             value.change.value,
             value.is_reading,
             value.numbers,
             [
-                wire.PlaceModel(scope, everywhere + bindings(bound.get(scope, ())))
+                wire.PlaceModel(scope, everywhere + bindings(scope))
                 if scope
                 else wire.PlaceModel(None, everywhere)
                 for scope in value.namespaces

@@ -19,7 +19,7 @@ from rbacguard.rbac import Grant, ObjectKey, PolicyRule, Subject
 from rbacguard.rbac.objects import AnyBinding
 from rbacguard.rbac.questions import Answers, Questions
 from rbacguard.snapshot import Snapshot
-from rbacguard.update.places import CLUSTER, Bound, Places, Roles, Shape, Table
+from rbacguard.update.places import CLUSTER, Bound, Places, Roles, Shape, Table, picker
 
 
 class Held(NamedTuple):
@@ -55,21 +55,17 @@ class Access:
     Args:
         snapshot: the cluster.
         questions: the actions' requests, in order.
-        more: roles to ask, besides those that are bound.
     """
 
-    def __init__(
-        self, snapshot: Snapshot, questions: Questions, more: Iterable[ObjectKey] = ()
-    ) -> None:
-        """Ask every role that is bound."""
+    def __init__(self, snapshot: Snapshot, questions: Questions) -> None:
+        """Ask every role."""
         self._snapshot, self._questions = snapshot, questions
         self._base: Access | None = None
         self._added: Callable[[], Iterable[AnyBinding]] = tuple
         self.rules: dict[ObjectKey, Answers] = {}
         self.masks: dict[ObjectKey, int] = {}
-        rules = snapshot.rules
-        for role in snapshot.bound.keys() | more:
-            answers, mask = questions.ask(rules.get(role, ()))
+        for role, rules in snapshot.rules.items():
+            answers, mask = questions.ask(rules)
             if mask:
                 self.rules[role], self.masks[role] = answers, mask
 
@@ -77,30 +73,32 @@ class Access:
     def table(self) -> Table:
         """Who is bound; several states of the same bindings share one (`share`)."""
         if self._base is None:
-            return Table(self._snapshot.bound, self.masks)
-        added: dict[ObjectKey, list[AnyBinding]] = {}
+            return Table(self._snapshot.bindings_in, self.masks)
+        added: dict[str, list[AnyBinding]] = {}
         for binding in self._added():
-            added.setdefault(binding.role_ref.key(binding.scope), []).append(binding)
+            added.setdefault(binding.scope, []).append(binding)
         return Table(added, self.masks, self._base.table)
 
     @staticmethod
-    def share(states: Sequence[Access]) -> None:
-        """Give states that have the same bindings one table, of the roles that matter in any."""
-        roles = frozenset(role for state in states for role in state.masks)
-        table = Table(states[0]._snapshot.bound, roles)  # noqa: SLF001 - its own class
+    def share(states: Sequence[Access], more: Iterable[ObjectKey] = ()) -> None:
+        """Give states that have the same bindings one table, of the roles that matter in any.
+
+        Args:
+            states: these.
+            more: roles that matter whatever they grant.
+        """
+        roles = frozenset(role for state in states for role in state.masks).union(more)
+        table = Table(states[0]._snapshot.bindings_in, roles)  # noqa: SLF001 - its own class
         for state in states:
             state.__dict__["table"] = table
 
-    def with_bindings(
-        self, roles: Iterable[ObjectKey], make: Callable[[], Iterable[AnyBinding]]
-    ) -> Access:
+    def with_bindings(self, make: Callable[[], Iterable[AnyBinding]]) -> Access:
         """Return this state with bindings added.
 
         Args:
-            roles: those that they give.
             make: returns them; called when somebody asks what binds whom.
         """
-        made = Access(self._snapshot, self._questions, roles)
+        made = Access(self._snapshot, self._questions)
         made._base, made._added = self, make
         return made
 
@@ -310,7 +308,7 @@ class Compared:
         told = [self._told(part) for part, _ in kinds]
         patterns = [
             [
-                (change, *told[rank], places)
+                (change, *told[rank], picker(places))
                 for rank, (part, change) in enumerate(kinds)
                 if (
                     places := [
@@ -323,17 +321,9 @@ class Compared:
             for pattern in self._places.patterns
         ]
         return tuple(
-            Transition(
-                subject,
-                change,
-                actions,
-                tuple([scopes[place] for place in places]),
-                numbers,
-                self._before,
-                self._after,
-            )
+            Transition(subject, change, actions, pick(scopes), numbers, self._before, self._after)
             for subject, scopes, pattern in self._places.rows
-            for change, actions, numbers, places in patterns[pattern]
+            for change, actions, numbers, pick in patterns[pattern]
         )
 
     def _happens(self, masks: Masks, wanted: Iterable[Change]) -> list[tuple[int, Change]]:

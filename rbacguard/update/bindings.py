@@ -28,7 +28,8 @@ def bound_to_migrate(snapshot: Snapshot) -> Mapping[Need, AnyBinding]:
     """Return who is bound to kubevirt.io:migrate already, whether it exists or not."""
     return {
         Need(binding.ref.namespace, _filled(subject, binding.ref.namespace)): binding
-        for binding in snapshot.bound.get(MIGRATE_ROLE, ())
+        for binding in snapshot.bindings
+        if binding.role_ref.name == MIGRATE and binding.role_ref.kind == "ClusterRole"
         for subject in binding.subjects
     }
 

@@ -7,9 +7,9 @@ a subject once for each pattern of numbers.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, reduce
-from operator import attrgetter, or_
+from operator import itemgetter, or_
 from typing import NamedTuple, TypeAlias
 
 from msgspec import Struct
@@ -37,7 +37,7 @@ class Bound(Struct, frozen=True, gc=False):
 
 
 Entries: TypeAlias = Mapping[str, Sequence[Bound]]
-"""By scope, what binds somebody."""
+"""By scope, in order, what binds somebody."""
 _NOTHING: Entries = {}
 
 
@@ -49,6 +49,11 @@ class Shape(NamedTuple):
 
     cluster: Roles
     local: Roles | None
+
+    @property
+    def own(self) -> Roles:
+        """What is bound in the place itself."""
+        return self.cluster if self.local is None else self.local
 
     def with_role(self, role: ObjectKey, *, everywhere: bool) -> Shape:
         """Return it with a role bound besides, in the whole cluster or in the namespace."""
@@ -64,6 +69,18 @@ class Row(NamedTuple):
     subject: Subject
     scopes: tuple[str, ...]
     pattern: int
+
+
+Picker: TypeAlias = Callable[[tuple[str, ...]], tuple[str, ...]]
+"""Returns some of the scopes of a subject, in order."""
+
+
+def picker(places: Sequence[int]) -> Picker:
+    """Return what picks the scopes at these places, of which there is one at least, in order."""
+    first, last = places[0], places[-1]
+    # What stands together is cut out in one piece; all of it is not even copied.
+    together = last - first + 1 == len(places)
+    return itemgetter(slice(first, last + 1)) if together else itemgetter(*places)
 
 
 class Places:
@@ -98,24 +115,21 @@ class Places:
         known = (wanted, widest)
         if known not in self._known:
             picked = [self._picked(pattern, wanted, widest=widest) for pattern in self.patterns]
-            found = {}
-            for subject, scopes, pattern in self.rows if wanted else ():
-                places = picked[pattern]
-                if places is None:
-                    found[subject] = scopes
-                elif places:
-                    found[subject] = tuple([scopes[place] for place in places])
-            self._known[known] = found
+            self._known[known] = {
+                subject: pick(scopes)
+                for subject, scopes, pattern in (self.rows if wanted else ())
+                if (pick := picked[pattern]) is not None
+            }
         return self._known[known]
 
     def _picked(
         self, pattern: Sequence[int], wanted: Container[int], *, widest: bool
-    ) -> list[int] | None:
-        """Return the places in a pattern under any of these numbers; None is: all of them."""
+    ) -> Picker | None:
+        """Return what picks a pattern's scopes under any of these numbers, if there are any."""
         places = [place for place, number in enumerate(pattern) if number in wanted]
         if widest and places and self._is_whole(pattern[places[0]]):
             del places[1:]
-        return None if len(places) == len(pattern) else places
+        return picker(places) if places else None
 
     def _is_whole(self, number: int) -> bool:
         """Whether the places of a number are the whole cluster."""
@@ -171,26 +185,32 @@ class Table:
     """Who is bound to roles that matter, and where.
 
     Args:
-        bound: the bindings of each role, in order.
+        bindings: by scope, both in order, the bindings there.
         roles: those that matter.
         base: a table to which these bindings are added.
     """
 
     def __init__(
         self,
-        bound: Mapping[ObjectKey, Sequence[AnyBinding]],
+        bindings: Mapping[str, Iterable[AnyBinding]],
         roles: Iterable[ObjectKey],
         base: Table | None = None,
     ) -> None:
-        """Look at every binding of these roles once."""
+        """Look at every binding once."""
         known: Roles = base.roles if base else ()
         self.roles: Roles = (*known, *sorted(set(roles).difference(known)))
+        # Plain tuples, which equal the keys, are quicker to make.
+        matters: dict[tuple[str, str, str], tuple[ObjectKey, int]] = {
+            role: (role, 1 << place) for place, role in enumerate(self.roles)
+        }
         found: dict[Subject, dict[str, list[Bound]]] = {}
-        for place, role in enumerate(self.roles):
-            bit = 1 << place
-            for binding in bound.get(role, ()):
-                scope = binding.scope
-                entry = Bound(binding, role, bit)
+        for scope, there in bindings.items():
+            for binding in there:
+                ref = binding.role_ref
+                role = matters.get((ref.kind, scope if ref.kind == "Role" else "", ref.name))
+                if role is None:
+                    continue
+                entry = Bound(binding, *role)
                 for each in binding.subjects:
                     subject = applying_subject(each, scope)
                     if subject is None:
@@ -203,11 +223,6 @@ class Table:
                         scopes[scope].append(entry)
                     else:
                         scopes[scope] = [entry]
-        for scopes in found.values():
-            for entries in scopes.values():
-                if len(entries) > 1:
-                    # In order of binding, whatever role each gives.
-                    entries.sort(key=attrgetter("binding"))
         self._known: dict[int, Roles] = {}
         self.subjects: Mapping[Subject, Entries] = _merged(base.subjects, found) if base else found
 
@@ -221,16 +236,16 @@ class Table:
         return self.places if other is self else self._both(other)
 
     def _both(self, other: Table) -> Places:
-        olds, news = self.subjects, other.subjects
         rows: list[Row] = []
         # By what is bound in each scope, before and after, and whether the first is the cluster.
         patterns: dict[tuple[tuple[int, ...], tuple[int, ...], bool], int] = {}
-        subjects = olds if olds is news else olds.keys() | news.keys()
-        for subject in sorted(subjects, key=_in_order):
-            here, there = olds.get(subject, _NOTHING), news.get(subject, _NOTHING)
-            scopes = tuple(sorted(here if here is there else here.keys() | there.keys()))
-            old = _bits(here, scopes)
-            new = old if here is there else _bits(there, scopes)
+        for subject, here, there in sorted(self._beside(other), key=_in_order):
+            if here is there:
+                scopes = tuple(here)
+                old = new = _bits(here.values())
+            else:
+                scopes = tuple(sorted(here.keys() | there.keys()))
+                old, new = (_bits([each.get(s, ()) for s in scopes]) for each in (here, there))
             alike = (old, new, scopes[0] == CLUSTER)
             rows.append(Row(subject, scopes, patterns.setdefault(alike, len(patterns))))
         numbers: dict[tuple[Shape, Shape], int] = {}
@@ -242,6 +257,16 @@ class Table:
             for old, new, whole in patterns
         ]
         return Places(tuple(numbers), told, rows)
+
+    def _beside(self, other: Table) -> Iterable[tuple[Subject, Entries, Entries]]:
+        """Return every subject, and what binds him here and there."""
+        olds, news = self.subjects, other.subjects
+        if olds is news:
+            return [(subject, here, here) for subject, here in olds.items()]
+        return [
+            (subject, olds.get(subject, _NOTHING), news.get(subject, _NOTHING))
+            for subject in olds.keys() | news.keys()
+        ]
 
     def _shapes(self, bits: Sequence[int], whole: bool) -> Iterator[Shape]:
         """Yield what is bound in each scope, the first of which may be the whole cluster."""
@@ -257,19 +282,18 @@ class Table:
         return self._known[bits]
 
 
-def _in_order(subject: Subject) -> str:
+def _in_order(row: tuple[Subject, Entries, Entries]) -> str:
     """Return text by which subjects come in their own order; text is quicker to compare."""
+    subject = row[0]
     return f"{subject.kind}\0{subject.name}\0{subject.namespace}"
 
 
-def _bits(entries: Entries, scopes: Iterable[str]) -> tuple[int, ...]:
+def _bits(entries: Iterable[Sequence[Bound]]) -> tuple[int, ...]:
     """Return which roles are bound in each scope, by their bits."""
     return tuple(
         [
-            bound[0].bit
-            if len(bound := entries.get(scope, ())) == 1
-            else reduce(or_, [entry.bit for entry in bound], 0)
-            for scope in scopes
+            bound[0].bit if len(bound) == 1 else reduce(or_, [entry.bit for entry in bound], 0)
+            for bound in entries
         ]
     )
 
@@ -282,5 +306,5 @@ def _merged(
         merged = dict(found.get(subject, _NOTHING))
         for scope, entries in scopes.items():
             merged[scope] = [*merged.get(scope, ()), *entries]
-        found[subject] = merged
+        found[subject] = dict(sorted(merged.items()))
     return found

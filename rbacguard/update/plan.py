@@ -34,7 +34,7 @@ from rbacguard.update.access import (
     Transition,
     in_order,
 )
-from rbacguard.update.bindings import MIGRATE_ROLE, Need, bindings_for, bound_to_migrate
+from rbacguard.update.bindings import MIGRATE_ROLE, Need, bindings_for
 from rbacguard.update.places import Places
 from rbacguard.update.simulate import apply_update, foreign_migrate
 from rbacguard.update.temporary import aggregation_labels, temporary_role, without_temporary
@@ -180,7 +180,7 @@ def make_plan(snapshot: Snapshot, target: Release, source: Release | None = None
             for subject, scopes in changes.summary(Change.LOST).items()
             if is_platform(subject)
         },
-        warnings=_warnings(snapshot, now, target),
+        warnings=_warnings(snapshot, now, target, simulation.in_advance),
         gaps=_gaps(snapshot, now),
     )
 
@@ -200,7 +200,9 @@ def _gaps(snapshot: Snapshot, now: Installed) -> tuple[str, ...]:
     return gaps
 
 
-def _warnings(snapshot: Snapshot, now: Installed, target: Release) -> tuple[str, ...]:
+def _warnings(
+    snapshot: Snapshot, now: Installed, target: Release, in_advance: int
+) -> tuple[str, ...]:
     warnings = []
     if foreign_migrate(snapshot, now):
         warnings.append(
@@ -217,13 +219,11 @@ def _warnings(snapshot: Snapshot, now: Installed, target: Release) -> tuple[str,
     if snapshot.aggregation.cycles:
         groups = "; ".join(", ".join(group) for group in snapshot.aggregation.cycles)
         warnings.append(f"aggregated roles select each other ({groups}): they never lose a rule")
-    if target >= HARDENED and not now.hardened:
-        waiting = bound_to_migrate(snapshot)
-        if waiting:
-            warnings.append(
-                f"{len(waiting)} subjects are bound to {MIGRATE} in advance; "
-                "the bindings take effect when the operator creates it"
-            )
+    if target >= HARDENED and not now.hardened and in_advance:
+        warnings.append(
+            f"{in_advance} subjects are bound to {MIGRATE} in advance; "
+            "the bindings take effect when the operator creates it"
+        )
     return tuple(warnings)
 
 
@@ -302,17 +302,19 @@ class _Simulation:
             Strategy.TEMPORARY_TIERS: self._ask(self._updated([admin, edit])),
             Strategy.RESTORE_DEFAULT: self._ask(self._restored(after)),
         }
-        Access.share([self._before, always, *self._after.values()])
+        Access.share([self._before, always, *self._after.values()], [MIGRATE_ROLE])
         nothing = self._after[Strategy.NOTHING]
         self.changes = Compared(self._actions, self._before, nothing)
         self.related = Compared(related, self._before, nothing, first=len(self._actions))
         places, lost = self._before.table.places, self.changes.numbers(Change.LOST)
+        here = [n for n, (shape, _) in enumerate(places.shapes) if MIGRATE_ROLE in shape.own]
+        self.in_advance = sum(map(len, places.where(here).values()))
         losing = places.where(lost, widest=True)
         platform = frozenset(filter(is_platform, losing))
         self.wanted = {who: scopes for who, scopes in losing.items() if who not in platform}
         # The update touches no binding, so they may as well be made after it.
         self._after[Strategy.PREBIND] = nothing.with_bindings(
-            [MIGRATE_ROLE], lambda: bindings_for(_needs(self.wanted), snapshot)
+            lambda: bindings_for(_needs(self.wanted), snapshot)
         )
         # All strategies are compared in the same places, so that what one of them changes is told
         # by the numbers of these.

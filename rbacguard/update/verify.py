@@ -141,7 +141,10 @@ class _Verifier:
         self._before, self._today = before, today
         self._actions = live_migration().granting
         # Recorded and computed: the controller may not have run yet, or not have run through.
-        self._views = (snapshot, snapshot.replace(aggregate="recompute"))
+        self._views = (
+            snapshot.replace(aggregate="as-recorded"),
+            snapshot.replace(aggregate="recompute"),
+        )
         self._approved = frozenset(access.approved(today))
         self._decided = self._approved | access.accepted_needs()
         self.unaccepted: list[Need] = []
@@ -243,12 +246,11 @@ class _Verifier:
         names = {n for n in AGGREGATED_DEFAULTS if n in self._snapshot.cluster_roles}
         for name in AGGREGATED_DEFAULTS:
             names.update(reaches(self._snapshot, name))
-        for view in self._views:
+        for which, view in zip(("recorded", "computed"), self._views, strict=True):
             for name in sorted(names):
                 role = view.cluster_roles[name]
                 actions = actions_of(view.rules[role.key])
                 if actions and role.aggregation_rule is not None:
-                    which = "recorded" if view is self._snapshot else "computed"
                     failures.append(
                         f"ClusterRole {name} ({which} rules): "
                         + ", ".join(a.short for a in actions)
