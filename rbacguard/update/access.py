@@ -322,8 +322,8 @@ class Compared:
         ]
         return tuple(
             Transition(subject, change, actions, pick(scopes), numbers, self._before, self._after)
-            for subject, scopes, pattern in self._places.rows
-            for change, actions, numbers, pick in patterns[pattern]
+            for subject, scopes, happening in self._places.each(patterns)
+            for change, actions, numbers, pick in happening
         )
 
     def _happens(self, masks: Masks, wanted: Iterable[Change]) -> list[tuple[int, Change]]:

@@ -84,8 +84,8 @@ def delegations(snapshot: Snapshot) -> tuple[Delegation, ...]:
     places = access.table.places
     hows = can_hand_on(access, (shape for shape, _ in places.shapes))
     found = []
-    for subject, scopes, pattern in places.rows:
-        numbers = zip(scopes, places.patterns[pattern], strict=True)
+    for subject, scopes, pattern in places.each(places.patterns):
+        numbers = zip(scopes, pattern, strict=True)
         where = {scope: hows[number] for scope, number in numbers if number in hows}
         if CLUSTER in where:
             where = {CLUSTER: where[CLUSTER]}

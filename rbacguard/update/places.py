@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, reduce
 from operator import itemgetter, or_
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from msgspec import Struct
 
@@ -21,6 +21,7 @@ from rbacguard.rbac.objects import AnyBinding
 CLUSTER = ""
 """The scope of a grant that holds in the whole cluster."""
 Roles: TypeAlias = tuple[ObjectKey, ...]
+_T = TypeVar("_T")
 
 
 class Bound(Struct, frozen=True, gc=False):
@@ -63,14 +64,6 @@ class Shape(NamedTuple):
         return Shape(cluster, tuple(sorted({*(local or ()), role})))
 
 
-class Row(NamedTuple):
-    """A subject, the scopes in which something binds him, in order, and the pattern of these."""
-
-    subject: Subject
-    scopes: tuple[str, ...]
-    pattern: int
-
-
 Picker: TypeAlias = Callable[[tuple[str, ...]], tuple[str, ...]]
 """Returns some of the scopes of a subject, in order."""
 
@@ -89,18 +82,29 @@ class Places:
     Args:
         shapes: for each number, what is bound in its places, before and after.
         patterns: for each pattern, the numbers of as many scopes, one by one.
-        rows: the places, in order of subject.
+        subjects: who is bound, in order.
+        scopes: for each of them, where, in order.
+        pattern_of: for each of them, the pattern of these scopes.
     """
 
     def __init__(
         self,
         shapes: Sequence[tuple[Shape, Shape]],
         patterns: Sequence[tuple[int, ...]],
-        rows: Sequence[Row],
+        subjects: Sequence[Subject],
+        scopes: Sequence[tuple[str, ...]],
+        pattern_of: Sequence[int],
     ) -> None:
         """Hold them."""
-        self.shapes, self.patterns, self.rows = shapes, patterns, rows
+        self.shapes, self.patterns = shapes, patterns
+        self.subjects, self.scopes, self.pattern_of = subjects, scopes, pattern_of
         self._known: dict[tuple[frozenset[int], bool], Mapping[Subject, tuple[str, ...]]] = {}
+
+    def each(self, by_pattern: Sequence[_T]) -> Iterable[tuple[Subject, tuple[str, ...], _T]]:
+        """Return every subject in order, his scopes, and what is given for their pattern."""
+        return zip(
+            self.subjects, self.scopes, map(by_pattern.__getitem__, self.pattern_of), strict=True
+        )
 
     def where(
         self, numbers: Iterable[int], *, widest: bool = False
@@ -117,8 +121,8 @@ class Places:
             picked = [self._picked(pattern, wanted, widest=widest) for pattern in self.patterns]
             self._known[known] = {
                 subject: pick(scopes)
-                for subject, scopes, pattern in (self.rows if wanted else ())
-                if (pick := picked[pattern]) is not None
+                for subject, scopes, pick in (self.each(picked) if any(picked) else ())
+                if pick is not None
             }
         return self._known[known]
 
@@ -137,7 +141,8 @@ class Places:
 
     def unchanged(self) -> Places:
         """Return the same places with what is bound before, after as well."""
-        return Places([(old, old) for old, _ in self.shapes], self.patterns, self.rows)
+        shapes = [(old, old) for old, _ in self.shapes]
+        return Places(shapes, self.patterns, self.subjects, self.scopes, self.pattern_of)
 
     def with_role(
         self, role: ObjectKey, numbers: Container[int], but: Container[Subject] = ()
@@ -172,13 +177,16 @@ class Places:
                         for each, needed in zip(pattern, wanted, strict=True)
                     )
                 )
-        rows = [
-            row
-            if becomes[row.pattern] == row.pattern or row.subject in but
-            else Row(row.subject, row.scopes, becomes[row.pattern])
-            for row in self.rows
+        pattern_of = [
+            old if new == old or subject in but else new
+            for old, new, subject in zip(
+                self.pattern_of,
+                map(becomes.__getitem__, self.pattern_of),
+                self.subjects,
+                strict=True,
+            )
         ]
-        return Places(shapes, patterns, rows)
+        return Places(shapes, patterns, self.subjects, self.scopes, pattern_of)
 
 
 class Table:
@@ -236,7 +244,7 @@ class Table:
         return self.places if other is self else self._both(other)
 
     def _both(self, other: Table) -> Places:
-        rows: list[Row] = []
+        subjects, places, pattern_of = [], [], []
         # By what is bound in each scope, before and after, and whether the first is the cluster.
         patterns: dict[tuple[tuple[int, ...], tuple[int, ...], bool], int] = {}
         for subject, here, there in sorted(self._beside(other), key=_in_order):
@@ -247,7 +255,9 @@ class Table:
                 scopes = tuple(sorted(here.keys() | there.keys()))
                 old, new = (_bits([each.get(s, ()) for s in scopes]) for each in (here, there))
             alike = (old, new, scopes[0] == CLUSTER)
-            rows.append(Row(subject, scopes, patterns.setdefault(alike, len(patterns))))
+            subjects.append(subject)
+            places.append(scopes)
+            pattern_of.append(patterns.setdefault(alike, len(patterns)))
         numbers: dict[tuple[Shape, Shape], int] = {}
         told = [
             tuple(
@@ -256,7 +266,7 @@ class Table:
             )
             for old, new, whole in patterns
         ]
-        return Places(tuple(numbers), told, rows)
+        return Places(tuple(numbers), told, subjects, places, pattern_of)
 
     def _beside(self, other: Table) -> Iterable[tuple[Subject, Entries, Entries]]:
         """Return every subject, and what binds him here and there."""

@@ -127,11 +127,11 @@ def test_bindings_that_are_added_count_as_if_they_had_been_there(
 def places(found: Places) -> dict[tuple[Shape, Shape], set[tuple[Subject, str]]]:
     """Return where what is bound, before and after."""
     at: dict[tuple[Shape, Shape], set[tuple[Subject, str]]] = defaultdict(set)
-    for subject, scopes, pattern in found.rows:
+    for subject, scopes, pattern in found.each(found.patterns):
         assert list(scopes) == sorted(scopes)
-        for scope, number in zip(scopes, found.patterns[pattern], strict=True):
+        for scope, number in zip(scopes, pattern, strict=True):
             at[found.shapes[number]].add((subject, scope))
-    assert [row.subject for row in found.rows] == sorted(row.subject for row in found.rows)
+    assert found.subjects == sorted(found.subjects)
     return at
 
 
@@ -145,7 +145,7 @@ def test_a_role_that_is_added_to_places_is_what_bindings_of_it_would_add(
     before = Access(snapshot, QUESTIONS)
     table = before.table.places
     numbers = data.draw(st.sets(st.sampled_from(range(len(table.shapes)))))
-    but = data.draw(st.sets(st.sampled_from([row.subject for row in table.rows])))
+    but = data.draw(st.sets(st.sampled_from(table.subjects)))
     half = ObjectKey("ClusterRole", "", "half")
     wanted = {who: at for who, at in table.where(numbers, widest=True).items() if who not in but}
     for scopes in wanted.values():
