@@ -333,6 +333,10 @@ def stop_working() -> None:
         stop()
 
 
+_SHOWN: list[Report] = []
+"""The last one is kept: a process that has shown its report ends at once, without freeing it."""
+
+
 def show(
     report: Report,
     *,
@@ -352,6 +356,7 @@ def show(
 
     if sum(not file for _, file in outputs) > 1:
         raise click.UsageError("-o: one format goes to standard output; give others a =FILE")
+    _SHOWN[:] = [report]
     look = table_options(verbose=verbose, limit=limit, color=color)
     made = [(to_parts(report, form, look), file) for form, file in outputs]
     stop_working()
