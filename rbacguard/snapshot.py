@@ -305,24 +305,40 @@ class Snapshot:
         return Authorizer(self.bindings_in, self.rules, self.path)
 
     def path(self, role: ObjectKey, rule: PolicyRule) -> tuple[ObjectKey, ...]:
-        """Return the roles through which a role comes by a rule: itself, down to its source."""
+        """Return the roles through which a role comes by a rule: itself, down to its source.
+
+        The source is the nearest role that has the rule of no other one. Roles that select each
+        other may all have it of one another; then it is any of these.
+        """
         found = self._paths.get((role, rule))
         if found is None:
-            found = self._paths[role, rule] = self._path(role, rule, frozenset())
+            found = self._paths[role, rule] = self._path(role, rule)
         return found
 
-    def _path(
-        self, role: ObjectKey, rule: PolicyRule, seen: frozenset[ObjectKey]
-    ) -> tuple[ObjectKey, ...]:
-        shortest: tuple[ObjectKey, ...] = ()
-        if role.kind == "ClusterRole":
-            for source in self.aggregation.sources.get(role.name, ()):
-                key = ObjectKey("ClusterRole", "", source)
-                if key not in seen and rule in self.rules.get(key, ()):
-                    rest = self._path(key, rule, seen | {role})
-                    if not shortest or len(rest) < len(shortest):
-                        shortest = rest
-        return (role, *shortest)
+    def _path(self, role: ObjectKey, rule: PolicyRule) -> tuple[ObjectKey, ...]:
+        if role.kind != "ClusterRole":
+            return (role,)
+        sources, rules = self.aggregation.sources, self.rules
+        # Nearest first: who takes it up stands before those that he takes it from.
+        taker: dict[ObjectKey, ObjectKey | None] = {role: None}
+        for found in (todo := [role]):
+            below = [
+                key
+                for name in sources.get(found.name, ())
+                if rule in rules.get(key := ObjectKey("ClusterRole", "", name), ())
+            ]
+            if not below:
+                break
+            for key in below:
+                if key not in taker:
+                    taker[key] = found
+                    todo.append(key)
+        path = []
+        above: ObjectKey | None = found
+        while above is not None:
+            path.append(above)
+            above = taker[above]
+        return tuple(reversed(path))
 
     @cached_property
     def drift(self) -> Mapping[str, tuple[tuple[PolicyRule, ...], tuple[PolicyRule, ...]]]:

@@ -8,7 +8,8 @@ since the result of one role may feed another, it is computed to a fixed point.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from graphlib import TopologicalSorter
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 from operator import attrgetter
 
@@ -53,7 +54,7 @@ def selector_error(selector: LabelSelector) -> str | None:
     return None
 
 
-class Aggregation(Struct, frozen=True):
+class Aggregation(Struct, frozen=True, dict=True):
     """The outcome for a set of ClusterRoles.
 
     Attributes:
@@ -70,6 +71,11 @@ class Aggregation(Struct, frozen=True):
     sources: Mapping[str, tuple[str, ...]]
     cycles: tuple[tuple[str, ...], ...]
     invalid: Mapping[str, str]
+
+    @cached_property
+    def takers(self) -> Mapping[str, Sequence[str]]:
+        """For each role that is selected, the aggregated roles that select it."""
+        return _takers(self.sources)
 
 
 def aggregate(cluster_roles: Iterable[ClusterRole]) -> Aggregation:
@@ -95,11 +101,14 @@ def aggregate(cluster_roles: Iterable[ClusterRole]) -> Aggregation:
         name: tuple(other for other in selected if other in sources)
         for name, selected in sources.items()
     }
-    cycles = _cycles(inner)
     # The controller's first pass over a new cluster goes from role to role in order of name. Where
     # there are no cycles the order makes no difference, and sources first takes one pass.
-    order = list(sources) if cycles else TopologicalSorter(inner).static_order()
-    rules = _settled(roles, {name: sources[name] for name in order}, inner)
+    cycles: tuple[tuple[str, ...], ...] = ()
+    try:
+        order = tuple(TopologicalSorter(inner).static_order())
+    except CycleError:
+        cycles, order = _cycles(inner), tuple(sources)
+    rules = _settled(roles, {name: sources[name] for name in order}, inner, cycles)
     return Aggregation(
         rules={name: rules[name] for name in sources},
         sources=sources,
@@ -112,6 +121,7 @@ def _settled(
     roles: Mapping[str, ClusterRole],
     sources: Mapping[str, tuple[str, ...]],
     inner: Mapping[str, tuple[str, ...]],
+    cycles: Iterable[Sequence[str]],
 ) -> Mapping[str, tuple[PolicyRule, ...]]:
     """Return the rules of every role, from the recorded ones to where nothing changes any more.
 
@@ -119,23 +129,26 @@ def _settled(
         roles: all of them.
         sources: what the aggregated ones select, in the order in which they are looked at.
         inner: the same, but for roles that are not aggregated.
+        cycles: those that reach each other.
     """
     rules = {name: role.rules for name, role in roles.items()}
-    users: dict[str, list[str]] = {}
-    for name, selected in inner.items():
-        for source in selected:
-            users.setdefault(source, []).append(name)
-    passes = 0
+    users = _takers(inner)
+    passes, patience = 0, len(sources) + 1
     waiting = set(sources)
     while waiting:
         passes += 1
+        if passes == patience + 1:
+            # Only rings of roles are still turning their rules round; they never drop one.
+            for ring in cycles:
+                if not waiting.isdisjoint(ring):
+                    rules.update(dict.fromkeys(ring, _union(rules, ring)))
+            waiting.update(sources)
         for name, selected in sources.items():
             if name not in waiting:
                 continue
             waiting.remove(name)
             union = _union(rules, selected)
-            if passes > len(sources) + 1:
-                # Only a ring of roles is still turning its rules round; it never drops one.
+            if passes > patience:
                 union = tuple(dict.fromkeys((*rules[name], *union)))
             if union != rules[name]:
                 if name in users and set(union) != set(rules[name]):
@@ -172,23 +185,49 @@ def _union(
     return tuple(dict.fromkeys(chain.from_iterable(map(rules.__getitem__, names))))
 
 
-def _reach(start: str, sources: Mapping[str, tuple[str, ...]]) -> set[str]:
-    """Return every role that a role selects, directly or through others."""
+def _takers(sources: Mapping[str, Iterable[str]]) -> Mapping[str, Sequence[str]]:
+    """Return, for each role that is selected, who selects it."""
+    found: dict[str, list[str]] = {}
+    for name, selected in sources.items():
+        for source in selected:
+            found.setdefault(source, []).append(name)
+    return found
+
+
+def _cycles(inner: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
+    """Return the groups of aggregated roles that reach each other, in order of name (Kosaraju)."""
+    takers = _takers(inner)
+    groups = []
     seen: set[str] = set()
-    todo = [start]
-    while todo:
-        found = set(sources[todo.pop()]) - seen
-        seen |= found
-        todo.extend(found)
-    return seen
-
-
-def _cycles(inner: Mapping[str, tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
-    """Return the groups of aggregated roles that reach each other, in order of name."""
-    reached = {name: _reach(name, inner) for name in inner}
-    groups = {
-        tuple(sorted(other for other in seen if name in reached[other]))
-        for name, seen in reached.items()
-        if name in seen
-    }
+    for start in reversed(_left(inner)):
+        group, todo = [], [start]
+        while todo:
+            name = todo.pop()
+            if name not in seen:
+                seen.add(name)
+                group.append(name)
+                todo.extend(takers.get(name, ()))
+        if len(group) > 1:
+            groups.append(tuple(sorted(group)))
     return tuple(sorted(groups))
+
+
+def _left(inner: Mapping[str, Iterable[str]]) -> Sequence[str]:
+    """Return roles in the order in which a walk through what they select leaves them for good."""
+    left: list[str] = []
+    seen: set[str] = set()
+    for start in inner:
+        if start in seen:
+            continue
+        seen.add(start)
+        walk = [(start, iter(inner[start]))]
+        while walk:
+            name, ahead = walk[-1]
+            following = next((each for each in ahead if each not in seen), None)
+            if following is None:
+                walk.pop()
+                left.append(name)
+            else:
+                seen.add(following)
+                walk.append((following, iter(inner[following])))
+    return left

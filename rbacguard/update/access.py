@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property
+from itertools import chain
 from typing import NamedTuple, TypeAlias
 
 from msgspec import Struct
@@ -73,11 +74,11 @@ class Access:
     def table(self) -> Table:
         """Who is bound; several states of the same bindings share one (`share`)."""
         if self._base is None:
-            return Table(self._snapshot.bindings_in, self.masks)
+            return Table(self._snapshot.bindings_in, tuple(self.masks))
         added: dict[str, list[AnyBinding]] = {}
         for binding in self._added():
             added.setdefault(binding.scope, []).append(binding)
-        return Table(added, self.masks, self._base.table)
+        return Table(added, self._base.table.roles, self._base.table)
 
     @staticmethod
     def share(states: Sequence[Access], more: Iterable[ObjectKey] = ()) -> None:
@@ -87,8 +88,8 @@ class Access:
             states: these.
             more: roles that matter whatever they grant.
         """
-        roles = frozenset(role for state in states for role in state.masks).union(more)
-        table = Table(states[0]._snapshot.bindings_in, roles)  # noqa: SLF001 - its own class
+        roles = dict.fromkeys(chain(*(state.masks for state in states), more))
+        table = Table(states[0]._snapshot.bindings_in, tuple(roles))  # noqa: SLF001 - its own class
         for state in states:
             state.__dict__["table"] = table
 

@@ -194,22 +194,21 @@ class Table:
 
     Args:
         bindings: by scope, both in order, the bindings there.
-        roles: those that matter.
-        base: a table to which these bindings are added.
+        roles: those that matter, each of which has the bit of its place here.
+        base: a table of the same roles to which these bindings are added.
     """
 
     def __init__(
         self,
         bindings: Mapping[str, Iterable[AnyBinding]],
-        roles: Iterable[ObjectKey],
+        roles: Roles,
         base: Table | None = None,
     ) -> None:
         """Look at every binding once."""
-        known: Roles = base.roles if base else ()
-        self.roles: Roles = (*known, *sorted(set(roles).difference(known)))
+        self.roles = roles
         # Plain tuples, which equal the keys, are quicker to make.
         matters: dict[tuple[str, str, str], tuple[ObjectKey, int]] = {
-            role: (role, 1 << place) for place, role in enumerate(self.roles)
+            role: (role, 1 << place) for place, role in enumerate(roles)
         }
         found: dict[Subject, dict[str, list[Bound]]] = {}
         for scope, there in bindings.items():
@@ -286,9 +285,12 @@ class Table:
 
     def _of(self, bits: int) -> Roles:
         if bits not in self._known:
-            self._known[bits] = tuple(
-                sorted(role for place, role in enumerate(self.roles) if bits >> place & 1)
-            )
+            roles, left = [], bits
+            while left:
+                bit = left & -left
+                roles.append(self.roles[bit.bit_length() - 1])
+                left ^= bit
+            self._known[bits] = tuple(sorted(roles))
         return self._known[bits]
 
 

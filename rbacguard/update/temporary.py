@@ -56,9 +56,8 @@ def reaches(snapshot: Snapshot, role: str) -> tuple[str, ...]:
     found: set[str] = set()
     todo = [role]
     while todo:
-        source = todo.pop()
-        for target, sources in snapshot.aggregation.sources.items():
-            if source in sources and target not in found and target != role:
+        for target in snapshot.aggregation.takers.get(todo.pop(), ()):
+            if target not in found and target != role:
                 found.add(target)
                 todo.append(target)
     return tuple(sorted(found))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from rbacguard.kubevirt.names import MIGRATE, UPGRADE_MIGRATE, UPGRADE_MIGRATE_E
 from rbacguard.kubevirt.permissions import is_platform, live_migration
 from rbacguard.kubevirt.releases import migrate_rules
 from rbacguard.rbac import Grant, ObjectKey, covers
+from rbacguard.rbac.objects import AnyBinding
 from rbacguard.snapshot import Snapshot
 from rbacguard.update.access import Held, holdings, own_grants
 from rbacguard.update.bindings import Need, bound_to_migrate
@@ -316,7 +318,7 @@ class _Verifier:
         expired = set(self._access.expired(self._today))
         of_old = self._held_of_old()
         failures: list[str] = []
-        evidence: list[Grant] = []
+        evidence: dict[Grant, None] = {}
         for view in self._views:
             for held, scopes in holdings(view, self._actions).items():
                 for scope, grants in scopes.items():
@@ -342,7 +344,7 @@ class _Verifier:
         need: Need,
         grants: tuple[Grant, ...],
         failures: list[str],
-        evidence: list[Grant],
+        evidence: dict[Grant, None],
         expired: set[Need],
     ) -> None:
         self.unaccepted.append(need)
@@ -352,7 +354,7 @@ class _Verifier:
             f"{need.subject} in {need.namespace or 'the whole cluster'}{note}: "
             f"{first.binding} to {first.role}"
         )
-        evidence += [grant for grant in grants if grant not in evidence]
+        evidence |= dict.fromkeys(grants)
 
     def _held_of_old(self) -> frozenset[tuple[Held, str, ObjectKey]]:
         """Return what was held before, and by which bindings, owing nothing to the old default.
@@ -379,18 +381,17 @@ class _Verifier:
             # Accepted in the whole cluster is a grant of his own, and no binding to this role here.
             if need not in self._decided and Need("", need.subject) not in self._approved
         ]
+        binders: defaultdict[ObjectKey, list[AnyBinding]] = defaultdict(list)
+        for binding in self._snapshot.bindings:
+            if binding.role_ref.kind == "Role":
+                binders[binding.role_ref.key(binding.scope)].append(binding)
         for role in self._snapshot.roles.values():
             if not actions_of(role.rules):
                 continue
-            binders = [
-                binding
-                for binding in self._snapshot.bindings
-                if binding.role_ref.key(binding.ref.namespace) == role.key
-            ]
             before = None if self._before is None else self._before.role(role.key)
             # What it grants counts, not who labelled or annotated it meanwhile.
             old = before is not None and before.rules == role.rules
-            for binding in binders:
+            for binding in binders[role.key]:
                 holders = [
                     subject
                     for subject in binding.subjects

@@ -190,6 +190,22 @@ def test_places_are_told_by_number_and_the_whole_cluster_may_stand_for_all() -> 
     edit = ObjectKey("ClusterRole", "", "edit")
     local = [n for n in every if table.places.shapes[n][0] == Shape((), (edit,))]
     assert table.places.where(local)[yan] == ("data",)
+    # A role is bound besides where it is needed; in the whole cluster, it is everywhere.
+    half, view, admin = (ObjectKey("ClusterRole", "", name) for name in ("half", "view", "admin"))
+    whole = [n for n in every if table.places.shapes[n][0] == Shape((edit,), None)]
+    after = table.places.with_role(half, {*local, *whole})
+    told = {
+        subject: {
+            scope: after.shapes[number][1] for scope, number in zip(scopes, pattern, strict=True)
+        }
+        for subject, scopes, pattern in after.each(after.patterns)
+    }
+    assert told[yan] == {"data": Shape((), (edit, half)), "web": Shape((), (edit, view))}
+    assert told[zoe] == {
+        "": Shape((edit, half), None),
+        "data": Shape((edit, half), (view,)),
+        "web": Shape((edit, half), (admin,)),
+    }
 
 
 def test_a_binding_that_is_added_may_give_a_role_of_its_namespace() -> None:
