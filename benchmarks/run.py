@@ -222,17 +222,26 @@ class Bench:
         return [*found, _times("`audit` of the bundled dump", floor, audit, 12.0)]
 
     def growth(self) -> list[Figure]:
-        """Ten times the objects."""
-        small = self._file("cluster.json", part=10)
-        runs = Runs(self._count, _plan(self._file("cluster.json")), _plan(small))
-        case, base = runs.megabytes(0), runs.megabytes(1)
-        memory = f"{case:.0f} MB / {base:.0f} MB"
+        """Ten times the objects, for what looks at all of them."""
+        commands = {
+            "plan": ("--to", "4.20", "-o", "json"),
+            "audit": (),
+            "verify": ("--approvals", str(ROOT / "examples" / "approvals.yaml")),
+        }
+        found: list[Figure] = []
+        whole, tenth = (str(self._file("cluster.json", part=part)) for part in (1, 10))
         floor = "a tenth of it"
-        work = "`plan` of ten times the objects"
-        return [
-            _times(f"{work}: time", floor, runs, 11.0),
-            Figure(f"{work}: memory", floor, case / base, 11.0, at_least=False, measured=memory),
-        ]
+        for name, options in commands.items():
+            case, small = ((TOOL, name, "-f", path, *options) for path in (whole, tenth))
+            runs = Runs(self._count, case, small)
+            big, base = runs.megabytes(0), runs.megabytes(1)
+            memory = f"{big:.0f} MB / {base:.0f} MB"
+            work = f"`{name}` of ten times the objects"
+            found += [
+                _times(f"{work}: time", floor, runs, 11.0),
+                Figure(f"{work}: memory", floor, big / base, 11.0, at_least=False, measured=memory),
+            ]
+        return found
 
     def readiness(self) -> list[Figure]:
         """Whether 5,000 machines on 120 nodes are ready to be drained, and a tenth of them."""

@@ -73,7 +73,6 @@ class AccessChangeCheck(Check, frozen=True, tag="access-change"):
         """Yield one fact for each subject, scope and bound role."""
         if context.plan is None:
             return
-        bindings = {binding.ref: binding for binding in context.snapshot.bindings}
         for change, scope in _places(context.plan.changes, Change(self.change)):
             subject = change.subject
             actions = [action.short for action in change.actions]
@@ -94,7 +93,7 @@ class AccessChangeCheck(Check, frozen=True, tag="access-change"):
                         "service_account": is_service_account(subject),
                         "platform": is_platform(subject),
                         "known": holder.label if holder else "",
-                        "fleet_managed": fleet_managed(bindings.get(grant.binding)),
+                        "fleet_managed": fleet_managed(context.snapshot.binding(grant.binding)),
                     },
                     group=f"{subject}",
                     scope=scope,

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from rbacguard.checks.access_change import fleet_managed
-from rbacguard.checks.base import Check, Context, Fact, FactType, is_broad, place
+from rbacguard.checks.base import (
+    Check,
+    Context,
+    Fact,
+    FactType,
+    is_broad,
+    key_fields,
+    place,
+)
 from rbacguard.kubevirt.names import ADMIN, EDIT, MIGRATE, UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT
 
 
@@ -35,22 +43,18 @@ class BindingCheck(Check, frozen=True, tag="binding"):
     def run(self, context: Context) -> Iterator[Fact]:
         """Yield one fact for each binding."""
         snapshot = context.snapshot
+        # A role of a kind that was not read whole may well exist.
+        unread = {kind for kind in ("ClusterRole", "Role") if snapshot.coverage.gaps([kind])}
         for binding in snapshot.bindings:
-            key = binding.role_ref.key(binding.ref.namespace)
-            # A role of a kind that was not read whole may well exist.
-            gaps = snapshot.coverage.gaps([key.kind]) if key.kind in snapshot.coverage.kinds else ()
-            exists = key in snapshot.rules or bool(gaps)
+            ref, scope = binding.ref, binding.scope
+            key = binding.role_ref.key(scope)
             is_cluster_role = key.kind == "ClusterRole"
             yield Fact(
                 fields={
-                    "binding": {
-                        "kind": binding.ref.kind,
-                        "name": binding.ref.name,
-                        "namespace": binding.ref.namespace,
-                    },
+                    "binding": key_fields(ref),
                     "role": {"kind": key.kind, "name": key.name},
-                    "role_exists": exists,
-                    "place": place(binding.ref.namespace),
+                    "role_exists": key in snapshot.rules or key.kind in unread,
+                    "place": place(scope),
                     "to_migrate": is_cluster_role and key.name == MIGRATE,
                     "to_temporary": is_cluster_role
                     and key.name in (UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT),
@@ -60,6 +64,6 @@ class BindingCheck(Check, frozen=True, tag="binding"):
                     "fleet_managed": fleet_managed(binding),
                 },
                 group=str(key),
-                scope=binding.ref.namespace,
-                objects=(binding.ref,),
+                scope=scope,
+                objects=(ref,),
             )

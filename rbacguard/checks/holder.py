@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from rbacguard.checks.base import (
     Check,
     Context,
     Fact,
     FactType,
+    Value,
     chain,
     evidence,
     is_broad,
@@ -17,8 +18,8 @@ from rbacguard.checks.base import (
     subject_fields,
 )
 from rbacguard.kubevirt.permissions import Tier, is_platform, known_holder, permissions
-from rbacguard.rbac import Grant, Subject
-from rbacguard.update.access import holdings
+from rbacguard.rbac import Subject
+from rbacguard.update.access import Holding, holders
 
 
 class HolderCheck(Check, frozen=True, tag="holder"):
@@ -56,46 +57,61 @@ class HolderCheck(Check, frozen=True, tag="holder"):
 
     def run(self, context: Context) -> Iterator[Fact]:
         """Yield one fact for each subject and scope, with every grant."""
-        actions = permissions()[self.permission].granting
-        found: dict[tuple[Subject, str], dict[str, tuple[Grant, ...]]] = {}
-        tiers: dict[str, str] = {}
-        for held, scopes in holdings(context.snapshot, actions).items():
-            tiers[held.action.short] = held.action.tier.value
-            for scope, grants in scopes.items():
-                found.setdefault((held.subject, scope), {})[held.action.short] = grants
-        for (subject, scope), by_action in sorted(found.items(), key=lambda item: item[0]):
-            grants = tuple(dict.fromkeys(g for each in by_action.values() for g in each))
-            everywhere = found.get((subject, ""), {})
-            starts = {
-                short for short in (*by_action, *everywhere) if tiers[short] == Tier.DIRECT.value
-            }
-            holder = known_holder(subject)
+        # By identity of what is combined, of which there is one for all who hold alike.
+        known: dict[int, _Alike] = {}
+        who: Subject | None = None
+        whole = frozenset[str]()
+        for each in holders(context.snapshot, permissions()[self.permission].granting):
+            alike = known.get(id(each.combined))
+            if alike is None:
+                alike = known[id(each.combined)] = _alike(each)
+            if each.subject != who:
+                # The whole cluster comes first.
+                who, whole = each.subject, frozenset() if each.scope else alike.starts
+            starts = alike.starts | whole
+            holder = known_holder(who)
             yield Fact(
                 fields={
-                    "subject": subject_fields(subject),
-                    "scope": scope,
-                    "place": place(scope),
-                    "actions": list(by_action),
-                    "tiers": sorted({tiers[short] for short in by_action}),
-                    "bound_role": {"kind": grants[0].role.kind, "name": grants[0].role.name},
-                    "chain": chain(grants[0]),
-                    "broad": is_broad(subject),
-                    "wildcard": any(
-                        "*" in (*g.rule.verbs, *g.rule.resources, *g.rule.api_groups)
-                        or any(r.startswith("*/") for r in g.rule.resources)
-                        for g in grants
-                    ),
-                    "everything": any(
-                        "*" in g.rule.verbs and "*" in g.rule.resources and "*" in g.rule.api_groups
-                        for g in grants
-                    ),
+                    **alike.fields,
+                    "subject": subject_fields(who),
+                    "scope": each.scope,
+                    "place": place(each.scope),
+                    "chain": chain(each.grants[0]),
+                    "broad": is_broad(who),
                     "console_only": starts == {"create VMIM"},
                     "virtctl_only": starts == {"update virtualmachines/migrate"},
-                    "platform": is_platform(subject),
+                    "platform": is_platform(who),
                     "known": holder.label if holder else "",
                 },
-                group=str(subject),
-                scope=scope,
-                grants=grants,
-                objects=evidence(grants),
+                group=str(who),
+                scope=each.scope,
+                grants=each.grants,
+                objects=evidence(each.grants),
             )
+
+
+class _Alike(NamedTuple):
+    """What is the same for all who hold alike; `starts` are the actions that start a migration."""
+
+    fields: Mapping[str, Value]
+    starts: frozenset[str]
+
+
+def _alike(each: Holding) -> _Alike:
+    actions, role = each.combined.actions, each.grants[0].role
+    rules = [rule for _, _, rule in each.combined.chains]
+    fields: dict[str, Value] = {
+        "actions": [action.short for action in actions],
+        "tiers": sorted({action.tier.value for action in actions}),
+        "bound_role": {"kind": role.kind, "name": role.name},
+        "wildcard": any(
+            "*" in (*rule.verbs, *rule.resources, *rule.api_groups)
+            or any(resource.startswith("*/") for resource in rule.resources)
+            for rule in rules
+        ),
+        "everything": any(
+            "*" in rule.verbs and "*" in rule.resources and "*" in rule.api_groups for rule in rules
+        ),
+    }
+    starts = frozenset(action.short for action in actions if action.tier is Tier.DIRECT)
+    return _Alike(fields, starts)

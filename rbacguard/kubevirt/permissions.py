@@ -26,7 +26,14 @@ class Tier(StrEnum):
     READ = "read"
 
 
-class Action(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+class Action(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    rename="camel",
+    cache_hash=True,
+):
     """One thing that can be done: a verb on a resource."""
 
     verb: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from rbacguard.errors import InputError
@@ -14,7 +15,7 @@ from rbacguard.output import wire
 from rbacguard.rbac import Attributes, Grant, ObjectKey, PolicyRule, Subject
 from rbacguard.snapshot import Snapshot
 from rbacguard.sources import Coverage, Origin
-from rbacguard.update.access import Access, Change, Holdings, Transition, holdings
+from rbacguard.update.access import Access, Change, Holding, Transition, holders
 from rbacguard.update.ask import Answer, Explanation
 from rbacguard.update.bindings import Need
 from rbacguard.update.compare import Comparison
@@ -53,18 +54,28 @@ def _rule(rule: PolicyRule) -> wire.RuleModel:
     )
 
 
+@lru_cache(maxsize=1_000)
+def _way(
+    path: tuple[ObjectKey, ...], rule: PolicyRule
+) -> tuple[list[wire.ObjectModel], wire.RuleModel]:
+    """Return roles down to the source, and the rule; many grants have them in common."""
+    return [_object(role) for role in path], _rule(rule)
+
+
 def grant(value: Grant) -> wire.GrantModel:
     """Return a grant."""
+    roles, rule = _way(value.path, value.rule)
     return wire.GrantModel(
         subject=subject(value.subject),
         namespace=value.namespace or None,
         binding=_object(value.binding),
-        roles=[_object(role) for role in value.path],
-        rule=_rule(value.rule),
+        roles=roles,
+        rule=rule,
     )
 
 
 def _grants(values: Iterable[Grant]) -> list[wire.GrantModel]:
+    """Return grants, each once."""
     return [grant(value) for value in dict.fromkeys(values)]
 
 
@@ -153,25 +164,21 @@ def _action(action: Action) -> wire.ActionModel:
     )
 
 
-def holders(found: Holdings) -> list[wire.HolderModel]:
+def _holders(found: Iterable[Holding]) -> list[wire.HolderModel]:
     """Return holders, folded: one entry for each subject and set of actions."""
-    by_scope: dict[tuple[Subject, str], dict[Action, tuple[Grant, ...]]] = {}
-    for held, scopes in found.items():
-        for scope, grants in scopes.items():
-            by_scope.setdefault((held.subject, scope), {})[held.action] = grants
     folded: dict[tuple[Subject, tuple[Action, ...], bool], list[str]] = {}
     evidence: dict[tuple[Subject, tuple[Action, ...], bool], list[Grant]] = {}
-    for (who, scope), actions in sorted(by_scope.items(), key=lambda item: item[0]):
-        key = (who, tuple(actions), scope == "")
-        folded.setdefault(key, []).append(scope)
-        evidence.setdefault(key, []).extend(g for each in actions.values() for g in each)
+    for each in found:
+        key = (each.subject, each.combined.actions, each.scope == "")
+        folded.setdefault(key, []).append(each.scope)
+        evidence.setdefault(key, []).extend(each.grants)
     return [
         wire.HolderModel(
             subject=subject(who),
             namespaces=None if everywhere else scopes,
             actions=[_action(action) for action in actions],
             known=holder.label if (holder := known_holder(who)) else None,
-            grants=_grants(evidence[(who, actions, everywhere)]),
+            grants=[grant(each) for each in evidence[(who, actions, everywhere)]],
         )
         for (who, actions, everywhere), scopes in folded.items()
     ]
@@ -190,7 +197,7 @@ def _finding(value: Finding) -> wire.FindingModel:
             for each in value.locations
         ],
         commands=list(value.commands),
-        grants=_grants(value.grants),
+        grants=[grant(each) for each in value.grants],
     )
 
 
@@ -234,7 +241,7 @@ def audit(context: Context, where: Status, results: Iterable[PolicyResult]) -> w
     return wire.AuditReport(
         status=status(where, snapshot, context.inputs),
         update=_update(context.plan),
-        holders=holders(holdings(snapshot, live_migration().granting)),
+        holders=_holders(holders(snapshot, live_migration().granting)),
         findings=found,
         policies=asked,
         coverage=coverage(snapshot),
@@ -594,7 +601,7 @@ def explain(text: str, value: Explanation, snapshot: Snapshot) -> wire.ExplainRe
         subject=text,
         identities=[subject(each) for each in value.identities],
         members=None if value.members is None else list(value.members),
-        holds=holders(value.holds),
+        holds=_holders(value.holds),
         complete=not value.gaps,
         gaps=list(value.gaps),
         origin=origin(snapshot.coverage.origin),

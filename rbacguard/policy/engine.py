@@ -117,9 +117,8 @@ def _asked(policy: Policy, context: Context) -> tuple[Outcome | None, str]:
 
 def _finding(policy: Policy, fact: Fact, context: Context) -> Finding:
     identity = [policy.id, fact.group, fact.scope, *sorted(map(str, fact.objects))]
-    locations = [
-        context.snapshot.locations[key] for key in fact.objects if key in context.snapshot.locations
-    ]
+    where = context.snapshot.locations
+    locations = [place for key in fact.objects if (place := where.get(key)) is not None]
     return Finding(
         policy=policy.id,
         severity=policy.severity,

@@ -224,10 +224,14 @@ class Policy(
             inputs: what `{input}` stands for: the arguments that say what was read.
         """
         read = shlex.join(inputs)
-        fields = {**fact.fields, _INPUT: read}
         return tuple(
             # Nothing to say about the input, as for the current context, leaves no gap.
-            _fill(command if read else command.replace(f" {{{_INPUT}}}", ""), fields, shlex.quote)
+            _fill(
+                command if read else command.replace(f" {{{_INPUT}}}", ""),
+                fact.fields,
+                shlex.quote,
+                read,
+            )
             for command in self.commands
         )
 
@@ -263,16 +267,34 @@ def _marked(error: str, condition: str) -> str:
     return f", line {line}, column {column}: {match[3]}: {marked}"
 
 
-def _fill(text: str, fields: Mapping[str, Value], quote: Any) -> str:
-    def value(match: re.Match[str]) -> str:
-        found = fields[match[1]]
-        if match[1] == _INPUT:
-            return str(found)
-        if match[2]:
-            found = found.get(match[2], "") if isinstance(found, dict) else ""
-        return str(quote(_shown(found)))
+def _fill(
+    text: str, fields: Mapping[str, Value], quote: Callable[[str], str], read: str | None = None
+) -> str:
+    """Return a text with its placeholders filled in; `read`, if given, stands for `{input}`."""
+    found = []
+    for before, name, part in _pieces(text):
+        found.append(before)
+        if name == _INPUT and read is not None:
+            found.append(read)
+        elif name:
+            found.append(quote(_shown(_part(fields[name], part))))
+    return "".join(found)
 
-    return _PLACEHOLDER.sub(value, text)
+
+@cache
+def _pieces(text: str) -> tuple[tuple[str, str, str], ...]:
+    """Return text in pieces: what stands before a placeholder, its name, and what of a map."""
+    pieces, done = [], 0
+    for match in _PLACEHOLDER.finditer(text):
+        pieces.append((text[done : match.start()], match[1], match[2] or ""))
+        done = match.end()
+    return (*pieces, (text[done:], "", ""))
+
+
+def _part(value: Value, part: str) -> Value:
+    if not part:
+        return value
+    return value.get(part, "") if isinstance(value, dict) else ""
 
 
 def _frozen(value: Value) -> Any:

@@ -6,6 +6,7 @@ cycle, so the garbage collector need not look at them (`gc=False`): a cluster ha
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 from msgspec import Struct, field
@@ -91,6 +92,10 @@ class ObjectKey(NamedTuple):
         return f"{self.kind} {self.namespace + '/' if self.namespace else ''}{self.name}"
 
 
+_key = partial(tuple.__new__, ObjectKey)
+"""Makes a key of a tuple, in half the time."""
+
+
 class RoleRef(Struct, frozen=True, gc=False, rename="camel"):
     """The role that a binding points at; `kind` decides where it is looked for."""
 
@@ -139,7 +144,7 @@ class ClusterRoleBinding(Struct, frozen=True, gc=False, rename="camel"):
     @property
     def ref(self) -> ObjectKey:
         """Its identity."""
-        return ObjectKey(self.kind, "", self.metadata.name)
+        return _key((self.kind, "", self.metadata.name))
 
     @property
     def scope(self) -> str:
@@ -158,7 +163,8 @@ class RoleBinding(Struct, frozen=True, gc=False, rename="camel"):
     @property
     def ref(self) -> ObjectKey:
         """Its identity."""
-        return ObjectKey(self.kind, self.metadata.namespace, self.metadata.name)
+        metadata = self.metadata
+        return _key((self.kind, metadata.namespace, metadata.name))
 
     @property
     def scope(self) -> str:

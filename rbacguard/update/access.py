@@ -6,7 +6,7 @@ somebody is bound to (`places`), not for each subject and namespace.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property
 from itertools import chain
@@ -20,7 +20,16 @@ from rbacguard.rbac import Grant, ObjectKey, PolicyRule, Subject
 from rbacguard.rbac.objects import AnyBinding
 from rbacguard.rbac.questions import Answers, Questions
 from rbacguard.snapshot import Snapshot
-from rbacguard.update.places import CLUSTER, Bound, Places, Roles, Shape, Table, picker
+from rbacguard.update.places import (
+    CLUSTER,
+    Bound,
+    Places,
+    Roles,
+    Shape,
+    Table,
+    in_text_order,
+    picker,
+)
 
 
 class Held(NamedTuple):
@@ -56,9 +65,12 @@ class Access:
     Args:
         snapshot: the cluster.
         questions: the actions' requests, in order.
+        without: roles that are passed over.
     """
 
-    def __init__(self, snapshot: Snapshot, questions: Questions) -> None:
+    def __init__(
+        self, snapshot: Snapshot, questions: Questions, without: Container[ObjectKey] = ()
+    ) -> None:
         """Ask every role."""
         self._snapshot, self._questions = snapshot, questions
         self._base: Access | None = None
@@ -67,7 +79,7 @@ class Access:
         self.masks: dict[ObjectKey, int] = {}
         for role, rules in snapshot.rules.items():
             answers, mask = questions.ask(rules)
-            if mask:
+            if mask and role not in without:
                 self.rules[role], self.masks[role] = answers, mask
 
     @cached_property
@@ -369,25 +381,107 @@ def in_order(actions: Iterable[Action]) -> tuple[Action, ...]:
     return tuple(sorted(actions, key=lambda each: (_TIERS.index(each.tier), str(each))))
 
 
-def holdings(snapshot: Snapshot, actions: Iterable[Action]) -> Holdings:
-    """Return who holds which of these actions, by the bindings of the snapshot."""
+class Combined(NamedTuple):
+    """What some roles grant that are bound side by side, whoever is bound and wherever.
+
+    Attributes:
+        actions: those that are granted at all, in order.
+        chains: by the place of the binding: the role down to its source, and the rule, each once.
+        places: for each of the actions, the places of its chains.
+    """
+
+    actions: tuple[Action, ...]
+    chains: tuple[tuple[int, tuple[ObjectKey, ...], PolicyRule], ...]
+    places: tuple[tuple[int, ...], ...]
+
+
+class Holding(NamedTuple):
+    """What a subject holds in one scope ('' = the whole cluster).
+
+    Attributes:
+        subject: as bindings name it.
+        scope: where.
+        grants: by what he holds any of it, each once, those of the first action first.
+        combined: which of it, and which grants are behind each; one for all who hold alike.
+    """
+
+    subject: Subject
+    scope: str
+    grants: tuple[Grant, ...]
+    combined: Combined
+
+    @property
+    def by_action(self) -> Iterator[tuple[Action, tuple[Grant, ...]]]:
+        """Every action that is held, and its grants."""
+        for action, places in zip(self.combined.actions, self.combined.places, strict=True):
+            yield action, tuple([self.grants[place] for place in places])
+
+
+def holders(
+    snapshot: Snapshot,
+    actions: Iterable[Action],
+    subjects: Iterable[Subject] | None = None,
+    without: Container[ObjectKey] = (),
+) -> Iterator[Holding]:
+    """Yield who holds any of these actions, by the bindings of the snapshot.
+
+    Args:
+        snapshot: the cluster.
+        actions: in the order in which they are to be told.
+        subjects: those asked about, in order; by default everybody, in order.
+        without: roles that are passed over.
+    """
     asked = tuple(actions)
-    access = Access(snapshot, Questions(action.attributes for action in asked))
-    found: dict[Held, dict[str, tuple[Grant, ...]]] = {}
+    access = Access(snapshot, Questions(action.attributes for action in asked), without)
+    found = access.table.subjects
+    known: dict[tuple[int, ...], Combined] = {}
+    for subject in sorted(found, key=in_text_order) if subjects is None else subjects:
+        for scope, entries in found.get(subject, {}).items():
+            bits = tuple([each.bit for each in entries])
+            combined = known.get(bits)
+            if combined is None:
+                combined = known[bits] = _combined(access, asked, entries)
+            grants = tuple(
+                [
+                    Grant(subject, scope, entries[place].binding, path, rule)
+                    for place, path, rule in combined.chains
+                ]
+            )
+            yield Holding(subject, scope, grants, combined)
+
+
+def _combined(access: Access, asked: Sequence[Action], entries: Sequence[Bound]) -> Combined:
+    chains: dict[tuple[int, PolicyRule], int] = {}
+    found: dict[Action, tuple[int, ...]] = {}
     for number, action in enumerate(asked):
-        for subject, scopes in sorted(access.table.subjects.items()):
-            for scope, entries in sorted(scopes.items()):
-                grants = tuple(
-                    Grant(subject, scope, each.binding, access.path(each.role, rule), rule)
-                    for each in entries
-                    if (rule := access.rules[each.role][number]) is not None
-                )
-                if grants:
-                    found.setdefault(Held(subject, action), {})[scope] = grants
-    return found
+        rules = [(place, access.rules[each.role][number]) for place, each in enumerate(entries)]
+        places = [
+            chains.setdefault((place, rule), len(chains))
+            for place, rule in rules
+            if rule is not None
+        ]
+        if places:
+            found[action] = tuple(places)
+    told = tuple((place, access.path(entries[place].role, rule), rule) for place, rule in chains)
+    return Combined(tuple(found), told, tuple(found.values()))
 
 
-DEFAULT_ROLES = frozenset({"admin", "edit", "view", ADMIN, EDIT, MIGRATE})
+def holdings(
+    snapshot: Snapshot, actions: Iterable[Action], without: Container[ObjectKey] = ()
+) -> Holdings:
+    """Return who holds which of these actions, by action, subject and scope (see `holders`)."""
+    asked = tuple(actions)
+    found: dict[Action, dict[Held, dict[str, tuple[Grant, ...]]]] = {each: {} for each in asked}
+    for each in holders(snapshot, asked, without=without):
+        for action, grants in each.by_action:
+            held = found[action].setdefault(Held(each.subject, action), {})
+            held[each.scope] = grants
+    return {held: scopes for by_held in found.values() for held, scopes in by_held.items()}
+
+
+DEFAULT_ROLES = frozenset(
+    ObjectKey("ClusterRole", "", name) for name in ("admin", "edit", "view", ADMIN, EDIT, MIGRATE)
+)
 """Roles whose holders had migration by default, or have it by decision."""
 
 
@@ -397,13 +491,5 @@ def own_grants(snapshot: Snapshot) -> Mapping[Held, tuple[Grant, ...]]:
     Such a grant binds a role that is neither a default one nor kubevirt.io:migrate: cluster
     administrators, controllers, roles that a customer wrote.
     """
-    found = {
-        held: tuple(
-            grant
-            for grants in scopes.values()
-            for grant in grants
-            if grant.role.kind == "Role" or grant.role.name not in DEFAULT_ROLES
-        )
-        for held, scopes in holdings(snapshot, live_migration().granting).items()
-    }
-    return {held: grants for held, grants in found.items() if grants}
+    found = holdings(snapshot, live_migration().granting, without=DEFAULT_ROLES)
+    return {held: tuple(chain.from_iterable(scopes.values())) for held, scopes in found.items()}

@@ -12,7 +12,7 @@ from rbacguard.rbac import Attributes, Decision, Subject
 from rbacguard.rbac.authorizer import service_account_groups, service_account_user
 from rbacguard.snapshot import Snapshot
 from rbacguard.sources import State
-from rbacguard.update.access import Held, Holdings, holdings
+from rbacguard.update.access import Holding, holders
 
 ANONYMOUS = "system:anonymous"
 _PREFIXES = {
@@ -84,7 +84,7 @@ class Explanation(Struct, frozen=True):
 
     identities: tuple[Subject, ...]
     members: tuple[str, ...] | None
-    holds: Holdings
+    holds: tuple[Holding, ...]
     gaps: tuple[str, ...]
 
 
@@ -127,7 +127,6 @@ def explain(snapshot: Snapshot, text: str) -> Explanation:
     """Return what a subject holds, by itself and through its groups."""
     subjects = identities(text, snapshot)
     actions = [action for permission in permissions().values() for action in permission.granting]
-    found = holdings(snapshot, actions)
     gaps = list(snapshot.coverage.gaps())
     if snapshot.coverage.kinds["Group"].state is not State.READ:
         gaps.append("Group: not in the input, so the groups of a user are not known")
@@ -137,11 +136,6 @@ def explain(snapshot: Snapshot, text: str) -> Explanation:
     return Explanation(
         subjects,
         members,
-        {
-            Held(subject, action): scopes
-            for subject in subjects
-            for action in actions
-            if (scopes := found.get(Held(subject, action)))
-        },
+        tuple(holders(snapshot, actions, sorted(subjects))),
         tuple(gaps),
     )

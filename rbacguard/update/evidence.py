@@ -14,7 +14,7 @@ from rbacguard.rbac.authorizer import service_account_groups, service_account_us
 from rbacguard.snapshot import Snapshot
 from rbacguard.sources.audit import moment
 from rbacguard.sources.objects import entries
-from rbacguard.update.access import holdings
+from rbacguard.update.access import holders
 
 _RESOURCE = "virtualmachineinstancemigrations"
 _SUBRESOURCE = ("virtualmachines", "migrate")
@@ -116,9 +116,9 @@ def unused(snapshot: Snapshot, used: Iterable[Use]) -> tuple[Subject, ...]:
     as for an emergency, the log does not tell.
     """
     known = tuple(used)
-    holders = {held.subject for held in holdings(snapshot, live_migration().of(Tier.DIRECT))}
+    able = {each.subject for each in holders(snapshot, live_migration().of(Tier.DIRECT))}
     return tuple(
-        sorted(each for each in holders if not is_platform(each) and not used_by(each, known))
+        sorted(each for each in able if not is_platform(each) and not used_by(each, known))
     )
 
 

@@ -227,7 +227,9 @@ class Table:
                     if scopes is None:
                         found[subject] = {scope: [entry]}
                     elif scope in scopes:
-                        scopes[scope].append(entry)
+                        # A binding may name somebody twice, with and without an apiGroup.
+                        if scopes[scope][-1] is not entry:
+                            scopes[scope].append(entry)
                     else:
                         scopes[scope] = [entry]
         self._known: dict[int, Roles] = {}
@@ -294,10 +296,13 @@ class Table:
         return self._known[bits]
 
 
-def _in_order(row: tuple[Subject, Entries, Entries]) -> str:
+def in_text_order(subject: Subject) -> str:
     """Return text by which subjects come in their own order; text is quicker to compare."""
-    subject = row[0]
     return f"{subject.kind}\0{subject.name}\0{subject.namespace}"
+
+
+def _in_order(row: tuple[Subject, Entries, Entries]) -> str:
+    return in_text_order(row[0])
 
 
 def _bits(entries: Iterable[Sequence[Bound]]) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -13,7 +13,7 @@ from rbacguard.kubevirt.permissions import Tier, live_migration
 from rbacguard.rbac import Grant, Subject
 from rbacguard.snapshot import Snapshot
 from rbacguard.sources import State
-from rbacguard.update.access import Held, holdings, own_grants
+from rbacguard.update.access import Held, holders, own_grants
 from rbacguard.update.approvals import Approval, MigrationAccess, OwnHolder
 from rbacguard.update.bindings import Need, bound_to_migrate
 
@@ -84,7 +84,9 @@ class _Reviewer:
     ) -> None:
         self._snapshot, self._today, self._warn_before = snapshot, today, warn_before
         self._actions = live_migration().granting
-        self._held = _scopes(holdings(snapshot, live_migration().of(Tier.DIRECT)))
+        self._held: dict[Subject, set[str]] = {}
+        for each in holders(snapshot, live_migration().of(Tier.DIRECT)):
+            self._held.setdefault(each.subject, set()).add(each.scope)
         self._own = own_grants(snapshot)
         self._bound = bound_to_migrate(snapshot)
         named = {subject for binding in snapshot.bindings for subject in binding.subjects}
@@ -167,7 +169,7 @@ class _Reviewer:
         elif subject.kind == "Group" and subject.name.startswith(_ACCOUNTS):
             message = f"{subject} is every service account, of today and to come"
             yield "group-of-accounts", Weight.WARNING, message
-        held = self._held.get(subject, frozenset())
+        held = self._held.get(subject) or set[str]()
         if entry.cluster_wide and held and "" not in held:
             message = (
                 f"{subject} is approved in the whole cluster, but holds migration in "
@@ -204,15 +206,6 @@ class _Reviewer:
                 if binding is not None:
                     return f"{who} holds it in {where} already, as a member of Group {group}"
         return ""
-
-
-def _scopes(
-    held: Mapping[Held, Mapping[str, tuple[Grant, ...]]],
-) -> dict[Subject, frozenset[str]]:
-    found: dict[Subject, set[str]] = {}
-    for each, scopes in held.items():
-        found.setdefault(each.subject, set()).update(scopes)
-    return {subject: frozenset(scopes) for subject, scopes in found.items()}
 
 
 def warnings(remarks: Iterable[Remark]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from rbacguard.kubevirt.releases import migrate_rules
 from rbacguard.rbac import Grant, ObjectKey, covers
 from rbacguard.rbac.objects import AnyBinding
 from rbacguard.snapshot import Snapshot
-from rbacguard.update.access import Held, holdings, own_grants
+from rbacguard.update.access import Held, holders, own_grants
 from rbacguard.update.bindings import Need, bound_to_migrate
 from rbacguard.update.temporary import (
     AGGREGATED_DEFAULTS,
@@ -320,12 +320,13 @@ class _Verifier:
         failures: list[str] = []
         evidence: dict[Grant, None] = {}
         for view in self._views:
-            for held, scopes in holdings(view, self._actions).items():
-                for scope, grants in scopes.items():
-                    need = Need(scope, held.subject)
-                    if is_platform(held.subject) or self._is_decided(need):
-                        continue
-                    new = tuple(g for g in grants if (held, scope, g.binding) not in of_old)
+            for each in holders(view, self._actions):
+                need = Need(each.scope, each.subject)
+                if is_platform(each.subject) or self._is_decided(need):
+                    continue
+                for action, grants in each.by_action:
+                    held = Held(each.subject, action)
+                    new = [g for g in grants if (held, each.scope, g.binding) not in of_old]
                     if new:
                         self._question(need, new, failures, evidence, expired)
         self.unaccepted = sorted(set(self.unaccepted))
@@ -342,7 +343,7 @@ class _Verifier:
     def _question(
         self,
         need: Need,
-        grants: tuple[Grant, ...],
+        grants: Sequence[Grant],
         failures: list[str],
         evidence: dict[Grant, None],
         expired: set[Need],

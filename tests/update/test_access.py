@@ -21,6 +21,7 @@ from rbacguard.update.access import (
     Held,
     Masks,
     Transition,
+    holders,
     holdings,
     in_order,
     own_grants,
@@ -206,6 +207,17 @@ def test_places_are_told_by_number_and_the_whole_cluster_may_stand_for_all() -> 
         "data": Shape((edit, half), (view,)),
         "web": Shape((edit, half), (admin,)),
     }
+
+
+def test_whom_a_binding_names_twice_holds_it_once() -> None:
+    without = {key: text for key, text in user("zoe").items() if key != "apiGroup"}
+    given = binding("b", "admin", user("zoe"), without, user("zoe"), namespace="web")
+    snapshot = Snapshot.from_objects([*objects("A"), given])
+    zoe = Subject("User", "zoe")
+    (found,) = holders(snapshot, ASKED, [zoe])
+    assert len(set(found.grants)) == len(found.grants)
+    assert [len(grants) for _, grants in found.by_action] == [1] * len(found.combined.actions)
+    assert len(Access(snapshot, QUESTIONS).table.subjects[zoe]["web"]) == 1
 
 
 def test_a_binding_that_is_added_may_give_a_role_of_its_namespace() -> None:

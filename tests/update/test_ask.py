@@ -244,7 +244,12 @@ def test_what_somebody_holds_is_told_with_what_was_not_read() -> None:
     assert found.identities == (Subject("User", "alice"), EVERYBODY)
     assert found.members is None
     assert found.gaps == ()
-    verbs = {held.action.verb for held in found.holds if held.subject.name == "alice"}
+    verbs = {
+        action.verb
+        for held in found.holds
+        if held.subject.name == "alice"
+        for action in held.combined.actions
+    }
     assert {"create", "delete", "update"} <= verbs
     without = explain(cluster("Group", more=[]), "alice")
     assert without.gaps == ("Group: not in the input, so the groups of a user are not known",)
