@@ -349,13 +349,23 @@ class Snapshot:
         found = {}
         for name, computed in self.aggregation.rules.items():
             recorded = self.cluster_roles[name].rules
-            if set(recorded) != set(computed):
+            is_recorded, is_computed = set(recorded), set(computed)
+            if is_recorded != is_computed:
                 found[name] = (
-                    tuple(rule for rule in recorded if rule not in computed),
-                    tuple(rule for rule in computed if rule not in recorded),
+                    tuple(rule for rule in recorded if rule not in is_computed),
+                    tuple(rule for rule in computed if rule not in is_recorded),
                 )
         return found
 
     def groups_of(self, user: str) -> tuple[str, ...]:
         """Return the OpenShift groups that list a user; groups of an identity provider are not."""
-        return tuple(name for name, users in self.groups.items() if user in users)
+        return tuple(self._member_of.get(user, ()))
+
+    @cached_property
+    def _member_of(self) -> Mapping[str, Iterable[str]]:
+        """By user, the OpenShift groups that list him, in order."""
+        found: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        for name, users in self.groups.items():
+            for user in users:
+                found[user][name] = None
+        return found

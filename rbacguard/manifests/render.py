@@ -52,6 +52,8 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        # Or the file's time is looked at for each manifest.
+        auto_reload=False,
         # A value that no filter prepared does not get into a file.
         finalize=_only_prepared,
     )
