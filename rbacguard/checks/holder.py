@@ -19,7 +19,7 @@ from rbacguard.checks.base import (
 )
 from rbacguard.kubevirt.permissions import Tier, is_platform, known_holder, permissions
 from rbacguard.rbac import Subject
-from rbacguard.update.access import Holding, holders
+from rbacguard.update.holding import Holding, holders
 
 
 class HolderCheck(Check, frozen=True, tag="holder"):

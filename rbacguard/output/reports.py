@@ -15,11 +15,12 @@ from rbacguard.output import wire
 from rbacguard.rbac import Attributes, Grant, ObjectKey, PolicyRule, Subject
 from rbacguard.snapshot import Snapshot
 from rbacguard.sources import Coverage, Origin
-from rbacguard.update.access import Access, Change, Holding, Transition, holders
+from rbacguard.update.access import Access, Change, Transition
 from rbacguard.update.ask import Answer, Explanation
 from rbacguard.update.bindings import Need
 from rbacguard.update.compare import Comparison
 from rbacguard.update.crosscheck import disagreements
+from rbacguard.update.holding import Holding, holders
 from rbacguard.update.journey import Status
 from rbacguard.update.places import CLUSTER
 from rbacguard.update.plan import Plan

@@ -12,7 +12,7 @@ from rbacguard.rbac import Attributes, Decision, Subject
 from rbacguard.rbac.authorizer import service_account_groups, service_account_user
 from rbacguard.snapshot import Snapshot
 from rbacguard.sources import State
-from rbacguard.update.access import Holding, holders
+from rbacguard.update.holding import Holding, holders
 
 ANONYMOUS = "system:anonymous"
 _PREFIXES = {

@@ -14,7 +14,7 @@ from rbacguard.rbac.authorizer import service_account_groups, service_account_us
 from rbacguard.snapshot import Snapshot
 from rbacguard.sources.audit import moment
 from rbacguard.sources.objects import entries
-from rbacguard.update.access import holders
+from rbacguard.update.holding import holders
 
 _RESOURCE = "virtualmachineinstancemigrations"
 _SUBRESOURCE = ("virtualmachines", "migrate")

@@ -8,10 +8,11 @@ from typing import Any, Literal, cast
 from rbacguard.kubevirt.permissions import is_platform
 from rbacguard.rbac import Grant, Subject
 from rbacguard.snapshot import Snapshot
-from rbacguard.update.access import Change, own_grants
+from rbacguard.update.access import Change
 from rbacguard.update.approvals import Approval, ApprovedSubject, MigrationAccess, OwnHolder
 from rbacguard.update.bindings import Need, smallest
 from rbacguard.update.evidence import Use, told
+from rbacguard.update.holding import own_grants
 from rbacguard.update.plan import Plan
 
 

@@ -13,9 +13,9 @@ from rbacguard.kubevirt.permissions import Tier, live_migration
 from rbacguard.rbac import Grant, Subject
 from rbacguard.snapshot import Snapshot
 from rbacguard.sources import State
-from rbacguard.update.access import Held, holders, own_grants
 from rbacguard.update.approvals import Approval, MigrationAccess, OwnHolder
 from rbacguard.update.bindings import Need, bound_to_migrate
+from rbacguard.update.holding import Held, holders, own_grants
 
 WARN_BEFORE = datetime.timedelta(days=14)
 """How long before its end an approval is announced, unless somebody says otherwise."""

@@ -17,8 +17,8 @@ from rbacguard.kubevirt.releases import migrate_rules
 from rbacguard.rbac import Grant, ObjectKey, covers
 from rbacguard.rbac.objects import AnyBinding
 from rbacguard.snapshot import Snapshot
-from rbacguard.update.access import Held, holders, own_grants
 from rbacguard.update.bindings import Need, bound_to_migrate
+from rbacguard.update.holding import Held, holders, own_grants
 from rbacguard.update.temporary import (
     AGGREGATED_DEFAULTS,
     actions_of,

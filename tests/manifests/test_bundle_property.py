@@ -14,9 +14,9 @@ from rbacguard import Snapshot
 from rbacguard.kubevirt.permissions import live_migration
 from rbacguard.kubevirt.releases import find_release
 from rbacguard.manifests import GenerateStrategy, Request, make_bundle
-from rbacguard.update.access import holdings
 from rbacguard.update.approvals import parse_approvals
 from rbacguard.update.bindings import Need
+from rbacguard.update.holding import holdings
 from rbacguard.update.plan import make_plan
 from rbacguard.update.simulate import apply_update
 

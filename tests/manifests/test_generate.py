@@ -28,8 +28,9 @@ from rbacguard.manifests.emit import scalar, to_yaml
 from rbacguard.manifests.render import code, markdown, render_approvals
 from rbacguard.rbac import ClusterRole
 from rbacguard.sources import yaml
-from rbacguard.update.access import Change, holdings
+from rbacguard.update.access import Change
 from rbacguard.update.approvals import MigrationAccess, load_approvals, parse_approvals
+from rbacguard.update.holding import holdings
 from rbacguard.update.plan import Plan, Strategy, make_plan
 from rbacguard.update.simulate import apply_update
 from rbacguard.writing import write_bundle

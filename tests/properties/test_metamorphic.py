@@ -26,10 +26,11 @@ from rbacguard.output import reports
 from rbacguard.policy import evaluate, load_policies
 from rbacguard.rbac import ObjectKey
 from rbacguard.sources import Origin, from_objects
-from rbacguard.update.access import Change, holdings
+from rbacguard.update.access import Change
 from rbacguard.update.approvals import load_approvals
 from rbacguard.update.bindings import Need, bindings_for
 from rbacguard.update.compare import compare
+from rbacguard.update.holding import holdings
 from rbacguard.update.journey import status
 from rbacguard.update.plan import Plan, Strategy, make_plan
 from rbacguard.update.proposal import proposal

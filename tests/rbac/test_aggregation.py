@@ -12,6 +12,7 @@ from strategies import examples
 
 from rbacguard import Snapshot
 from rbacguard.rbac import ObjectKey
+from rbacguard.update.temporary import reaches
 
 RULE = rule("create", "kubevirt.io", "virtualmachineinstancemigrations")
 NUMBERS = range(7)
@@ -87,6 +88,17 @@ def test_the_way_to_a_rule_is_the_shortest_to_a_role_that_has_it_of_no_other(
     if origins:
         assert found[-1] in origins
         assert len(found) - 1 == min(origins.values())
+
+
+@examples(100)
+@given(edges, st.sampled_from(NUMBERS))
+def test_who_takes_up_a_role_is_who_comes_by_it(selected: Edges, source: int) -> None:
+    takers: Edges = {}
+    for taker, below in selected.items():
+        for each in below - {taker}:
+            takers.setdefault(each, set()).add(taker)
+    expected = sorted(f"r{each}" for each in reached(takers, source) if each != source)
+    assert reaches(cluster(selected, set()), f"r{source}") == tuple(expected)
 
 
 def chain(length: int, width: int) -> list[dict[str, Any]]:

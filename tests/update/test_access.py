@@ -14,18 +14,8 @@ from rbacguard import Snapshot
 from rbacguard.kubevirt.permissions import Tier, live_migration
 from rbacguard.rbac import Grant, ObjectKey, Subject
 from rbacguard.rbac.questions import Questions
-from rbacguard.update.access import (
-    Access,
-    Change,
-    Compared,
-    Held,
-    Masks,
-    Transition,
-    holders,
-    holdings,
-    in_order,
-    own_grants,
-)
+from rbacguard.update.access import Access, Change, Compared, Masks, Transition, in_order
+from rbacguard.update.holding import Held, holders, holdings, own_grants
 from rbacguard.update.places import Places, Shape
 
 ASKED = in_order(live_migration().actions)

@@ -251,6 +251,7 @@ def test_what_somebody_holds_is_told_with_what_was_not_read() -> None:
         for action in held.combined.actions
     }
     assert {"create", "delete", "update"} <= verbs
+    assert {held.subject for held in found.holds} <= set(found.identities)
     without = explain(cluster("Group", more=[]), "alice")
     assert without.gaps == ("Group: not in the input, so the groups of a user are not known",)
 

@@ -200,6 +200,9 @@ def test_bindings_in_advance_are_told_for_the_first_release_too() -> None:
     told = "1 subjects are bound to kubevirt.io:migrate in advance"
     for target, expected in (("4.18", False), ("4.19", True), ("4.20", True)):
         assert (told in str(plan(snapshot, target).warnings)) is expected
+    # Whatever the role of that name grants until then.
+    foreign = role("kubevirt.io:migrate", rule("get", "core", "pods"))
+    assert told in str(plan(Snapshot.from_objects([*objects("A"), early, foreign])).warnings)
 
 
 def test_tenants_can_hand_it_on_while_a_default_role_holds_it() -> None:
