@@ -121,7 +121,7 @@ def _settled(
     roles: Mapping[str, ClusterRole],
     sources: Mapping[str, tuple[str, ...]],
     inner: Mapping[str, tuple[str, ...]],
-    cycles: Iterable[Sequence[str]],
+    cycles: Sequence[Sequence[str]],
 ) -> Mapping[str, tuple[PolicyRule, ...]]:
     """Return the rules of every role, from the recorded ones to where nothing changes any more.
 
@@ -133,27 +133,25 @@ def _settled(
     """
     rules = {name: role.rules for name, role in roles.items()}
     users = _takers(inner)
-    passes, patience = 0, len(sources) + 1
+    turning: frozenset[str] = frozenset()
     waiting = set(sources)
     while waiting:
-        passes += 1
-        if passes == patience + 1:
-            # Only rings of roles are still turning their rules round; they never drop one.
-            for ring in cycles:
-                if not waiting.isdisjoint(ring):
-                    rules.update(dict.fromkeys(ring, _union(rules, ring)))
-            waiting.update(sources)
         for name, selected in sources.items():
             if name not in waiting:
                 continue
             waiting.remove(name)
-            union = _union(rules, selected)
-            if passes > patience:
-                union = tuple(dict.fromkeys((*rules[name], *union)))
+            union = _union(rules, (name, *selected) if name in turning else selected)
             if union != rules[name]:
                 if name in users and set(union) != set(rules[name]):
                     waiting.update(users[name])
                 rules[name] = union
+        if cycles and not turning:
+            # Once each was written, no rule gets lost in a ring of roles any more: the next one
+            # takes it up before it is replaced. Sooner or later all hold all, or in turns for ever.
+            turning = frozenset(chain.from_iterable(cycles))
+            for ring in cycles:
+                rules.update(dict.fromkeys(ring, _union(rules, ring)))
+            waiting.update(sources)
     return rules
 
 

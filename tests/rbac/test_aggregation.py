@@ -90,6 +90,39 @@ def test_the_way_to_a_rule_is_the_shortest_to_a_role_that_has_it_of_no_other(
         assert len(found) - 1 == min(origins.values())
 
 
+@examples(300)
+@given(edges)
+def test_aggregated_roles_hold_what_the_controller_makes_of_them_again_and_again(
+    selected: Edges,
+) -> None:
+    """It goes from role to role in order of name, and round and round where roles select a ring."""
+    selected = {number: below - {number} for number, below in selected.items()}
+    items = [
+        role(
+            f"r{number}",
+            rule("get", "example.com", f"things{number}"),
+            labels={f"by/r{taker}": "true" for taker, below in selected.items() if number in below},
+            **taking_up(f"by/r{number}", some=number in selected),
+        )
+        for number in NUMBERS
+    ]
+    holds = {number: {number} for number in NUMBERS}
+    lately: list[dict[int, set[int]]] = []
+    for _ in range(6 * len(NUMBERS)):
+        for number, below in sorted(selected.items()):
+            holds[number] = set().union(*(holds[each] for each in below))
+        lately.append(dict(holds))
+    expected = {
+        f"r{number}": {f"things{n}" for each in lately[len(lately) // 2 :] for n in each[number]}
+        for number in selected
+    }
+    found = Snapshot.from_objects(items).aggregation.rules
+    assert {
+        name: {resource for each in rules for resource in each.resources}
+        for name, rules in found.items()
+    } == expected
+
+
 @examples(100)
 @given(edges, st.sampled_from(NUMBERS))
 def test_who_takes_up_a_role_is_who_comes_by_it(selected: Edges, source: int) -> None:
@@ -126,17 +159,17 @@ def test_chains_may_be_of_any_length_and_split_at_every_role() -> None:
 
 def test_a_ring_that_turns_its_rules_round_ends_with_all_of_them() -> None:
     """What the controller would do for ever: role after role takes what the next one had."""
-    size = 150
+    size = 3_000
     ring = [
         role(
-            f"r{number:03}",
+            f"r{number:04}",
             rule("get", "example.com", f"things{number}"),
-            labels={"ring": f"r{number:03}"},
-            aggregationRule=selecting({"ring": f"r{(number + 1) % size:03}"}),
+            labels={"ring": f"r{number:04}"},
+            aggregationRule=selecting({"ring": f"r{(number + 1) % size:04}"}),
         )
         for number in range(size)
     ]
-    outside = role("outside", aggregationRule=selecting({"ring": "r000"}))
+    outside = role("outside", aggregationRule=selecting({"ring": "r0000"}))
     found = Snapshot.from_objects([*ring, outside]).aggregation
     (everything,) = {frozenset(rules) for rules in found.rules.values()}
     assert len(found.cycles[0]) == size
