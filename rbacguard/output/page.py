@@ -51,7 +51,7 @@ class Page:
         self._lines: list[str] = []
 
     def line(self, text: str = "", style: str = "", indent: int = 0) -> None:
-        """Add a line, `indent` columns in; what does not fit goes on below, indented likewise."""
+        """Add a line, `indent` columns in; its style is seen in colour alone."""
         del style
         self._lines.append(" " * indent + visible(text))
 

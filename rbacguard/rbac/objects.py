@@ -92,8 +92,8 @@ class ObjectKey(NamedTuple):
         return f"{self.kind} {self.namespace + '/' if self.namespace else ''}{self.name}"
 
 
-_key = partial(tuple.__new__, ObjectKey)
-"""Makes a key of a tuple, in half the time."""
+key_of = partial(tuple.__new__, ObjectKey)
+"""Makes a key of kind, namespace and name as one tuple, as ObjectKey() does, in half the time."""
 
 
 class RoleRef(Struct, frozen=True, gc=False, rename="camel"):
@@ -144,7 +144,7 @@ class ClusterRoleBinding(Struct, frozen=True, gc=False, rename="camel"):
     @property
     def ref(self) -> ObjectKey:
         """Its identity."""
-        return _key((self.kind, "", self.metadata.name))
+        return key_of((self.kind, "", self.metadata.name))
 
     @property
     def scope(self) -> str:
@@ -164,7 +164,7 @@ class RoleBinding(Struct, frozen=True, gc=False, rename="camel"):
     def ref(self) -> ObjectKey:
         """Its identity."""
         metadata = self.metadata
-        return _key((self.kind, metadata.namespace, metadata.name))
+        return key_of((self.kind, metadata.namespace, metadata.name))
 
     @property
     def scope(self) -> str:

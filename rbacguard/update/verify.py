@@ -149,6 +149,7 @@ class _Verifier:
         )
         self._approved = frozenset(access.approved(today))
         self._decided = self._approved | access.accepted_needs()
+        self._bound = bound_to_migrate(snapshot)
         self.unaccepted: list[Need] = []
         self._gaps = snapshot.coverage.gaps()
 
@@ -278,7 +279,7 @@ class _Verifier:
         )
 
     def approved_bound(self) -> VerifyCheck:
-        bound = bound_to_migrate(self._snapshot)
+        bound = self._bound
         exists = MIGRATE in self._snapshot.cluster_roles
         own = own_grants(self._views[1])
         title = "everybody who is approved is bound, and the binding is effective"
@@ -373,7 +374,7 @@ class _Verifier:
 
     def nothing_handed_on(self) -> VerifyCheck:
         """Find bindings and Roles of the window in which tenants could hand migration on."""
-        bound = bound_to_migrate(self._snapshot)
+        bound = self._bound
         known = set() if self._before is None else {b.ref for b in self._before.bindings}
         failures = [
             f"{bound[need].ref} binds {need.subject} to {MIGRATE}, made "
