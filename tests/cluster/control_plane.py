@@ -15,6 +15,8 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from rbacguard.cluster.resources import WORKLOADS
+
 START_SECONDS = 120
 STOP_SECONDS = 20
 
@@ -65,13 +67,6 @@ def custom_resource(group: str, version: str, kind: str, plural: str, scope: str
 CUSTOM_RESOURCES = [
     custom_resource("kubevirt.io", "v1", "KubeVirt", "kubevirts", "Namespaced"),
     custom_resource(
-        "kubevirt.io",
-        "v1",
-        "VirtualMachineInstanceMigration",
-        "virtualmachineinstancemigrations",
-        "Namespaced",
-    ),
-    custom_resource(
         "hco.kubevirt.io", "v1beta1", "HyperConverged", "hyperconvergeds", "Namespaced"
     ),
     custom_resource("user.openshift.io", "v1", "Group", "groups", "Cluster"),
@@ -81,6 +76,14 @@ CUSTOM_RESOURCES = [
         "RoleBindingRestriction",
         "rolebindingrestrictions",
         "Namespaced",
+    ),
+    *(
+        custom_resource(
+            *(each.group, each.versions[0], each.kind, each.plural),
+            "Namespaced" if each.namespaced else "Cluster",
+        )
+        for each in WORKLOADS
+        if each.group not in ("", "storage.k8s.io")
     ),
 ]
 
@@ -242,10 +245,11 @@ class ControlPlane:
             env={"PATH": os.environ["PATH"], "HOME": str(self.work)},
         )
 
-    def apply(self, items: Iterable[dict[str, Any]]) -> None:
+    def apply(self, items: Iterable[dict[str, Any]], *arguments: str) -> None:
         """Make objects so, whoever owned their fields before."""
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(items)})
-        done = self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
+        how = ("apply", "--server-side", "--force-conflicts", *arguments, "-f", "-")
+        done = self.kubectl(*how, stdin=text)
         assert done.returncode == 0, done.stderr
 
     def await_aggregation(self, names: Iterable[str] = ("admin", "edit", "view")) -> None:

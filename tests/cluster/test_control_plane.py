@@ -8,6 +8,7 @@ with what the server itself answers.
 from __future__ import annotations
 
 import datetime
+import gzip
 import json
 import os
 import subprocess
@@ -21,6 +22,7 @@ from typing import Any
 import pytest
 from conftest import (
     AGGREGATE_ADMIN,
+    DATA,
     ROOT,
     STATES,
     account,
@@ -213,6 +215,8 @@ def test_the_permissions_printed_are_taken_and_suffice(
         "can-i": (["can-i", "create", VMIM, "--as", "alice", "-n", "payments"], 0),
         "explain": (["explain", "alice"], 0),
         "approvals": (["approvals", "init", "--to", "4.20", "-o", out], 0),
+        "readiness": (["readiness"], 0),
+        "migrations": (["migrations"], 0),
     }
     given, code = arguments[command]
     try:
@@ -317,6 +321,42 @@ def test_pages_and_expired_lists_are_as_a_real_server_has_them(
     assert sum(key.kind == "ClusterRole" for key in found.objects) == sum(
         item["kind"] == "ClusterRole" for item in objects("A")
     )
+
+
+def test_the_readiness_of_the_cluster_is_that_of_its_dump(
+    plane: ControlPlane, tool: Tool, tmp_path: Path
+) -> None:
+    dump = tmp_path / "machines.json"
+    dump.write_bytes(gzip.decompress((DATA / "machines-3-20-v1beta1.json.gz").read_bytes()))
+    items = [cleaned(item) for item in json.loads(dump.read_bytes())["items"]]
+    with_status = [item for item in items if item["apiVersion"] == "v1" and "status" in item]
+    for item in items:
+        if item["kind"] == "Pod":  # what the server asks of a pod, and no answer depends on
+            item["spec"]["containers"][0]["image"] = "launcher"
+            item["spec"]["automountServiceAccountToken"] = False
+    namespace = next(item for item in items if item["kind"] == "Namespace")
+    others = [item for item in items if item is not namespace]
+    name = namespace["metadata"]["name"]
+    launcher = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+    launcher["metadata"]["namespace"] = name
+    try:
+        plane.apply([namespace])
+        plane.apply([launcher])
+        # What a kubelet tells of itself besides is not in the dump.
+        plane.apply(others, "--validate=false")
+        plane.apply(with_status, "--subresource=status", "--validate=false")
+        # Who made a node has yet to tell that it is ready; nobody does here.
+        plane.kubectl("taint", "nodes", "--all", "node.kubernetes.io/not-ready-")
+        live = report(tool("readiness", "-o", "json"), 1)
+    finally:
+        plane.kubectl("delete", "--wait=false", "-f", "-", stdin=dump.read_text("utf-8"))
+    dumped = report(tool("readiness", "-f", str(dump), "-o", "json"), 1)
+    assert dumped["findings"]
+    for key in ("nodes", "rollout", "machines", "memory", "settings", "claims", "policies"):
+        assert live[key] == dumped[key]
+    assert [f["fingerprint"] for f in live["findings"]] == [
+        f["fingerprint"] for f in dumped["findings"]
+    ]
 
 
 def generated(out: Path) -> list[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import random
 import sys
+from copy import deepcopy
 from typing import Any
 
 Object = dict[str, Any]
@@ -50,7 +51,18 @@ def node(name: str, model: str = MODELS[0], *, memory: str = "256Gi", **labels: 
                 "devices.kubevirt.io/kvm": "1k",
             },
             "conditions": [{"type": "Ready", "status": "True"}],
-            "nodeInfo": {"osImage": "Red Hat Enterprise Linux CoreOS 9.6", "architecture": "amd64"},
+            "nodeInfo": {
+                "machineID": "",
+                "systemUUID": "",
+                "bootID": "",
+                "kernelVersion": "5.14.0-570.el9.x86_64",
+                "osImage": "Red Hat Enterprise Linux CoreOS 9.6",
+                "containerRuntimeVersion": "cri-o://1.32.5",
+                "kubeletVersion": "v1.32.5",
+                "kubeProxyVersion": "v1.32.5",
+                "operatingSystem": "linux",
+                "architecture": "amd64",
+            },
         },
     }
 
@@ -110,12 +122,14 @@ def machine(
                 "containers": [
                     {
                         "name": "compute",
+                        "image": "virt-launcher",
                         "resources": {
                             "requests": {
                                 "cpu": "200m",
                                 "memory": str(memory + OVERHEAD),
                                 "devices.kubevirt.io/kvm": "1",
-                            }
+                            },
+                            "limits": {"devices.kubevirt.io/kvm": "1"},
                         },
                     }
                 ],
@@ -130,7 +144,7 @@ def machine(
                 "apiVersion": "kubevirt.io/v1",
                 "kind": "VirtualMachine",
                 "metadata": {"name": name, "namespace": namespace},
-                "spec": {"runStrategy": run},
+                "spec": {"runStrategy": run, "template": {"spec": deepcopy(found[0]["spec"])}},
             }
         )
     return found
@@ -174,6 +188,7 @@ def claim(
             "accessModes": list(modes),
             "storageClassName": "shared",
             "volumeMode": "Block",
+            "resources": {"requests": {"storage": "30Gi"}},
             **spec,
         },
     }
@@ -255,6 +270,7 @@ def on_claim(machine: list[Object], name: str, *modes: str) -> list[Object]:
     machine[0]["status"]["volumeStatus"] = [
         {
             "name": "root",
+            "target": "vda",
             "persistentVolumeClaimInfo": {
                 "claimName": name,
                 "accessModes": list(modes or ("ReadWriteMany",)),
