@@ -337,8 +337,11 @@ def test_the_readiness_of_the_cluster_is_that_of_its_dump(
     namespace = next(item for item in items if item["kind"] == "Namespace")
     others = [item for item in items if item is not namespace]
     name = namespace["metadata"]["name"]
-    launcher = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
-    launcher["metadata"]["namespace"] = name
+    launcher = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "default", "namespace": name},
+    }
     try:
         plane.apply([namespace])
         plane.apply([launcher])

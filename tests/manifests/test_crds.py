@@ -6,12 +6,17 @@ config/crd/bases), and Open Cluster Management's Placement (open-cluster-managem
 and PlacementBinding (governance-policy-propagator, deploy/crds) and ConfigurationPolicy
 (config-policy-controller, deploy/crds); for reports, ClusterPolicyReport
 (kubernetes-sigs/wg-policy-prototypes, policy-report/crd/v1alpha2) and ClusterReport
-(openreports/reports-api, config/crd).
+(openreports/reports-api, config/crd); for machines, HyperConverged and CDI's StorageProfile
+(kubevirt/hyperconverged-cluster-operator, deploy/crds), and KubeVirt's own kinds as a cluster with
+KubeVirt has them (`kubectl get crd NAME -o yaml`).
 """
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +24,7 @@ import jsonschema
 import pytest
 import yaml
 from conftest import ROOT, STATES, Run
+from machines import cluster
 
 CRDS = os.environ.get("RBACGUARD_CRDS", "")
 pytestmark = pytest.mark.skipif(not CRDS, reason="RBACGUARD_CRDS names no folder of CRDs")
@@ -43,6 +49,7 @@ def strict(schema: Any) -> Any:
     return found
 
 
+@cache
 def schemas() -> dict[tuple[str, str], Any]:
     found = {}
     for path in Path(CRDS).glob("*.yaml"):
@@ -112,3 +119,41 @@ def test_reports_for_clusters_that_collect_them_fit_theirs(
         (report,) = yaml.safe_load_all(run(*command, "-f", str(STATES[letter]), "-o", form).stdout)
         assert report["kind"] == kind
         jsonschema.Draft7Validator(schemas()[report["apiVersion"], kind]).validate(report)
+
+
+def fits(found: dict[str, Any]) -> bool:
+    """Whether there is a schema for an object; it fits it, or the test ends."""
+    schema = schemas().get((found["apiVersion"], found["kind"]))
+    if schema is not None:
+        jsonschema.Draft7Validator(schema).validate(found)
+    return schema is not None
+
+
+def merged(value: Any, patch: Any) -> Any:
+    """Return a value with a JSON merge patch (RFC 7386) applied."""
+    if not isinstance(patch, Mapping):
+        return patch
+    value = value if isinstance(value, Mapping) else {}
+    changed = {key: merged(value.get(key), each) for key, each in patch.items() if each is not None}
+    return {**{key: each for key, each in value.items() if key not in patch}, **changed}
+
+
+@pytest.mark.parametrize("new", [False, True])
+def test_machines_and_the_patch_that_is_proposed_fit_kubevirts_own(
+    new: bool, run: Run, tmp_path: Path
+) -> None:
+    items = cluster(3, 20, new=new)
+    kinds = {item["kind"] for item in items if fits(item)}
+    assert kinds >= {
+        *("HyperConverged", "KubeVirt", "MigrationPolicy", "VirtualMachine"),
+        *("VirtualMachineInstance", "VirtualMachineInstanceMigration"),
+    }
+    (settings,) = (item for item in items if item["kind"] == "HyperConverged")
+    (installed,) = (item for item in items if item["kind"] == "KubeVirt")
+    installed["spec"]["configuration"]["migrations"] = {"parallelMigrationsPerCluster": 1}
+    dump = tmp_path / "dump.json"
+    dump.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    done = run("readiness", "-f", str(dump), "--network-bandwidth", "1.2G", "--emit-tuning")
+    patch = yaml.safe_load(done.stdout)
+    assert patch["spec"]
+    assert fits(merged(settings, patch))
