@@ -78,7 +78,8 @@ def overhead(
         found += _read(reserved.added_overhead)
     ratio = amount(configuration.get("additionalGuestMemoryOverheadRatio"))
     if ratio is not None:
-        found += int(_thousands(found) * (ratio - 1)) * 1000
+        # In binary fractions, as it is worked out there: 1.2 adds a little less than a fifth.
+        found += int(_thousands(found) * (float(ratio) - 1.0)) * 1000
     return found + _networks(domain, entries(entries(configuration, "network"), "binding"))
 
 
@@ -102,7 +103,8 @@ def requests(
         if not memory:
             return None
         extra = overhead(machine, kubevirt, release)
-        cpu = _cores(domain, _ratio(developer.get("cpuAllocationRatio"), _CPU_RATIO))
+        ratio = _ratio(developer.get("cpuAllocationRatio"), _CPU_RATIO)
+        cpu = _cores(domain, ratio, _io_threads(domain, release))
         written = domain.memory.guest if domain.memory else None
         guest = memory if written is None else _read(written)
     except ValueError:
@@ -174,9 +176,12 @@ def _thousands(size: Decimal) -> int:
     return int((size / 1000).to_integral_value(ROUND_CEILING))
 
 
+def _requests(domain: Domain) -> Mapping[str, Any]:
+    return (domain.resources.requests if domain.resources else None) or {}
+
+
 def _requested(domain: Domain, resource: str) -> Decimal:
-    asked = (domain.resources.requests if domain.resources else None) or {}
-    return _read(asked.get(resource, 0))
+    return _read(_requests(domain).get(resource, 0))
 
 
 def _limit(domain: Domain, resource: str) -> Decimal:
@@ -187,7 +192,7 @@ def _limit(domain: Domain, resource: str) -> Decimal:
 def _guest(domain: Domain, overcommit: Decimal) -> Decimal:
     """Return what the guest's memory comes to in requests; 0 where nothing tells."""
     asked = _requested(domain, "memory") or _limit(domain, "memory")
-    if asked:
+    if asked or "memory" in _requests(domain):
         return asked
     memory = domain.memory
     if memory and memory.guest is not None:
@@ -215,13 +220,23 @@ def _topology(cpu: Cpu) -> int:
     return found
 
 
-def _cores(domain: Domain, ratio: Decimal) -> Decimal:
-    pinned = domain.cpu is not None and domain.cpu.dedicated_cpu_placement
-    asked = _requested(domain, "cpu") or _limit(domain, "cpu")
-    vcpus = Decimal(_topology(domain.cpu) if domain.cpu else 1)
-    if pinned:
-        return vcpus or asked
-    return asked or vcpus / ratio
+def _io_threads(domain: Domain, release: Release | None) -> int:
+    """Return how many threads for disks are counted like vCPUs, which v1.6 began with."""
+    if domain.io_threads is None or (release is not None and release.kubevirt < (1, 6)):
+        return 0
+    return domain.io_threads.supplemental_pool_thread_count or 0
+
+
+def _cores(domain: Domain, ratio: Decimal, io_threads: int) -> Decimal:
+    """Return the cores that a pod asks for; the limit stands where it asks for none."""
+    cpu, limit = domain.cpu, _limit(domain, "cpu")
+    vcpus = _topology(cpu) if cpu else 1
+    if cpu is None or not cpu.dedicated_cpu_placement:
+        if "cpu" in _requests(domain):
+            return _requested(domain, "cpu")
+        return (vcpus + io_threads) / ratio or limit
+    asked = Decimal(vcpus) or _requested(domain, "cpu") or limit
+    return asked + bool(asked) * io_threads + bool(cpu.isolate_emulator_thread)
 
 
 def _guaranteed(domain: Domain) -> bool:

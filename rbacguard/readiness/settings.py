@@ -28,18 +28,21 @@ _DEFAULTS: Mapping[str, Value] = {
     "progressTimeout": 150,
     "allowAutoConverge": False,
     "allowPostCopy": False,
-    "allowWorkloadDisruption": False,
+    "allowWorkloadDisruption": None,
     "disableTLS": False,
     "unsafeMigrationOverride": False,
     "network": None,
 }
-"""By field of KubeVirt's spec.configuration.migrations; a bandwidth of 0 is unlimited.
+"""By field of KubeVirt's spec.configuration.migrations; a bandwidth of 0 is unlimited, and
+allowWorkloadDisruption is what allowPostCopy is where nothing says otherwise.
 
 kubevirt/kubevirt v1.4 to v1.9 pkg/virt-config/virt-config.go.
 """
 _CHANGED: tuple[tuple[Component, Minor, Mapping[str, Value]], ...] = (
     # v1.3 pkg/virt-config/virt-config.go: MigrationCompletionTimeoutPerGiB.
-    ("KubeVirt", (1, 3), {"completionTimeoutPerGiB": 800}),
+    ("KubeVirt", (1, 3), {"completionTimeoutPerGiB": 800, "allowWorkloadDisruption": False}),
+    # There is no such field before v1.5, and nothing pauses a machine.
+    ("KubeVirt", (1, 4), {"allowWorkloadDisruption": False}),
     # api/v1beta1/hyperconverged_types.go of release-1.13, and of release-1.18.
     ("HyperConverged", (1, 13), {"completionTimeoutPerGiB": 800}),
     ("HyperConverged", (1, 18), {}),
@@ -47,7 +50,11 @@ _CHANGED: tuple[tuple[Component, Minor, Mapping[str, Value]], ...] = (
     (
         "HyperConverged",
         (1, 19),
-        {"completionTimeoutPerGiB": 20, "parallelOutboundMigrationsPerNode": 1},
+        {
+            "completionTimeoutPerGiB": 20,
+            "parallelOutboundMigrationsPerNode": 1,
+            "allowWorkloadDisruption": False,
+        },
     ),
 )
 """What a component has otherwise up to a release; after the last one listed, `_DEFAULTS` hold for
@@ -104,18 +111,27 @@ def settings(inventory: Inventory) -> Mapping[str, Setting]:
             found[name] = Setting(ours[name], "HyperConverged liveMigrationConfig")
         else:
             found[name] = Setting(default, source)
+    if found["allowWorkloadDisruption"].value is None:
+        post_copy = found["allowPostCopy"]
+        by = f"follows allowPostCopy ({post_copy.set_by})"
+        found["allowWorkloadDisruption"] = Setting(post_copy.value, by)
     return found
 
 
 def in_force(common: Mapping[str, Setting], policy: MigrationPolicy) -> Mapping[str, Setting]:
-    """Return the settings for machines that follow a policy: the cluster's, but for its own."""
+    """Return the settings for machines that follow a policy: the cluster's, but for its own.
+
+    One that says allowPostCopy alone means allowWorkloadDisruption too (kubevirt/kubevirt v1.5
+    staging/src/kubevirt.io/api/migrations/v1alpha1/types.go, GetMigrationConfByPolicy).
+    """
     spec = policy.spec
+    disruption = spec.allow_workload_disruption
     own = {
         "allowAutoConverge": spec.allow_auto_converge,
         "bandwidthPerMigration": spec.bandwidth_per_migration,
         "completionTimeoutPerGiB": spec.completion_timeout_per_gi_b,
         "allowPostCopy": spec.allow_post_copy,
-        "allowWorkloadDisruption": spec.allow_workload_disruption,
+        "allowWorkloadDisruption": spec.allow_post_copy if disruption is None else disruption,
     }
     source = f"MigrationPolicy {policy.metadata.name}"
     return {

@@ -178,6 +178,7 @@ class Cpu(Struct, frozen=True, rename="camel"):
     sockets: int | None = None
     threads: int | None = None
     dedicated_cpu_placement: bool | None = None
+    isolate_emulator_thread: bool | None = None
 
 
 class Present(Struct, frozen=True):
@@ -249,6 +250,12 @@ class LaunchSecurity(Struct, frozen=True):
     snp: Present | None = None
 
 
+class IoThreads(Struct, frozen=True, rename="camel"):
+    """Threads that a machine has for its disks."""
+
+    supplemental_pool_thread_count: int | None = None
+
+
 class Domain(Struct, frozen=True, rename="camel"):
     """The machine inside a VirtualMachineInstance."""
 
@@ -257,6 +264,7 @@ class Domain(Struct, frozen=True, rename="camel"):
     resources: MachineResources | None = None
     devices: Devices = Devices()
     launch_security: LaunchSecurity | None = None
+    io_threads: IoThreads | None = None
 
 
 class Probe(Struct, frozen=True):
