@@ -103,14 +103,36 @@ def ours(name: str, given: Sequence[str], everybody: Sequence[Who], places: Sequ
         who, scope = each["subject"], each["namespace"]
         for place in places if scope is None else (scope,):
             grants.add((who["kind"], who.get("namespace") or "", who["name"], place))
-    held = {
+    held = expanded(grants, everybody, places)
+    return Peer(name, seconds, 1, held, "binding, roles and rule of each")
+
+
+def expanded(grants: Held, everybody: Sequence[Who], places: Sequence[str]) -> Held:
+    """Return who holds something in which place, himself or by a group that he is always in."""
+    return {
         (kind, namespace, who, place)
         for kind, namespace, who in everybody
         for place in places
         if (kind, namespace, who, place) in grants
         or any(("Group", "", group, place) in grants for group in groups(kind, namespace))
     }
-    return Peer(name, seconds, 1, held, "binding, roles and rule of each")
+
+
+def who_can(kubeconfig: str, everybody: Sequence[Who], places: Sequence[str]) -> Peer:
+    """Ask Aqua's kubectl-who-can in each namespace."""
+    given = ("--kubeconfig", kubeconfig, "create", RESOURCE)
+    name = f"`{' '.join(('kubectl-who_can', *given)).replace(kubeconfig, 'FILE')} -n {places[0]}`"
+    if shutil.which("kubectl-who_can") is None:
+        return Peer(name, None, len(places), None, "not installed here")
+    grants, total = set(), 0.0
+    for place in places:
+        answer, seconds = ran(("kubectl-who_can", *given, "-n", place, "-o", "json"))
+        total += seconds
+        for bindings in json.loads(answer or "{}").values():
+            for each in (subject for binding in bindings or () for subject in binding["subjects"]):
+                grants.add((each["kind"], each.get("namespace", ""), each["name"], place))
+    held = expanded(grants, everybody, places)
+    return Peer(name, total, len(places), held, "the binding of each")
 
 
 def others(kubeconfig: str, places: Sequence[str]) -> Iterator[Peer]:
@@ -119,8 +141,6 @@ def others(kubeconfig: str, places: Sequence[str]) -> Iterator[Peer]:
     commands: dict[str, list[tuple[str, ...]]] = {
         "oc": [("oc", *config, "adm", "policy", "who-can", "create", RESOURCE, "-n", p)
                for p in places],
-        "kubectl-who_can": [("kubectl-who_can", *config, "create", RESOURCE, "-n", p)
-                            for p in places],
         "rbac-tool": [("rbac-tool", "who-can", "create", RESOURCE)],
     }  # fmt: skip
     os.environ["KUBECONFIG"] = kubeconfig
@@ -149,6 +169,7 @@ def compared(kubeconfig: str, dump: str, folder: Path) -> list[str]:
         live,
         ours("rbacguard, from a dump", ("-f", dump), everybody, places),
         loop(kubeconfig, everybody, places),
+        who_can(kubeconfig, everybody, places),
         *others(kubeconfig, places),
     ]
     lines = [

@@ -278,7 +278,16 @@ class ApiServer:
                     "singularName": kind.lower(),
                     "namespaced": plural not in CLUSTER_SCOPED,
                     "kind": kind,
-                    "verbs": ["get", "list"],
+                    "verbs": [
+                        "create",
+                        "delete",
+                        "deletecollection",
+                        "get",
+                        "list",
+                        "patch",
+                        "update",
+                        "watch",
+                    ],
                 }
                 for (of, plural), kind in self.kinds.items()
                 if of == group
