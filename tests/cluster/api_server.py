@@ -53,6 +53,8 @@ VERSIONS = {
     "cdi.kubevirt.io": "v1beta1",
 }
 BUILT_IN = ("", "rbac.authorization.k8s.io", "storage.k8s.io")
+VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+"""What discovery says of every kind, as of a real server's; all but reading is refused here."""
 CLUSTER_SCOPED = (
     *("clusterroles", "clusterrolebindings", "namespaces", "groups", "nodes"),
     *("migrationpolicies", "machineconfigpools", "storageclasses", "storageprofiles"),

@@ -6,14 +6,22 @@ import gzip
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from conftest import DATA, STATES, verdicts
 
 from rbacguard import Attributes, Snapshot
+from rbacguard.rbac import PolicyRule, covers
+from rbacguard.rbac.objects import ObjectKey
 
 SCENARIOS: list[dict[str, Any]] = json.loads(
     gzip.decompress((DATA / "authorizer-vectors.json.gz").read_bytes())
 )
+ODD: list[dict[str, Any]] = json.loads(
+    gzip.decompress((DATA / "rbac-vectors.json.gz").read_bytes())
+)
+"""Odd on purpose: wildcards in strange places, `*/a/b`, empty names, roles and rings of roles that
+select by expressions, roles that are missing; every question is about what is there."""
 _FIELDS = {"apiGroup": "api_group"}
 
 
@@ -40,6 +48,35 @@ def test_every_query_is_answered_as_kubernetes_does(scenario: dict[str, Any]) ->
         else:
             decision = snapshot.authorizer.authorize(asked(query))
             assert expected["allowed"] == decision.allowed, query
+
+
+def made(rules: list[dict[str, Any]]) -> set[PolicyRule]:
+    return {msgspec.convert(rule, PolicyRule) for rule in rules}
+
+
+@pytest.mark.parametrize("number", range(len(ODD)))
+def test_what_is_odd_is_answered_as_kubernetes_does(number: int) -> None:
+    scenario = ODD[number]
+    snapshot = Snapshot.from_objects(scenario["objects"], aggregate="recompute")
+    for name, expected in scenario["settled"].items():
+        assert set(snapshot.rules[ObjectKey("ClusterRole", "", name)]) == made(expected), name
+    for query in scenario["queries"]:
+        request, expected = (
+            asked({k: v for k, v in query.items() if k != "expect"}),
+            query["expect"],
+        )
+        assert snapshot.authorizer.authorize(request).allowed == expected["allowed"], query
+        subjects = snapshot.authorizer.allowed_subjects(request)
+        found = {(each.kind, each.namespace, each.name) for each in subjects}
+        assert found == {tuple(each) for each in expected["subjects"]}, query
+
+
+@pytest.mark.parametrize("number", range(len(ODD)))
+def test_what_is_covered_is_what_kubernetes_says(number: int) -> None:
+    vector = ODD[number]["covers"]
+    found, missing = covers(made(vector["owner"]), made(vector["servant"]))
+    assert found == vector["expect"]
+    assert set(missing) == made(vector["missing"])
 
 
 @pytest.mark.parametrize("aggregate", ["as-recorded", "recompute"])
