@@ -8,11 +8,13 @@ topology spread, quotas and priorities are not looked at.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -41,6 +43,9 @@ _HOST_MODEL = "host-model-cpu.node.kubevirt.io/"
 _REQUIRED_FEATURES = "host-model-required-features.node.kubevirt.io/"
 _MIGRATION_MODEL = "cpu-model-migration.node.kubevirt.io/"
 _FEATURE = "cpu-feature.node.kubevirt.io/"
+_FOR_THE_POD = ("cpu", "memory", "hugepages-")
+"""Resources that can be asked for a pod as a whole."""
+_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 _IN_BYTES = ("memory", "ephemeral-storage", "hugepages-")
 _KEEPS_OFF = ("NoSchedule", "NoExecute")
 Amounts = dict[str, Decimal]
@@ -67,14 +72,26 @@ class Place(Struct, frozen=True):
 def requests(pod: Pod) -> Amounts | None:
     """Return what a pod asks for, None where an amount cannot be read.
 
-    The sum of its containers or the largest of its init containers, whichever is more, and its
-    overhead (kubernetes pkg/api/v1/resource/helpers.go, PodRequests).
+    The sum of its containers or the most that its init containers take, whichever is more; those
+    that keep running beside the others count for all that come after them. What is asked for the
+    pod as a whole stands for that; its overhead comes on top (kubernetes v1.36
+    component-helpers/resource/helpers.go, PodRequests).
     """
     try:
         found = _sum(_asked(each) for each in pod.spec.containers)
+        beside: Amounts = {}
+        most: Amounts = {}
         for each in pod.spec.init_containers or ():
-            for name, size in _asked(each).items():
-                found[name] = max(found.get(name, Decimal()), size)
+            own = _sum((beside, _asked(each)))
+            if each.restart_policy == "Always":
+                beside = own
+            for name, size in own.items():
+                most[name] = max(most.get(name, size), size)
+        found = _sum((found, beside))
+        for name, size in most.items():
+            found[name] = max(found.get(name, size), size)
+        whole = _amounts(pod.spec.resources.requests) if pod.spec.resources else {}
+        found |= {n: size for n, size in whole.items() if n.startswith(_FOR_THE_POD)}
         return _sum((found, _amounts(pod.spec.overhead)))
     except ValueError:
         return None
@@ -304,18 +321,20 @@ class Cluster:
         if unknown:
             return Place(key, source, "", unknown=unknown)
         unfit, left = self._static(pod, selectors), "" if restart else source
+        # One that migrates is there until it has; one that was stopped is not.
+        neighbours = self._neighbours(pod, gone=pod if restart else None)
         enough = bisect_left(self._tightest, (asked.get("memory", Decimal()), ""))
         for _, name in self._tightest[enough:]:
             space = self._spaces[name]
             if name == left or name in self._drained or unfit[name] or _lacking(space, asked):
                 continue
-            if not self._beside(space, pod):
+            if not neighbours.keep_off(space.labels):
                 self._put(name, pod, asked)
                 if restart:
                     self._started[key] = name
                 return Place(key, source, name)
         refusals = Counter(
-            unfit[name] or _too_small(space, asked) or self._beside(space, pod)
+            unfit[name] or _too_small(space, asked) or neighbours.keep_off(space.labels)
             for name, space in self._spaces.items()
             if name != left and name not in self._drained
         )
@@ -360,34 +379,30 @@ class Cluster:
             return {}, f"node {node} does not tell its host-model CPU"
         return {**selectors, **source.cpu}, ""
 
-    def _beside(self, space: _Space, pod: Pod) -> str:
-        """Return which pods keep it off a node, or are missing there."""
-        for term in _terms(pod, anti=True):
-            if self._found(term, pod, space):
-                return f"has a pod that it must not run beside ({term.topology_key})"
+    def _neighbours(self, pod: Pod, gone: Pod | None) -> _Neighbours:
+        """Return where those stand that a pod seeks, shuns or is shunned by, but for one pod."""
+        anti, terms = _terms(pod, anti=True), _terms(pod, anti=False)
+        shunned: set[tuple[str, str]] = set()
+        shunning: set[tuple[str, str]] = set()
+        sought: set[tuple[str, str]] = set()
+        for space in self._spaces.values() if anti or terms else ():
+            for each in space.pods:
+                if each is gone:
+                    continue
+                close = [term for term in anti if self._selects(term, pod, each)]
+                shunned.update(_values(close, space.labels))
+                # One that counts is one whom all terms select.
+                if terms and all(self._selects(term, pod, each) for term in terms):
+                    sought.update(_values(terms, space.labels))
         for node, other in self._anti:
-            for term in _terms(other, anti=True):
-                key = term.topology_key
-                same = space.labels.get(key) == self._spaces[node].labels.get(key) is not None
-                if other is not pod and same and self._selects(term, other, pod):
-                    return f"has a pod that wants no such one beside it ({key})"
-        for term in _terms(pod, anti=False):
-            anywhere = any(
-                self._selects(term, pod, each) for s in self._spaces.values() for each in s.pods
-            )
-            # The first of its kind may go anywhere.
-            if anywhere and not self._found(term, pod, space):
-                return f"lacks the pods that it must run beside ({term.topology_key})"
-        return ""
-
-    def _found(self, term: PodAffinityTerm, pod: Pod, space: _Space) -> bool:
-        value = space.labels.get(term.topology_key)
-        return value is not None and any(
-            each is not pod and self._selects(term, pod, each)
-            for other in self._spaces.values()
-            if other.labels.get(term.topology_key) == value
-            for each in other.pods
-        )
+            if other is not gone:
+                own = _terms(other, anti=True)
+                close = [term for term in own if self._selects(term, other, pod)]
+                shunning.update(_values(close, self._spaces[node].labels))
+        # The first of its kind may go anywhere.
+        first = not sought and all(self._selects(term, pod, pod) for term in terms)
+        keys = tuple(term.topology_key for term in terms)
+        return _Neighbours(shunned, shunning, sought, keys, first)
 
     def _selects(self, term: PodAffinityTerm, own: Pod, other: Pod) -> bool:
         namespace = other.metadata.namespace
@@ -401,6 +416,49 @@ class Cluster:
         # Without a selector it selects nothing (kubernetes component-helpers, nil selector).
         selector = term.label_selector
         return named and selector is not None and _matches(selector, other.metadata.labels or {})
+
+
+class _Neighbours(NamedTuple):
+    """Nodes near pods that matter to one that looks for a place, by label and value.
+
+    As the scheduler has it: kubernetes v1.36 pkg/scheduler/framework/plugins/interpodaffinity,
+    filtering.go.
+
+    Attributes:
+        shunned: near pods that it must not run beside.
+        shunning: near pods that want no such one beside them.
+        sought: near pods that it must run beside.
+        keys: labels of nodes by which `sought` is told, all of which a node must have.
+        first: whether it need not be near any, there being none.
+    """
+
+    shunned: set[tuple[str, str]]
+    shunning: set[tuple[str, str]]
+    sought: set[tuple[str, str]]
+    keys: tuple[str, ...]
+    first: bool
+
+    def keep_off(self, labels: Mapping[str, str]) -> str:
+        """Return which pods keep it off a node with these labels, or are missing there."""
+        for pairs, reason in (
+            (self.shunned, "has a pod that it must not run beside"),
+            (self.shunning, "has a pod that wants no such one beside it"),
+        ):
+            for key, _ in sorted(pairs & labels.items()):
+                return f"{reason} ({key})"
+        for key in self.keys:
+            if key not in labels or not (self.first or (key, labels[key]) in self.sought):
+                return f"lacks the pods that it must run beside ({key})"
+        return ""
+
+
+def _values(
+    terms: Iterable[PodAffinityTerm], labels: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Yield the labels of a node by which terms tell what is near it."""
+    for term in terms:
+        if term.topology_key in labels:
+            yield term.topology_key, labels[term.topology_key]
 
 
 def _unfit(node: Node, pod: Pod, selectors: Mapping[str, str]) -> str:
@@ -459,7 +517,10 @@ def _untolerated(node: Node, tolerations: Sequence[Toleration]) -> str:
         if taint.effect in _KEEPS_OFF and not any(
             (not each.key or each.key == taint.key)
             and (not each.effect or each.effect == taint.effect)
-            and (each.operator == "Exists" or (bool(each.key) and each.value == taint.value))
+            and (
+                each.operator == "Exists"
+                or (each.operator in ("", "Equal") and bool(each.key) and each.value == taint.value)
+            )
             for each in tolerations
         ):
             return f"{taint.key}:{taint.effect}"
@@ -503,10 +564,9 @@ def _holds(requirement: LabelRequirement, labels: Mapping[str, str]) -> bool:
 
 
 def _compares(value: str | None, values: Sequence[str], operator: str) -> bool:
-    try:
-        left, right = int(value or ""), int(values[0])
-    except (ValueError, IndexError):
+    if len(values) != 1 or not _NUMBER.fullmatch(value or "") or not _NUMBER.fullmatch(values[0]):
         return False
+    left, right = int(value or ""), int(values[0])
     return left > right if operator == "Gt" else left < right
 
 

@@ -137,11 +137,12 @@ class Resources(Struct, frozen=True):
     limits: dict[str, Amount] | None = None
 
 
-class Container(Struct, frozen=True):
-    """A container of a pod."""
+class Container(Struct, frozen=True, rename="camel"):
+    """A container of a pod; an init container with restartPolicy Always runs beside the others."""
 
     name: str = ""
     resources: Resources | None = None
+    restart_policy: str | None = None
 
 
 class PodSpec(Struct, frozen=True, rename="camel"):
@@ -153,6 +154,7 @@ class PodSpec(Struct, frozen=True, rename="camel"):
     tolerations: tuple[Toleration, ...] | None = None
     containers: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] | None = None
+    resources: Resources | None = None
     overhead: dict[str, Amount] | None = None
 
 

@@ -15,10 +15,11 @@ from kubernetes.utils.quantity import parse_quantity
 from machines import GIB, MODELS, OVERHEAD, cluster, kubevirt, machine, node, policy, pool
 from strategies import examples
 
+from rbacguard.rbac import ObjectKey
 from rbacguard.readiness.draining import Readiness, judge
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.machines import Drain
-from rbacguard.readiness.placing import Place
+from rbacguard.readiness.placing import Cluster, Place
 from rbacguard.readiness.quantity import amount, shown
 from rbacguard.readiness.reasons import REASONS
 from rbacguard.readiness.settings import policy_of, settings
@@ -279,9 +280,11 @@ def test_node_affinity_is_read_as_the_scheduler_does(
     assert bool(found.target) is fits
 
 
-def beside(key: str, value: str, *, anti: bool, namespace: str = "") -> dict[str, Any]:
+def beside(
+    key: str, value: str, *, anti: bool, namespace: str = "", by: str = "kubernetes.io/hostname"
+) -> dict[str, Any]:
     term: dict[str, Any] = {
-        "topologyKey": "kubernetes.io/hostname",
+        "topologyKey": by,
         "labelSelector": {"matchLabels": {key: value}},
     }
     if namespace:
@@ -310,8 +313,26 @@ def test_pods_that_must_meet_stay_together() -> None:
     three = [*TWO, node("c", memory="64Gi")]
     found = judged(three, machine("vm", "a", **together), machine("peer", "b"))
     assert place(found).target == "b"
-    alone = judged(three, machine("vm", "a", **together))
-    assert place(alone).target == "c"
+    # There is no such pod, and it is none itself: it was let in when there was one.
+    assert not place(judged(three, machine("vm", "a", **together))).target
+
+
+def test_a_machine_that_migrates_is_beside_itself() -> None:
+    """Its launcher is there until the new one has taken over, and counts like any other's."""
+    zones = [node(name, zone=zone) for name, zone in (("a", "1"), ("b", "2"), ("c", "1"))]
+    for anti, target in ((False, "c"), (True, "b")):
+        own = beside("vm.kubevirt.io/name", "vm", anti=anti, by="zone")
+        assert place(judged(zones, machine("vm", "a", affinity=own))).target == target
+        host = beside("vm.kubevirt.io/name", "vm", anti=anti)
+        assert bool(place(judged(zones, machine("vm", "a", affinity=host))).target) == anti
+    # One that is stopped and started again is alone, and may be the first of its kind.
+    own = beside("vm.kubevirt.io/name", "vm", anti=False, by="zone")
+    alone = [*zones, *machine("vm", "a", model="Haswell", affinity=own)]
+    stopped = Cluster.of(Inventory.from_objects(alone))
+    key = ObjectKey("VirtualMachineInstance", "web", "vm")
+    stopped.leave(key, "a")
+    stopped.close(["a", "c"])
+    assert stopped.move(key, restart=True).target == "b"
 
 
 def test_a_host_model_machine_goes_only_where_its_cpu_can_be_had() -> None:

@@ -1,4 +1,4 @@
-"""What machines cost, which policy they follow and by what settings they move, as KubeVirt has it.
+"""What machines cost, how they move and where, as KubeVirt and the scheduler have it.
 
 tests/data/README.md says how the verdicts came about.
 """
@@ -14,10 +14,12 @@ from conftest import DATA
 
 from rbacguard.readiness import overhead
 from rbacguard.readiness.inventory import Inventory
+from rbacguard.readiness.placing import Cluster
 from rbacguard.readiness.quantity import amount
 from rbacguard.readiness.settings import Setting, in_force, policy_of, settings
 
 VECTORS = json.loads(gzip.decompress((DATA / "machine-vectors.json.gz").read_bytes()))
+PLACES = json.loads(gzip.decompress((DATA / "scheduler-vectors.json.gz").read_bytes()))
 OMITTED_IF_FALSE = ("disableTLS", "unsafeMigrationOverride")
 
 
@@ -75,3 +77,23 @@ def test_no_answer_differs_from_kubevirts_own() -> None:
     # What is compared is there: policies that are followed, huge pages, settings of all kinds.
     assert len({vector["policy"] for vector in VECTORS}) > 5
     assert any(name.startswith("hugepages") for v in VECTORS for name in v["requests"])
+
+
+def misplaced(vector: Any) -> str:
+    """Tell where a machine goes that the scheduler would let go elsewhere, or nowhere."""
+    inventory = Inventory.from_objects(vector["objects"])
+    (key,) = inventory.machines
+    cluster = Cluster.of(inventory)
+    if vector["restart"]:
+        cluster.leave(key, inventory.machines[key].status.node_name)
+    place = cluster.move(key, restart=vector["restart"])
+    fits = vector["fits"]
+    if place.unknown or (place.target not in fits if fits else place.target):
+        return f"{place}, the scheduler: {fits}"
+    return ""
+
+
+def test_no_machine_goes_where_the_scheduler_would_not_let_it() -> None:
+    found = {n: misplaced(vector) for n, vector in enumerate(PLACES)}
+    assert {number: each for number, each in found.items() if each} == {}
+    assert len({len(vector["fits"]) for vector in PLACES}) > 4
