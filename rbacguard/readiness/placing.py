@@ -333,12 +333,27 @@ class Cluster:
                 if restart:
                     self._started[key] = name
                 return Place(key, source, name)
-        refusals = Counter(
-            unfit[name] or _too_small(space, asked) or neighbours.keep_off(space.labels)
-            for name, space in self._spaces.items()
-            if name != left and name not in self._drained
-        )
+        refusals = self._refusals(unfit, asked, neighbours, left)
         return Place(key, source, "", dict(sorted(refusals.items())))
+
+    def _refusals(
+        self, unfit: Mapping[str, str], asked: Amounts, neighbours: _Neighbours, left: str
+    ) -> Mapping[str, int]:
+        """Return by reason how many nodes refuse a pod that finds no place."""
+        found: Counter[str] = Counter()
+        small: Counter[str] = Counter()
+        for name, space in self._spaces.items():
+            if name == left or name in self._drained:
+                continue
+            if unfit[name] or space.free is None:
+                found[unfit[name] or "has requests that cannot be read"] += 1
+            elif lacking := _lacking(space, asked):
+                small[lacking] += 1
+            else:
+                found[neighbours.keep_off(space.labels)] += 1
+        for name, count in small.items():
+            found[f"has too little {name}: {_size(name, asked.get(name, _ONE))} needed"] += count
+        return found
 
     def _static(self, pod: Pod, selectors: Mapping[str, str]) -> dict[str, str]:
         """Return by node why it is none for a pod, whatever else is on it; '' where it is one."""
@@ -485,14 +500,6 @@ def _lacking(space: _Space, asked: Amounts) -> str:
         if size > free.get(name, _NONE):
             return name
     return "pods" if free.get("pods", _NONE) < 1 else ""
-
-
-def _too_small(space: _Space, asked: Amounts) -> str:
-    if space.free is None:
-        return "has requests that cannot be read"
-    name = _lacking(space, asked)
-    size = _size(name, asked.get(name, _ONE))
-    return f"has too little {name}: {size} needed" if name else ""
 
 
 def _size(name: str, size: Decimal) -> str:

@@ -3,7 +3,8 @@
 Fields as in kubevirt/kubevirt v1.9 staging/src/kubevirt.io/api/core/v1/types.go and the other
 sources named in rbacguard/sources/workloads.py, labels as virt-handler's node labeller writes them
 (pkg/virt-handler/node-labeller), requests of launchers as virt-controller renders them: the guest's
-memory plus what a machine costs besides. `machines.py NODES MACHINES [v1] > dump.json`.
+memory plus what a machine costs besides. `machines.py NODES MACHINES [v1] > dump.json` writes them
+whole, as `kubectl get -o json` shows them (`told.py`); tests take the parts that matter.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import random
 import sys
 from copy import deepcopy
 from typing import Any
+
+from told import whole
 
 Object = dict[str, Any]
 MODELS = ("Cascadelake-Server", "Icelake-Server", "EPYC-Milan")
@@ -48,7 +51,8 @@ def node(name: str, model: str = MODELS[0], *, memory: str = "256Gi", **labels: 
                 "cpu": "63500m",
                 "memory": memory,
                 "pods": "250",
-                "devices.kubevirt.io/kvm": "1k",
+                "ephemeral-storage": "400Gi",
+                **{f"devices.kubevirt.io/{name}": "1k" for name in ("kvm", "tun", "vhost-net")},
             },
             "conditions": [{"type": "Ready", "status": "True"}],
             "nodeInfo": {
@@ -371,6 +375,11 @@ def cluster(nodes: int, machines: int, *, seed: int = 1, new: bool = False) -> l
     return found
 
 
+def dump(nodes: int, machines: int, *, new: bool = False) -> str:
+    """Return a whole cluster as kubectl prints it."""
+    items = [whole(item) for item in cluster(nodes, machines, new=new)]
+    return json.dumps({"apiVersion": "v1", "items": items, "kind": "List"}, indent=4) + "\n"
+
+
 if __name__ == "__main__":
-    made = cluster(int(sys.argv[1]), int(sys.argv[2]), new="v1" in sys.argv[3:])
-    json.dump({"apiVersion": "v1", "kind": "List", "items": made}, sys.stdout)
+    sys.stdout.write(dump(int(sys.argv[1]), int(sys.argv[2]), new="v1" in sys.argv[3:]))
