@@ -176,12 +176,12 @@ def _thousands(size: Decimal) -> int:
     return int((size / 1000).to_integral_value(ROUND_CEILING))
 
 
-def _requests(domain: Domain) -> Mapping[str, Any]:
+def _asked(domain: Domain) -> Mapping[str, Any]:
     return (domain.resources.requests if domain.resources else None) or {}
 
 
 def _requested(domain: Domain, resource: str) -> Decimal:
-    return _read(_requests(domain).get(resource, 0))
+    return _read(_asked(domain).get(resource, 0))
 
 
 def _limit(domain: Domain, resource: str) -> Decimal:
@@ -192,7 +192,7 @@ def _limit(domain: Domain, resource: str) -> Decimal:
 def _guest(domain: Domain, overcommit: Decimal) -> Decimal:
     """Return what the guest's memory comes to in requests; 0 where nothing tells."""
     asked = _requested(domain, "memory") or _limit(domain, "memory")
-    if asked or "memory" in _requests(domain):
+    if asked or "memory" in _asked(domain):
         return asked
     memory = domain.memory
     if memory and memory.guest is not None:
@@ -232,7 +232,7 @@ def _cores(domain: Domain, ratio: Decimal, io_threads: int) -> Decimal:
     cpu, limit = domain.cpu, _limit(domain, "cpu")
     vcpus = _topology(cpu) if cpu else 1
     if cpu is None or not cpu.dedicated_cpu_placement:
-        if "cpu" in _requests(domain):
+        if "cpu" in _asked(domain):
             return _requested(domain, "cpu")
         return (vcpus + io_threads) / ratio or limit
     asked = Decimal(vcpus) or _requested(domain, "cpu") or limit

@@ -8,31 +8,27 @@ topology spread, quotas and priorities are not looked at.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from decimal import Decimal
-from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from rbacguard.rbac import ObjectKey
 from rbacguard.readiness import overhead
+from rbacguard.readiness.affinity import Affinities, Neighbours, Places, holds
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.machines import wants_host_model
 from rbacguard.readiness.quantity import amount, shown
 from rbacguard.readiness.settings import release
 from rbacguard.sources.workloads import (
     Container,
-    LabelRequirement,
     Node,
     NodeSelectorTerm,
     Pod,
-    PodAffinityTerm,
-    Selector,
     Toleration,
     VirtualMachineInstance,
 )
@@ -45,7 +41,6 @@ _MIGRATION_MODEL = "cpu-model-migration.node.kubevirt.io/"
 _FEATURE = "cpu-feature.node.kubevirt.io/"
 _FOR_THE_POD = ("cpu", "memory", "hugepages-")
 """Resources that can be asked for a pod as a whole."""
-_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 _IN_BYTES = ("memory", "ephemeral-storage", "hugepages-")
 _KEEPS_OFF = ("NoSchedule", "NoExecute")
 Amounts = dict[str, Decimal]
@@ -129,12 +124,11 @@ class _Space:
         self.labels = node.metadata.labels or {}
         self.cpu = _host_cpu(self.labels)
         self.free = free
-        self.pods: list[Pod] = []
 
     def copy(self) -> _Space:
         """Return another one, on which pods can be put without a trace here."""
         made = copy(self)
-        made.free, made.pods = None if self.free is None else dict(self.free), list(self.pods)
+        made.free = None if self.free is None else dict(self.free)
         return made
 
     @property
@@ -142,18 +136,12 @@ class _Space:
         """How many bytes of memory are free, as far as that is known."""
         return (self.free or {}).get("memory", Decimal())
 
-    def give_back(self, pod: Pod, asked: Amounts) -> None:
-        """Take a pod off the node."""
-        self.pods = [each for each in self.pods if each is not pod]
+    def give_back(self, asked: Amounts) -> None:
+        """Add what a pod asks for to what is free."""
         if self.free is not None:
             for name, size in asked.items():
                 self.free[name] = self.free.get(name, Decimal()) + size
             self.free["pods"] = self.free.get("pods", Decimal()) + 1
-
-    def take(self, pod: Pod, asked: Amounts | None) -> None:
-        """Put a pod on the node."""
-        self.pods.append(pod)
-        self.reserve(asked)
 
     def reserve(self, asked: Amounts | None) -> None:
         """Take what a pod asks for off what is free."""
@@ -190,7 +178,8 @@ class Cluster:
     Args:
         inventory: what was read.
         spaces: the nodes by name; one that changes is copied first.
-        anti: pods that want none of some kind beside them, with their node.
+        at: where pods are.
+        affinities: which pods select which; shared, for that never changes.
         unfit: by what a pod asks of nodes, why each is none for it; shared, for nothing in it
             depends on who is where.
         asked: what each machine's launcher asks for, None where that is not known; shared likewise.
@@ -201,15 +190,18 @@ class Cluster:
         self,
         inventory: Inventory,
         spaces: Mapping[str, _Space],
-        anti: Iterable[tuple[str, Pod]],
+        at: Places,
+        affinities: Affinities,
         unfit: dict[tuple[object, ...], dict[str, str]],
         asked: Mapping[ObjectKey, Amounts | None],
         drained: Iterable[str] = (),
     ) -> None:
         """Take nodes as they are."""
-        self._inventory, self._spaces, self._anti = inventory, dict(spaces), list(anti)
+        self._inventory, self._spaces = inventory, dict(spaces)
+        self._at, self._affinities = dict(at), affinities
         self._own: set[str] = set()
         self._unfit, self._asked = unfit, asked
+        self._labels = {name: space.labels for name, space in self._spaces.items()}
         self._drained = frozenset(drained)
         # Where machines were started again: a host-model machine has that CPU from then on.
         self._started: dict[ObjectKey, str] = {}
@@ -222,13 +214,12 @@ class Cluster:
         spaces = {name: _space(node) for name, node in inventory.nodes.items()}
         # Launchers are among the pods, so that each is worked out once.
         of_pods = {id(pod): requests(pod) for pod in inventory.pods}
-        anti = []
+        at = {}
         for pod in inventory.pods:
             node = pod.spec.node_name
             if node in spaces:
-                spaces[node].take(pod, of_pods[id(pod)])
-                if _terms(pod, anti=True):
-                    anti.append((node, pod))
+                spaces[node].reserve(of_pods[id(pod)])
+                at[id(pod)] = (node,)
         asked: dict[ObjectKey, Amounts | None] = {}
         now = release(inventory)
         for key, machine in inventory.machines.items():
@@ -239,12 +230,12 @@ class Cluster:
             asked[key] = overhead.requests(machine, inventory.kubevirt, now)
             if machine.status.node_name in spaces:
                 spaces[machine.status.node_name].reserve(asked[key])
-        return cls(inventory, spaces, anti, {}, asked)
+        return cls(inventory, spaces, at, Affinities(inventory), {}, asked)
 
     def drained(self, nodes: Iterable[str]) -> Cluster:
         """Return the same cluster with nodes that take no pod, to move their machines in."""
-        shared = self._unfit, self._asked
-        return Cluster(self._inventory, self._spaces, self._anti, *shared, drained=nodes)
+        shared = self._affinities, self._unfit, self._asked
+        return Cluster(self._inventory, self._spaces, self._at, *shared, drained=nodes)
 
     def _writable(self, node: str) -> _Space:
         """Return a node of this cluster's own."""
@@ -268,10 +259,9 @@ class Cluster:
     def _put(self, node: str, pod: Pod, asked: Amounts | None) -> None:
         space = self._writable(node)
         before = space.memory, node
-        space.take(pod, asked)
+        space.reserve(asked)
+        self._at[id(pod)] = (*self._at.get(id(pod), ()), node)
         self._sort_in(before, space)
-        if _terms(pod, anti=True):
-            self._anti.append((node, pod))
 
     def leave(self, key: ObjectKey, node: str) -> None:
         """Take a machine off the node that it has left: it was moved, or stopped."""
@@ -282,9 +272,9 @@ class Cluster:
         if node in self._spaces and asked is not None:
             space = self._writable(node)
             before = space.memory, node
-            space.give_back(pod, asked)
+            space.give_back(asked)
             self._sort_in(before, space)
-        self._anti = [(at, each) for at, each in self._anti if at != node or each is not pod]
+        self._at[id(pod)] = tuple(each for each in self._at.get(id(pod), ()) if each != node)
 
     def _sort_in(self, before: tuple[Decimal, str], space: _Space) -> None:
         place = bisect_left(self._tightest, before)
@@ -322,7 +312,8 @@ class Cluster:
             return Place(key, source, "", unknown=unknown)
         unfit, left = self._static(pod, selectors), "" if restart else source
         # One that migrates is there until it has; one that was stopped is not.
-        neighbours = self._neighbours(pod, gone=pod if restart else None)
+        gone = pod if restart else None
+        neighbours = self._affinities.neighbours(pod, self._at, self._labels, gone)
         enough = bisect_left(self._tightest, (asked.get("memory", Decimal()), ""))
         for _, name in self._tightest[enough:]:
             space = self._spaces[name]
@@ -337,7 +328,7 @@ class Cluster:
         return Place(key, source, "", dict(sorted(refusals.items())))
 
     def _refusals(
-        self, unfit: Mapping[str, str], asked: Amounts, neighbours: _Neighbours, left: str
+        self, unfit: Mapping[str, str], asked: Amounts, neighbours: Neighbours, left: str
     ) -> Mapping[str, int]:
         """Return by reason how many nodes refuse a pod that finds no place."""
         found: Counter[str] = Counter()
@@ -393,87 +384,6 @@ class Cluster:
         if not source or not source.cpu:
             return {}, f"node {node} does not tell its host-model CPU"
         return {**selectors, **source.cpu}, ""
-
-    def _neighbours(self, pod: Pod, gone: Pod | None) -> _Neighbours:
-        """Return where those stand that a pod seeks, shuns or is shunned by, but for one pod."""
-        anti, terms = _terms(pod, anti=True), _terms(pod, anti=False)
-        shunned: set[tuple[str, str]] = set()
-        shunning: set[tuple[str, str]] = set()
-        sought: set[tuple[str, str]] = set()
-        for space in self._spaces.values() if anti or terms else ():
-            for each in space.pods:
-                if each is gone:
-                    continue
-                close = [term for term in anti if self._selects(term, pod, each)]
-                shunned.update(_values(close, space.labels))
-                # One that counts is one whom all terms select.
-                if terms and all(self._selects(term, pod, each) for term in terms):
-                    sought.update(_values(terms, space.labels))
-        for node, other in self._anti:
-            if other is not gone:
-                own = _terms(other, anti=True)
-                close = [term for term in own if self._selects(term, other, pod)]
-                shunning.update(_values(close, self._spaces[node].labels))
-        # The first of its kind may go anywhere.
-        first = not sought and all(self._selects(term, pod, pod) for term in terms)
-        keys = tuple(term.topology_key for term in terms)
-        return _Neighbours(shunned, shunning, sought, keys, first)
-
-    def _selects(self, term: PodAffinityTerm, own: Pod, other: Pod) -> bool:
-        namespace = other.metadata.namespace
-        named = namespace in (term.namespaces or ())
-        if term.namespace_selector is not None:
-            known = self._inventory.namespaces.get(namespace)
-            labels = (known.metadata.labels if known else None) or {}
-            named = named or _matches(term.namespace_selector, labels)
-        elif not term.namespaces:
-            named = namespace == own.metadata.namespace
-        # Without a selector it selects nothing (kubernetes component-helpers, nil selector).
-        selector = term.label_selector
-        return named and selector is not None and _matches(selector, other.metadata.labels or {})
-
-
-class _Neighbours(NamedTuple):
-    """Nodes near pods that matter to one that looks for a place, by label and value.
-
-    As the scheduler has it: kubernetes v1.36 pkg/scheduler/framework/plugins/interpodaffinity,
-    filtering.go.
-
-    Attributes:
-        shunned: near pods that it must not run beside.
-        shunning: near pods that want no such one beside them.
-        sought: near pods that it must run beside.
-        keys: labels of nodes by which `sought` is told, all of which a node must have.
-        first: whether it need not be near any, there being none.
-    """
-
-    shunned: set[tuple[str, str]]
-    shunning: set[tuple[str, str]]
-    sought: set[tuple[str, str]]
-    keys: tuple[str, ...]
-    first: bool
-
-    def keep_off(self, labels: Mapping[str, str]) -> str:
-        """Return which pods keep it off a node with these labels, or are missing there."""
-        for pairs, reason in (
-            (self.shunned, "has a pod that it must not run beside"),
-            (self.shunning, "has a pod that wants no such one beside it"),
-        ):
-            for key, _ in sorted(pairs & labels.items()):
-                return f"{reason} ({key})"
-        for key in self.keys:
-            if key not in labels or not (self.first or (key, labels[key]) in self.sought):
-                return f"lacks the pods that it must run beside ({key})"
-        return ""
-
-
-def _values(
-    terms: Iterable[PodAffinityTerm], labels: Mapping[str, str]
-) -> Iterator[tuple[str, str]]:
-    """Yield the labels of a node by which terms tell what is near it."""
-    for term in terms:
-        if term.topology_key in labels:
-            yield term.topology_key, labels[term.topology_key]
 
 
 def _unfit(node: Node, pod: Pod, selectors: Mapping[str, str]) -> str:
@@ -547,44 +457,6 @@ def _term_holds(term: NodeSelectorTerm, node: Node) -> bool:
     if not expressions and not fields:
         return False
     names = {"metadata.name": node.metadata.name}
-    return all(_holds(each, node.metadata.labels or {}) for each in expressions) and all(
-        _holds(each, names) for each in fields
+    return all(holds(each, node.metadata.labels or {}) for each in expressions) and all(
+        holds(each, names) for each in fields
     )
-
-
-def _holds(requirement: LabelRequirement, labels: Mapping[str, str]) -> bool:
-    """Whether one requirement holds; an operator that is not known never does."""
-    value, values = labels.get(requirement.key), requirement.values or ()
-    match requirement.operator:
-        case "In":
-            return value is not None and value in values
-        case "NotIn":
-            return value is None or value not in values
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
-        case "Gt" | "Lt":
-            return _compares(value, values, requirement.operator)
-        case _:
-            return False
-
-
-def _compares(value: str | None, values: Sequence[str], operator: str) -> bool:
-    if len(values) != 1 or not _NUMBER.fullmatch(value or "") or not _NUMBER.fullmatch(values[0]):
-        return False
-    left, right = int(value or ""), int(values[0])
-    return left > right if operator == "Gt" else left < right
-
-
-def _matches(selector: Selector, labels: Mapping[str, str]) -> bool:
-    exact = (selector.match_labels or {}).items() <= labels.items()
-    return exact and all(_holds(each, labels) for each in selector.match_expressions or ())
-
-
-def _terms(pod: Pod, *, anti: bool) -> tuple[PodAffinityTerm, ...]:
-    affinity = pod.spec.affinity
-    if affinity is None:
-        return ()
-    found = affinity.pod_anti_affinity if anti else affinity.pod_affinity
-    return (found.required if found else None) or ()

@@ -280,16 +280,7 @@ class ApiServer:
                     "singularName": kind.lower(),
                     "namespaced": plural not in CLUSTER_SCOPED,
                     "kind": kind,
-                    "verbs": [
-                        "create",
-                        "delete",
-                        "deletecollection",
-                        "get",
-                        "list",
-                        "patch",
-                        "update",
-                        "watch",
-                    ],
+                    "verbs": VERBS,
                 }
                 for (of, plural), kind in self.kinds.items()
                 if of == group
