@@ -8,7 +8,7 @@ from functools import singledispatch
 
 from rbacguard.manifests.render import code, markdown
 from rbacguard.output import wire
-from rbacguard.output.names import name
+from rbacguard.output.names import chain, first_of, name
 from rbacguard.output.results import (
     INCOMPLETE,
     SEVERITIES,
@@ -150,7 +150,10 @@ def _changes(
     parts = []
     for change in order:
         items = [
-            (name(row.subject), place.namespace or "(whole cluster)", _first(report, place))
+            (
+                *(name(row.subject), place.namespace or "(whole cluster)"),
+                first_of(map(chain, wire.grants_of(report, row, place))),
+            )
             for row in rows
             if row.change == change
             for place in row.places
@@ -162,13 +165,3 @@ def _changes(
             lines += [f"| {code(who)} | {code(where)} | {code(by)} |" for who, where, by in some]
             parts.append("\n".join([*lines, "", "</details>"]))
     return parts
-
-
-def _first(report: wire.PlanReport | wire.DiffReport, place: wire.PlaceModel) -> str:
-    """Return the first binding and its roles."""
-    if not place.bindings:
-        return ""
-    bound = place.bindings[0]
-    binding = wire.ObjectModel(kind=bound.kind, name=bound.name, namespace=bound.namespace)
-    roles = report.chains[bound.chains[0]].roles
-    return " -> ".join([name(binding), *(role.name for role in roles)])

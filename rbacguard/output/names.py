@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rbacguard.output import wire
 
 
@@ -9,6 +11,12 @@ def name(subject: wire.SubjectModel | wire.ObjectModel) -> str:
     """Return `User alice`, `ServiceAccount web/deployer` or `RoleBinding web/edit`."""
     prefix = f"{subject.namespace}/" if subject.namespace else ""
     return f"{subject.kind} {prefix}{subject.name}"
+
+
+def first_of(chains: Iterable[str]) -> str:
+    """Return the first of some texts, and how many others there are."""
+    first, *more = dict.fromkeys(chains) or [""]
+    return f"{first} (+{len(more)} more)" if more else first
 
 
 def chain(grant: wire.GrantModel) -> str:

@@ -169,10 +169,12 @@ def _holders(found: Iterable[Holding]) -> list[wire.HolderModel]:
     """Return holders, folded: one entry for each subject and set of actions."""
     folded: dict[tuple[Subject, tuple[Action, ...], bool], list[str]] = {}
     evidence: dict[tuple[Subject, tuple[Action, ...], bool], list[Grant]] = {}
+    allows: dict[tuple[Subject, tuple[Action, ...], bool], list[tuple[int, ...]]] = {}
     for each in found:
         key = (each.subject, each.combined.actions, each.scope == "")
         folded.setdefault(key, []).append(each.scope)
         evidence.setdefault(key, []).extend(each.grants)
+        allows.setdefault(key, []).extend(each.combined.allows)
     return [
         wire.HolderModel(
             subject=subject(who),
@@ -180,6 +182,7 @@ def _holders(found: Iterable[Holding]) -> list[wire.HolderModel]:
             actions=[_action(action) for action in actions],
             known=holder.label if (holder := known_holder(who)) else None,
             grants=[grant(each) for each in evidence[(who, actions, everywhere)]],
+            allows=allows[(who, actions, everywhere)],
         )
         for (who, actions, everywhere), scopes in folded.items()
     ]

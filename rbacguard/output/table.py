@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import singledispatch
 
 from rbacguard.output import migrations, readiness, wire
 from rbacguard.output.formats import Options
-from rbacguard.output.names import chain, name
+from rbacguard.output.names import chain, first_of, name
 from rbacguard.output.page import COLOURS, Node, Page
 
 _SEVERITIES = ("critical", "high", "medium", "low", "info")
@@ -202,7 +202,7 @@ def _audit(report: wire.AuditReport, page: Page) -> None:
                 name(holder.subject) + (f" ({holder.known})" if holder.known else ""),
                 _scopes(holder.namespaces, page.options.fold),
                 _verbs((a.verb, a.resource, a.subresource) for a in holder.actions),
-                _by(holder.grants, page.options),
+                _by(map(chain, holder.grants), page.options),
             )
             for holder in report.holders
         ],
@@ -273,11 +273,9 @@ def _suppressed(
         page.line(f"- {_count(count, 'finding')} of {rule}: {why}", indent=2)
 
 
-def _by(grants: Sequence[wire.GrantModel], options: Options) -> str:
-    chains = list(dict.fromkeys(chain(grant) for grant in grants))
-    if options.verbose:
-        return "; ".join(chains)
-    return chains[0] + (f" (+{len(chains) - 1} more)" if len(chains) > 1 else "")
+def _by(found: Iterable[str], options: Options) -> str:
+    """Return chains that together allow what stands beside them."""
+    return "; ".join(dict.fromkeys(found)) if options.verbose else first_of(found)
 
 
 def _policy_findings(
@@ -313,21 +311,21 @@ def _policy_findings(
 def _changes(
     report: wire.PlanReport | wire.DiffReport, rows: Sequence[wire.ChangeModel], page: Page
 ) -> None:
-    """Print changes folded: one line for each subject, change, chain and set of actions."""
+    """Print changes folded: one line for each subject, change, chains and set of actions."""
+    roles = [" -> ".join(role.name for role in each.roles) for each in report.chains]
     folded: dict[tuple[str, str, str, str], list[str | None]] = {}
     for row in rows:
         actions = wire.actions_of(report, row)
         verbs = _verbs((each.verb, each.resource, each.subresource) for each in actions)
         for place in row.places:
-            first = report.chains[place.bindings[0].chains[0]] if place.bindings else None
-            roles = " -> ".join(role.name for role in first.roles) if first else ""
-            key = (name(row.subject), row.change, verbs, roles)
+            chained = [roles[number] for bound in place.bindings for number in bound.chains]
+            key = (name(row.subject), row.change, verbs, _by(chained, page.options))
             folded.setdefault(key, []).append(place.namespace)
     page.table(
         ["CHANGE", "SUBJECT", "WHERE", "WHAT", "BY"],
         [
-            (changed, subject, _scopes(namespaces, page.options.fold), verbs, roles)
-            for (subject, changed, verbs, roles), namespaces in folded.items()
+            (changed, subject, _scopes(namespaces, page.options.fold), verbs, by)
+            for (subject, changed, verbs, by), namespaces in folded.items()
         ],
     )
 
@@ -504,6 +502,23 @@ def _can_i(report: wire.CanIReport, page: Page) -> None:
     _gaps(page, report.gaps, "Nothing that was read allows it, but:")
 
 
+def _by_chain(
+    holder: wire.HolderModel, tier: str
+) -> Mapping[str, tuple[list[wire.ActionModel], list[str | None]]]:
+    """Return by chain which actions of a tier it allows, and where."""
+    found: dict[str, tuple[set[int], dict[str | None, None]]] = {}
+    for grant, allows in zip(holder.grants, holder.allows, strict=True):
+        numbers = {number for number in allows if holder.actions[number].tier == tier}
+        if numbers:
+            known, scopes = found.setdefault(chain(grant), (set(), {}))
+            known |= numbers
+            scopes[grant.namespace] = None
+    return {
+        chained: ([holder.actions[number] for number in sorted(numbers)], list(scopes))
+        for chained, (numbers, scopes) in found.items()
+    }
+
+
 @_render.register
 def _explain(report: wire.ExplainReport, page: Page) -> None:
     page.line(f"{report.subject} is: " + ", ".join(name(i) for i in report.identities), "bold")
@@ -514,14 +529,9 @@ def _explain(report: wire.ExplainReport, page: Page) -> None:
     for tier in ("direct", "cancel", "indirect", "administrative"):
         rows: dict[tuple[str, str, str], list[str | None]] = {}
         for holder in report.holds:
-            actions = [a for a in holder.actions if a.tier == tier]
-            if not actions:
-                continue
-            verbs = _verbs((a.verb, a.resource, a.subresource) for a in actions)
-            for chained in dict.fromkeys(chain(grant) for grant in holder.grants):
-                rows.setdefault((name(holder.subject), verbs, chained), []).extend(
-                    holder.namespaces or [None]
-                )
+            for chained, (actions, scopes) in _by_chain(holder, tier).items():
+                verbs = _verbs((a.verb, a.resource, a.subresource) for a in actions)
+                rows.setdefault((name(holder.subject), verbs, chained), []).extend(scopes)
         if rows:
             page.heading(tier)
             page.table(
@@ -536,10 +546,10 @@ def _explain(report: wire.ExplainReport, page: Page) -> None:
     else:
         page.heading("to revoke")
         bindings = dict.fromkeys(
-            name(g.binding)
-            for h in report.holds
-            for g in h.grants
-            if any(a.tier == "direct" for a in h.actions)
+            name(grant.binding)
+            for holder in report.holds
+            for grant, allows in zip(holder.grants, holder.allows, strict=True)
+            if any(holder.actions[number].tier == "direct" for number in allows)
         )
         for binding in bindings or ["nothing: it cannot start a migration directly"]:
             page.line(f"- {binding}", indent=2)

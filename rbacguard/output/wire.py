@@ -162,13 +162,17 @@ class ActionModel(Wire, frozen=True):
 
 
 class HolderModel(Wire, frozen=True):
-    """Who holds what of a permission, where: `namespaces` null is the whole cluster."""
+    """Who holds what of a permission, where: `namespaces` null is the whole cluster.
+
+    `allows` tells of each of the grants which of the actions it allows, by place in `actions`.
+    """
 
     subject: SubjectModel
     namespaces: list[str] | None
     actions: list[ActionModel]
     known: str | None
     grants: list[GrantModel]
+    allows: list[tuple[int, ...]] = []
 
 
 class LocationModel(Wire, frozen=True):

@@ -33,11 +33,13 @@ class Combined(NamedTuple):
         actions: those that are granted at all, in order.
         chains: by the place of the binding: the role down to its source, and the rule, each once.
         places: for each of the actions, the places of its chains.
+        allows: for each of the chains, the places of its actions.
     """
 
     actions: tuple[Action, ...]
     chains: tuple[tuple[int, tuple[ObjectKey, ...], PolicyRule], ...]
     places: tuple[tuple[int, ...], ...]
+    allows: tuple[tuple[int, ...], ...]
 
 
 class Holding(NamedTuple):
@@ -108,7 +110,11 @@ def _combined(access: Access, asked: Sequence[Action], entries: Sequence[Bound])
         if places:
             found[action] = tuple(places)
     told = tuple((place, access.path(entries[place].role, rule), rule) for place, rule in chains)
-    return Combined(tuple(found), told, tuple(found.values()))
+    allows = tuple(
+        tuple(number for number, by in enumerate(found.values()) if chained in by)
+        for chained in range(len(told))
+    )
+    return Combined(tuple(found), told, tuple(found.values()), allows)
 
 
 def holdings(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import pytest
 from conftest import account, binding, group, objects, role, rule, state, user
 
 from rbacguard import Attributes, Snapshot
+from rbacguard.kubevirt.permissions import permissions
 from rbacguard.rbac import Subject
 from rbacguard.rbac.authorizer import service_account_groups
+from rbacguard.rbac.matching import rules_allow
 from rbacguard.sources import State, from_objects
 from rbacguard.sources.reading import KindCoverage
 from rbacguard.update.ask import decide, explain, identities
+from rbacguard.update.holding import holders
 
 EVERYBODY = Subject("Group", "system:authenticated")
 
@@ -254,6 +258,31 @@ def test_what_somebody_holds_is_told_with_what_was_not_read() -> None:
     assert {held.subject for held in found.holds} <= set(found.identities)
     without = explain(cluster("Group", more=[]), "alice")
     assert without.gaps == ("Group: not in the input, so the groups of a user are not known",)
+
+
+@pytest.mark.parametrize("letter", "ABCDEF")
+def test_each_grant_is_told_with_what_its_rule_allows(letter: str) -> None:
+    snapshot = state(letter)
+    asked = [action for each in permissions().values() for action in each.granting]
+    count = 0
+    for held in holders(snapshot, asked):
+        combined = held.combined
+        for grant, allows in zip(held.grants, combined.allows, strict=True):
+            told = [combined.actions[number] for number in allows]
+            assert told
+            assert all(rules_allow(each.attributes, [grant.rule]) for each in told)
+            count += len(told)
+        assert {*chain.from_iterable(combined.allows)} == {*range(len(combined.actions))}
+        by_action = {
+            number: [
+                grant
+                for grant, allows in zip(held.grants, combined.allows, strict=True)
+                if number in allows
+            ]
+            for number in range(len(combined.actions))
+        }
+        assert [list(grants) for _, grants in held.by_action] == list(by_action.values())
+    assert count > len(asked)
 
 
 def test_a_group_is_told_with_its_members() -> None:
