@@ -3,6 +3,7 @@
 RbacguardError
 ├── InputError        what was given cannot be read
 │   └── ContradictionError  the same object twice, and different
+├── QuestionError     it is not clear what is asked
 ├── VersionError      no such release, or no update from one to the other
 ├── PolicyError       a policy file is broken
 ├── ClusterError      a cluster cannot be reached, or does not answer
@@ -23,6 +24,10 @@ class InputError(RbacguardError):
 
 class ContradictionError(InputError):
     """The same object was given twice and differs; the message names both places."""
+
+
+class QuestionError(RbacguardError):
+    """A question names no resource that is known, or more than one."""
 
 
 class VersionError(RbacguardError):

@@ -37,16 +37,19 @@ def who_can(
 ) -> int:
     """List who may do something, with the chain that grants it.
 
-    Without -n or -A it asks about the whole cluster: RoleBindings do not count then. RESOURCE may
-    be a URL path such as /healthz.
+    Without -n or -A it asks about the whole cluster: RoleBindings do not count then. RESOURCE is
+    written as for kubectl (vmim, pods, deployments.apps), or a URL path such as /healthz. Its API
+    group is found in the rules of the input; 'NAME.' is the core group.
     """
     from rbacguard.output import reports
     from rbacguard.rbac import Attributes
+    from rbacguard.update import question
 
     if namespace and all_namespaces:
         raise click.UsageError("give -n or -A, not both")
     asked = Attributes(**options.attributes(verb, resource, name, subresource, namespace))
     snapshot = source.snapshot(aggregate, namespace=namespace)
+    asked = question.meant(snapshot, asked)
     report = reports.who_can(snapshot, asked, everywhere=all_namespaces)
     options.show(report, **shown)
     return exits.of_gaps(report.gaps)
@@ -83,15 +86,19 @@ def can_i(
     exit_zero: bool,
     **shown: Any,
 ) -> int:
-    """Tell whether a user may do something; exits 0 for yes, 1 for no, 3 for not known."""
+    """Tell whether a user may do something; exits 0 for yes, 1 for no, 3 for not known.
+
+    RESOURCE is written as for who-can.
+    """
     from rbacguard.output import reports
     from rbacguard.rbac import Attributes
+    from rbacguard.update import question
     from rbacguard.update.ask import decide
 
     fields = options.attributes(verb, resource, name, subresource, namespace)
     asked = Attributes(**fields, user=user, groups=groups)
     snapshot = source.snapshot(aggregate, namespace=namespace)
-    answer = decide(snapshot, asked)
+    answer = decide(snapshot, question.meant(snapshot, asked))
     report = reports.can_i(answer, snapshot)
     options.show(report, **shown)
     return 0 if exit_zero else exits.of_can_i(report)

@@ -580,7 +580,7 @@ def day(value: datetime.datetime | None, snapshot: Snapshot | None = None) -> da
 def attributes(
     verb: str, resource: str, name: str, subresource: str, namespace: str | None
 ) -> dict[str, Any]:
-    """Return the fields of `Attributes` for what the user typed.
+    """Return the fields of `Attributes` for what the user typed, the resource as it was.
 
     Raises:
         click.UsageError: a resource with a slash, which could mean a name or a subresource.
@@ -595,11 +595,9 @@ def attributes(
             f"{resource!r}: give a name as an argument of its own ({plural} {rest}) "
             f"or a subresource with --subresource {rest}"
         )
-    plural, _, group = resource.partition(".")
     return {
         "verb": verb,
-        "resource": plural,
-        "api_group": group,
+        "resource": resource,
         "subresource": subresource,
         "name": name,
         "namespace": namespace or "",

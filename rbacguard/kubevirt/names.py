@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 MIGRATE: Final = "kubevirt.io:migrate"
@@ -25,3 +26,20 @@ INSTALL_STRATEGY_VERSION: Final = "kubevirt.io/install-strategy-version"
 """Annotation that tells which KubeVirt version wrote a role."""
 EXPIRES: Final = "rbacguard.io/expires"
 """Annotation on what is temporary: the last day, as YYYY-MM-DD."""
+RESOURCES: Final[Mapping[str, tuple[str, ...]]] = {
+    "virtualmachines": ("kubevirt.io", "virtualmachine", "vm", "vms"),
+    "virtualmachineinstances": ("kubevirt.io", "virtualmachineinstance", "vmi", "vmis"),
+    "virtualmachineinstancemigrations": (
+        *("kubevirt.io", "virtualmachineinstancemigration"),
+        *("vmim", "vmims"),
+    ),
+    "kubevirts": ("kubevirt.io", "kubevirt", "kv", "kvs"),
+    "migrationpolicies": ("migrations.kubevirt.io", "migrationpolicy"),
+}
+"""Resources: their API group, and what else kubectl takes for them (kubevirt v1.9
+pkg/virt-operator/resource/generate/components/crds.go)."""
+SUBRESOURCES: Final = "subresources.kubevirt.io"
+"""The API group in which virt-api serves what is done to a machine, such as `migrate`."""
+WITH_SUBRESOURCES: Final = ("virtualmachines", "virtualmachineinstances")
+SERVED_BY_CRD: Final = ("status", "scale", "finalizers")
+"""Subresources that are in the resource's own API group all the same."""

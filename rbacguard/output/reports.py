@@ -24,6 +24,7 @@ from rbacguard.update.holding import Holding, holders
 from rbacguard.update.journey import Status
 from rbacguard.update.places import CLUSTER
 from rbacguard.update.plan import Plan
+from rbacguard.update.question import remarks, unnamed
 
 if TYPE_CHECKING:
     # What most commands do not need, and takes long to load.
@@ -480,6 +481,7 @@ def who_can(snapshot: Snapshot, attributes: Attributes, *, everywhere: bool) -> 
         complete=not gaps,
         gaps=list(gaps),
         origin=origin(snapshot.coverage.origin),
+        notes=list(remarks(snapshot, attributes, everywhere=everywhere)),
     )
 
 
@@ -496,6 +498,7 @@ def can_i(answer: Answer, snapshot: Snapshot) -> wire.CanIReport:
         grants=_grants(decision.grants),
         gaps=[] if decision.allowed else list(found),
         origin=origin(snapshot.coverage.origin),
+        notes=[] if decision.allowed else list(remarks(snapshot, attributes, answer.unread_groups)),
     )
 
 
@@ -609,6 +612,7 @@ def explain(text: str, value: Explanation, snapshot: Snapshot) -> wire.ExplainRe
         complete=not value.gaps,
         gaps=list(value.gaps),
         origin=origin(snapshot.coverage.origin),
+        notes=list(unnamed(snapshot, value.identities[0])),
     )
 
 

@@ -473,6 +473,7 @@ def _asked(request: wire.RequestModel) -> str:
 def _who_can(report: wire.WhoCanReport, page: Page) -> None:
     page.line(f"Who can {_asked(report.request)}: {len(report.subjects)} subjects", "bold")
     _origin(page, report.origin)
+    _warnings(page, report.notes)
     rows: dict[tuple[str, str], list[str | None]] = {}
     for grant in report.grants:
         rows.setdefault((name(grant.subject), chain(grant)), []).append(grant.namespace)
@@ -499,6 +500,7 @@ def _can_i(report: wire.CanIReport, page: Page) -> None:
     for grant in report.grants:
         page.line(f"- {name(grant.subject)}: {chain(grant)}", indent=2)
     _origin(page, report.origin)
+    _warnings(page, report.notes)
     _gaps(page, report.gaps, "Nothing that was read allows it, but:")
 
 
@@ -523,6 +525,7 @@ def _by_chain(
 def _explain(report: wire.ExplainReport, page: Page) -> None:
     page.line(f"{report.subject} is: " + ", ".join(name(i) for i in report.identities), "bold")
     _origin(page, report.origin)
+    _warnings(page, report.notes)
     if report.identities and report.identities[0].kind == "Group":
         members = "not known" if report.members is None else ", ".join(report.members) or "nobody"
         page.line(f"Members: {members}")

@@ -395,6 +395,7 @@ class WhoCanReport(Versioned, frozen=True, tag="rbacguard.io/who-can/v1"):
     complete: bool
     gaps: list[str]
     origin: OriginModel | None = None
+    notes: list[str] = []
 
 
 class CanIReport(Versioned, frozen=True, tag="rbacguard.io/can-i/v1"):
@@ -408,6 +409,7 @@ class CanIReport(Versioned, frozen=True, tag="rbacguard.io/can-i/v1"):
     grants: list[GrantModel]
     gaps: list[str]
     origin: OriginModel | None = None
+    notes: list[str] = []
 
 
 class ExplainReport(Versioned, frozen=True, tag="rbacguard.io/explain/v1"):
@@ -420,6 +422,7 @@ class ExplainReport(Versioned, frozen=True, tag="rbacguard.io/explain/v1"):
     complete: bool
     gaps: list[str]
     origin: OriginModel | None = None
+    notes: list[str] = []
 
 
 class DiffReport(Versioned, frozen=True, tag="rbacguard.io/diff/v1"):

@@ -15,6 +15,11 @@ from rbacguard.sources import State
 from rbacguard.update.holding import Holding, holders
 
 ANONYMOUS = "system:anonymous"
+KUBE_ADMIN = "kube:admin"
+"""OpenShift's user before any other, not in `OAUTH` (openshift/kubernetes,
+openshift-kube-apiserver/authentication/oauth/bootstrapauthenticator.go)."""
+OAUTH = "system:authenticated:oauth"
+"""The group of persons who log in through OpenShift's OAuth server, not with a certificate."""
 _PREFIXES = {
     "user": "User",
     "group": "Group",
@@ -24,17 +29,28 @@ _PREFIXES = {
 
 
 class Answer(Struct, frozen=True):
-    """A decision and, where it is a refusal, why it may be wrong."""
+    """A decision and, where it is a refusal, why it may be wrong.
+
+    Attributes:
+        attributes: what was asked, with all groups of the user that are known.
+        decision: what became of it.
+        gaps: what was not read and may allow it.
+        unread_groups: groups that may do it and that the input does not hold, though it holds
+            others: nobody is in them by OpenShift, but may be by a certificate or a token.
+    """
 
     attributes: Attributes
     decision: Decision
     gaps: tuple[str, ...]
+    unread_groups: tuple[str, ...] = ()
 
 
 def _virtual_groups(user: str) -> tuple[str, ...]:
     """Return the groups that the API server adds by itself."""
     if user == ANONYMOUS:
         return ("system:unauthenticated",)
+    if user == KUBE_ADMIN:
+        return ("system:cluster-admins", "system:authenticated")
     return (*service_account_groups(user), "system:authenticated")
 
 
@@ -56,20 +72,25 @@ def decide(snapshot: Snapshot, attributes: Attributes) -> Answer:
     if attributes.namespace:
         kinds += ["Role", "RoleBinding"]
     gaps = list(snapshot.coverage.gaps(kinds, attributes.namespace))
-    is_person = not service_account_groups(attributes.user) and attributes.user != ANONYMOUS
-    unknown = snapshot.coverage.kinds["Group"].state is not State.READ
-    if is_person and not given and unknown:
-        allowing = sorted(
-            {
-                grant.subject.name
-                for grant in snapshot.authorizer.grants(attributes)
-                if grant.subject.kind == "Group" and not grant.subject.name.startswith("system:")
-            }
-        )
-        gaps += [
-            f"the members of Group {name}, which may do it, are not known" for name in allowing
-        ]
-    return Answer(attributes, decision, tuple(gaps))
+    if given or not _is_person(attributes.user):
+        return Answer(attributes, decision, tuple(gaps))
+    allowing = sorted(
+        {
+            grant.subject.name
+            for grant in snapshot.authorizer.grants(attributes)
+            if grant.subject.kind == "Group"
+        }
+    )
+    read = snapshot.coverage.kinds["Group"].state is State.READ
+    others = [name for name in allowing if not name.startswith("system:")]
+    unknown = [name for name in allowing if name == OAUTH or (not read and name in others)]
+    gaps += [f"the members of Group {name}, which may do it, are not known" for name in unknown]
+    unread = tuple(name for name in others if read and name not in snapshot.groups)
+    return Answer(attributes, decision, tuple(gaps), unread)
+
+
+def _is_person(user: str) -> bool:
+    return not user.startswith("system:") and user != KUBE_ADMIN
 
 
 class Explanation(Struct, frozen=True):
@@ -105,10 +126,13 @@ def identities(text: str, snapshot: Snapshot) -> tuple[Subject, ...]:
             found.append(Subject("Group", text))
         if not found:
             found.append(Subject("User", text))
-    return tuple(dict.fromkeys(_with_groups(found, snapshot)))
+    by_oauth = [each for each in (Subject("Group", OAUTH),) if each in named]
+    return tuple(dict.fromkeys(_with_groups(found, snapshot, by_oauth)))
 
 
-def _with_groups(found: Iterable[Subject], snapshot: Snapshot) -> Iterable[Subject]:
+def _with_groups(
+    found: Iterable[Subject], snapshot: Snapshot, by_oauth: Iterable[Subject]
+) -> Iterable[Subject]:
     for subject in found:
         yield subject
         user = subject.name
@@ -121,6 +145,8 @@ def _with_groups(found: Iterable[Subject], snapshot: Snapshot) -> Iterable[Subje
         if subject.kind != "Group":
             for group in (*snapshot.groups_of(user), *_virtual_groups(user)):
                 yield Subject("Group", group)
+            if _is_person(user):
+                yield from by_oauth
 
 
 def explain(snapshot: Snapshot, text: str) -> Explanation:

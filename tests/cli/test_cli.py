@@ -277,6 +277,34 @@ def test_a_refusal_is_not_known_where_a_group_may_allow_it(run: Run, tmp_path: P
     assert run(*asked, "--as-group", "payments-devs").returncode == 0
 
 
+def test_a_resource_is_what_kubectl_takes_for_it(run: Run) -> None:
+    allowed = ["--as", "alice", "-n", "payments", "-f", A]
+    for words in (["vmim"], ["virtualmachineinstancemigrations"], [VMIM], ["pods"]):
+        assert run("can-i", "create", *words, *allowed).returncode == 0
+    migrate = run("can-i", "update", "vm", "db", "--subresource", "migrate", *allowed)
+    assert migrate.returncode == 0
+    assert "update virtualmachines.subresources.kubevirt.io/migrate db" in migrate.stdout
+    told = run("who-can", "create", "vmim", "-A", "-f", A, "-o", "json").stdout
+    assert told == run("who-can", "create", VMIM, "-A", "-f", A, "-o", "json").stdout
+    for command in (["can-i", "create", "pod", *allowed], ["who-can", "get", "pod", "-f", A]):
+        refused = run(*command)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert (
+            "'pod': no rule in the input names such a resource; did you mean pods" in refused.stderr
+        )
+
+
+def test_an_odd_question_is_answered_and_remarked_on(run: Run) -> None:
+    odd = run("can-i", "create", "vmim", "--as", "alicee", "-n", "pay", "-f", A)
+    assert odd.returncode == 1
+    assert "! the input names no User alicee; did you mean User alice?" in odd.stdout
+    assert "! namespace pay is not in the input" in odd.stdout
+    cluster = run("can-i", "create", "vmim", "--as", "alice", "-f", A, "-o", "json")
+    assert json.loads(cluster.stdout)["notes"][-1].endswith("others allow it in payments")
+    for arguments in (["who-can", "create", "vmim"], ["explain", "alicee"]):
+        assert "\n! " in run(*arguments, "-f", A).stdout
+
+
 def test_what_somebody_holds_is_told_by_the_chains_that_allow_it(run: Run, tmp_path: Path) -> None:
     drains = role("drainer", rule("create", "core", "pods/eviction"))
     bound = binding("drainers", "drainer", user("alice"), namespace="payments")

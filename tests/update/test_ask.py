@@ -232,6 +232,54 @@ def test_members_that_are_not_known_leave_a_refusal_open() -> None:
     assert decide(cluster(more=[*MORE, *allowing]), asked("somebody")).gaps == ()
 
 
+def test_a_group_that_is_not_in_the_input_is_named_beside_a_refusal() -> None:
+    more = [binding("g", "kubevirt.io:edit", group("friends"), group("ops"), namespace="nowhere")]
+    snapshot = cluster(more=[*MORE, *more])
+    found = decide(snapshot, asked("zoe", "nowhere"))
+    assert not found.decision.allowed
+    assert found.gaps == ()
+    assert "friends" in found.unread_groups
+    # Who is in it is read, or it is given who he is, or he is in no such group.
+    assert "ops" not in found.unread_groups
+    assert not any(name.startswith("system:") for name in found.unread_groups)
+    assert decide(snapshot, asked("zoe", "nowhere", ("own",))).unread_groups == ()
+    assert decide(snapshot, asked("system:serviceaccount:a:b", "nowhere")).unread_groups == ()
+    assert decide(snapshot, asked("gina", "nowhere")).unread_groups == ()
+    assert decide(cluster("Group", more=more), asked("zoe", "nowhere")).unread_groups == ()
+
+
+def test_whoever_logs_in_by_oauth_is_in_a_group_of_its_own() -> None:
+    oauth = "system:authenticated:oauth"
+    more = [binding("all", "kubevirt.io:edit", group(oauth), namespace="nowhere")]
+    snapshot = cluster(more=[*MORE, *more])
+    open_ = f"the members of Group {oauth}, which may do it, are not known"
+    assert decide(snapshot, asked("zoe", "nowhere")).gaps == (open_,)
+    assert decide(snapshot, asked("zoe", "nowhere", (oauth,))).decision.allowed
+    assert decide(snapshot, asked("zoe", "nowhere", ("own",))).gaps == ()
+    # Accounts, certificates of the cluster's own and kube:admin are not in it.
+    for name in ("system:serviceaccount:ci:bot", "system:admin", "kube:admin"):
+        found = decide(snapshot, asked(name, "nowhere"))
+        assert (found.decision.allowed, found.gaps) == (False, ())
+    assert who("zoe", snapshot) == [
+        "User zoe",
+        "Group system:authenticated",
+        f"Group {oauth}",
+    ]
+    assert f"Group {oauth}" not in who("sa/web/bot", snapshot)
+    assert who("zoe") == ["User zoe", "Group system:authenticated"]
+
+
+def test_kube_admin_is_a_cluster_administrator() -> None:
+    bound = binding("cluster-admins-0", "cluster-admin", group("system:cluster-admins"))
+    found = decide(cluster(more=[bound]), asked("kube:admin"))
+    assert found.decision.allowed
+    assert found.attributes.groups == ("system:cluster-admins", "system:authenticated")
+    assert who("user/kube:admin")[1:] == [
+        "Group system:cluster-admins",
+        "Group system:authenticated",
+    ]
+
+
 def test_a_namespace_that_was_read_whole_needs_no_other() -> None:
     reading = from_objects([each for each in objects("A") if each["kind"] != "RoleBinding"])
     reasons = ("only 1 namespace was read",)
