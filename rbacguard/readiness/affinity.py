@@ -63,7 +63,7 @@ class Affinities:
         self._found: dict[tuple[bytes, str], tuple[Pod, ...]] = {}
 
     def neighbours(
-        self, pod: Pod, at: Places, labels: Mapping[str, Mapping[str, str]], gone: Pod | None
+        self, pod: Pod, at: Places, labels: Mapping[str, Mapping[str, str]]
     ) -> Neighbours:
         """Return where those stand that a pod seeks, shuns or is shunned by.
 
@@ -71,7 +71,6 @@ class Affinities:
             pod: which pod.
             at: where pods are.
             labels: the labels of nodes, by name.
-            gone: a pod that does not count; None for none.
         """
         anti, terms = _required(pod, anti=True), _required(pod, anti=False)
 
@@ -79,7 +78,7 @@ class Affinities:
             pods: Iterable[Pod], terms: Sequence[PodAffinityTerm]
         ) -> Iterator[tuple[str, str]]:
             for each in pods:
-                for node in () if each is gone else at.get(id(each), ()):
+                for node in at.get(id(each), ()):
                     yield from _values(terms, labels[node])
 
         shunned = {pair for term in anti for pair in near(self._selected(term, pod), (term,))}

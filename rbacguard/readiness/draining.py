@@ -212,7 +212,7 @@ def _drain(
     parallel: Decimal,
 ) -> NodeDrain:
     """Drain one node, all others staying as they are."""
-    cluster = cluster.drained([node])
+    cluster = cluster.copy()
     moving = [each for each in here if each.drain is Drain.MIGRATES]
     # The largest is the hardest to place.
     moving.sort(key=lambda each: (-_memory_of(cluster, each), str(each.key)))
@@ -234,7 +234,7 @@ def _rollout(
 ) -> Rollout:
     """Drain all nodes in the pools' order, each batch after the one before."""
     batches = _batches(inventory)
-    course = _Course(cluster.drained(()), by_node, inventory.coverage.gaps(NEEDED))
+    course = _Course(cluster.copy(), by_node, inventory.coverage.gaps(NEEDED))
     for number, batch in enumerate(batches):
         course.drain(batch)
         if course.waits_for:
@@ -289,7 +289,7 @@ class _Course:
                         self.waits_for.append(f"{name} finds no place")
                 case Drain.RESTARTS:
                     self._cluster.leave(key, node)
-                    if not self._settles(key, name, self._cluster.move(key, node, restart=True)):
+                    if not self._settles(key, name, self._cluster.move(key, restart=True)):
                         down.append((key, name))
                 case unclear:
                     self._unknown.append(f"{name}: {unclear.value}")

@@ -183,7 +183,6 @@ class Cluster:
         unfit: by what a pod asks of nodes, why each is none for it; shared, for nothing in it
             depends on who is where.
         asked: what each machine's launcher asks for, None where that is not known; shared likewise.
-        drained: nodes that take no pod.
     """
 
     def __init__(
@@ -194,7 +193,6 @@ class Cluster:
         affinities: Affinities,
         unfit: dict[tuple[object, ...], dict[str, str]],
         asked: Mapping[ObjectKey, Amounts | None],
-        drained: Iterable[str] = (),
     ) -> None:
         """Take nodes as they are."""
         self._inventory, self._spaces = inventory, dict(spaces)
@@ -202,7 +200,7 @@ class Cluster:
         self._own: set[str] = set()
         self._unfit, self._asked = unfit, asked
         self._labels = {name: space.labels for name, space in self._spaces.items()}
-        self._drained = frozenset(drained)
+        self._closed: frozenset[str] = frozenset()
         # Where machines were started again: a host-model machine has that CPU from then on.
         self._started: dict[ObjectKey, str] = {}
         # By free memory, so that the node where the least is left is found without looking at all.
@@ -232,10 +230,10 @@ class Cluster:
                 spaces[machine.status.node_name].reserve(asked[key])
         return cls(inventory, spaces, at, Affinities(inventory), {}, asked)
 
-    def drained(self, nodes: Iterable[str]) -> Cluster:
-        """Return the same cluster with nodes that take no pod, to move their machines in."""
+    def copy(self) -> Cluster:
+        """Return the same cluster, all nodes open, to move machines in without a trace here."""
         shared = self._affinities, self._unfit, self._asked
-        return Cluster(self._inventory, self._spaces, self._at, *shared, drained=nodes)
+        return Cluster(self._inventory, self._spaces, self._at, *shared)
 
     def _writable(self, node: str) -> _Space:
         """Return a node of this cluster's own."""
@@ -246,7 +244,7 @@ class Cluster:
 
     def close(self, nodes: Iterable[str]) -> None:
         """Let these nodes take no pod, and all others again."""
-        self._drained = frozenset(nodes)
+        self._closed = frozenset(nodes)
 
     def estimated(self, key: ObjectKey) -> bool:
         """Whether a machine's launcher was not read, so that what it asks for is the least."""
@@ -285,13 +283,15 @@ class Cluster:
 
     def free(self, resource: str) -> Decimal | None:
         """Return how much of a resource is free on nodes that take machines; None if not known."""
-        spaces = [s for n, s in self._spaces.items() if n not in self._drained and _ready(s.node)]
+        spaces = [s for n, s in self._spaces.items() if n not in self._closed and _ready(s.node)]
         if any(space.free is None for space in spaces):
             return None
         return sum(((s.free or {}).get(resource, Decimal()) for s in spaces), Decimal())
 
     def move(self, key: ObjectKey, source: str = "", *, restart: bool = False) -> Place:
         """Move a machine to the node where it leaves the least memory free, if there is one.
+
+        One that migrates is where it was until it has left; one that starts again has left before.
 
         Args:
             key: which machine.
@@ -311,13 +311,11 @@ class Cluster:
         if unknown:
             return Place(key, source, "", unknown=unknown)
         unfit, left = self._static(pod, selectors), "" if restart else source
-        # One that migrates is there until it has; one that was stopped is not.
-        gone = pod if restart else None
-        neighbours = self._affinities.neighbours(pod, self._at, self._labels, gone)
+        neighbours = self._affinities.neighbours(pod, self._at, self._labels)
         enough = bisect_left(self._tightest, (asked.get("memory", Decimal()), ""))
         for _, name in self._tightest[enough:]:
             space = self._spaces[name]
-            if name == left or name in self._drained or unfit[name] or _lacking(space, asked):
+            if name == left or name in self._closed or unfit[name] or _lacking(space, asked):
                 continue
             if not neighbours.keep_off(space.labels):
                 self._put(name, pod, asked)
@@ -334,7 +332,7 @@ class Cluster:
         found: Counter[str] = Counter()
         small: Counter[str] = Counter()
         for name, space in self._spaces.items():
-            if name == left or name in self._drained:
+            if name == left or name in self._closed:
                 continue
             if unfit[name] or space.free is None:
                 found[unfit[name] or "has requests that cannot be read"] += 1

@@ -11,39 +11,19 @@ import pytest
 from conftest import Run
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from judging import TWO, Object, judged, only, place
 from kubernetes.utils.quantity import parse_quantity
 from machines import GIB, MODELS, OVERHEAD, cluster, kubevirt, machine, node, policy, pool
 from strategies import examples
 
 from rbacguard.rbac import ObjectKey
-from rbacguard.readiness.draining import Readiness, judge
+from rbacguard.readiness.draining import judge
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.machines import Drain
-from rbacguard.readiness.placing import Cluster, Place
+from rbacguard.readiness.placing import Cluster
 from rbacguard.readiness.quantity import amount, shown
 from rbacguard.readiness.reasons import REASONS
 from rbacguard.readiness.settings import policy_of, settings
-
-Object = dict[str, Any]
-TWO = [node("a"), node("b")]
-
-
-def judged(*objects: Object | list[Object], setting: Object | None = None) -> Readiness:
-    flat: list[Object] = [setting or kubevirt()]
-    for each in objects:
-        flat += each if isinstance(each, list) else [each]
-    return judge(Inventory.from_objects(flat))
-
-
-def only(found: Readiness) -> tuple[Drain, list[str]]:
-    (machine,) = found.machines
-    return machine.drain, [each.reason for each in machine.remarks]
-
-
-def place(found: Readiness, name: str = "vm") -> Place:
-    (found_place,) = [p for drain in found.drains for p in drain.places if p.key.name == name]
-    return found_place
-
 
 DISKS: dict[str, Any] = {"reason": "DisksNotLiveMigratable", "message": "PVC x is not shared"}
 
