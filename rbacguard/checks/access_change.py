@@ -13,6 +13,7 @@ from rbacguard.checks.base import (
     chain,
     evidence,
     is_service_account,
+    others,
     place,
     subject_fields,
 )
@@ -75,8 +76,7 @@ class AccessChangeCheck(Check, frozen=True, tag="access-change"):
             return
         for change, scope in _places(context.plan.changes, Change(self.change)):
             subject = change.subject
-            actions = [action.short for action in change.actions]
-            for role, grant in change.by_role(scope).items():
+            for role, (actions, grants) in change.by_role(scope).items():
                 cluster_role = context.snapshot.cluster_roles.get(role.name)
                 holder = known_holder(subject)
                 yield Fact(
@@ -84,19 +84,21 @@ class AccessChangeCheck(Check, frozen=True, tag="access-change"):
                         "subject": subject_fields(subject),
                         "scope": scope,
                         "place": place(scope),
-                        "actions": actions,
+                        "actions": [action.short for action in actions],
                         "bound_role": {"kind": role.kind, "name": role.name},
-                        "chain": chain(grant),
+                        "chain": chain(grants[0]) + others(grants),
                         "aggregated": role.kind == "ClusterRole"
                         and cluster_role is not None
                         and cluster_role.aggregation_rule is not None,
                         "service_account": is_service_account(subject),
                         "platform": is_platform(subject),
                         "known": holder.label if holder else "",
-                        "fleet_managed": fleet_managed(context.snapshot.binding(grant.binding)),
+                        "fleet_managed": any(
+                            fleet_managed(context.snapshot.binding(each.binding)) for each in grants
+                        ),
                     },
                     group=f"{subject}",
                     scope=scope,
-                    grants=(grant,),
-                    objects=evidence((grant,)),
+                    grants=grants,
+                    objects=evidence(grants),
                 )

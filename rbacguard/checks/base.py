@@ -218,6 +218,12 @@ def chain(grant: Grant) -> str:
     return " -> ".join([str(grant.binding), *(role.name for role in grant.path)])
 
 
+def others(grants: Sequence[Grant]) -> str:
+    """Return how many other chains there are beside that of the first grant; '' for none."""
+    more = len({(grant.binding, grant.path) for grant in grants}) - 1
+    return f" (+{more} more)" if more else ""
+
+
 def evidence(grants: tuple[Grant, ...]) -> tuple[ObjectKey, ...]:
     """Return the bindings and source roles behind grants, each once."""
     keys: dict[ObjectKey, None] = {}

@@ -14,6 +14,7 @@ from rbacguard.checks.base import (
     chain,
     evidence,
     is_broad,
+    others,
     place,
     subject_fields,
 )
@@ -76,7 +77,7 @@ class HolderCheck(Check, frozen=True, tag="holder"):
                     "subject": subject_fields(who),
                     "scope": each.scope,
                     "place": place(each.scope),
-                    "chain": chain(each.grants[0]),
+                    "chain": chain(each.grants[0]) + alike.more,
                     "broad": is_broad(who),
                     "console_only": starts == {"create VMIM"},
                     "virtctl_only": starts == {"update virtualmachines/migrate"},
@@ -91,10 +92,17 @@ class HolderCheck(Check, frozen=True, tag="holder"):
 
 
 class _Alike(NamedTuple):
-    """What is the same for all who hold alike; `starts` are the actions that start a migration."""
+    """What is the same for all who hold alike.
+
+    Attributes:
+        fields: fields of the fact.
+        starts: the actions that start a migration.
+        more: how many chains there are besides the first, in words.
+    """
 
     fields: Mapping[str, Value]
     starts: frozenset[str]
+    more: str
 
 
 def _alike(each: Holding) -> _Alike:
@@ -114,4 +122,4 @@ def _alike(each: Holding) -> _Alike:
         ),
     }
     starts = frozenset(action.short for action in actions if action.tier is Tier.DIRECT)
-    return _Alike(fields, starts)
+    return _Alike(fields, starts, others(each.grants))

@@ -46,6 +46,20 @@ class Chain(NamedTuple):
     allows: tuple[int, ...]
 
 
+class Ways(NamedTuple):
+    """What a bound role allows of some questions, by number, and the rules and paths by which."""
+
+    numbers: tuple[int, ...]
+    chains: tuple[tuple[PolicyRule, tuple[ObjectKey, ...]], ...]
+
+
+class ByRole(NamedTuple):
+    """Which actions a bound role grants somebody in a place, and by which grants, each once."""
+
+    actions: tuple[Action, ...]
+    grants: tuple[Grant, ...]
+
+
 class Access:
     """What the roles of one snapshot grant of some actions, and who is bound to them.
 
@@ -64,6 +78,7 @@ class Access:
         self._added: Callable[[], Iterable[AnyBinding]] = tuple
         self.rules: dict[ObjectKey, Answers] = {}
         self.masks: dict[ObjectKey, int] = {}
+        self._ways: dict[tuple[ObjectKey, tuple[int, ...]], Ways] = {}
         for role, rules in snapshot.rules.items():
             answers, mask = questions.ask(rules)
             if mask and role not in without:
@@ -128,6 +143,17 @@ class Access:
         return tuple(
             Chain(self.path(role, rule), rule, tuple(numbers)) for rule, numbers in allowed.items()
         )
+
+    def ways(self, role: ObjectKey, numbers: tuple[int, ...]) -> Ways:
+        """Return which of some questions a bound role allows, and by which chains."""
+        key = (role, numbers)
+        found = self._ways.get(key)
+        if found is None:
+            answers = self.rules.get(role)
+            rules = {n: rule for n in numbers if answers and (rule := answers[n]) is not None}
+            chains = {rule: self.path(role, rule) for rule in rules.values()}
+            found = self._ways[key] = Ways(tuple(rules), tuple(chains.items()))
+        return found
 
     def grants(self, subject: Subject, scope: str, number: int) -> Iterator[Grant]:
         """Yield every grant of one action that counts in a scope."""
@@ -226,17 +252,20 @@ class Transition(Struct, frozen=True):
         """The state that the change rests on: what is lost was held before."""
         return self.before if self.change is Change.LOST else self.after
 
-    def by_role(self, scope: str) -> Mapping[ObjectKey, Grant]:
-        """Return one grant for each role that is bound, before or after, and grants any of it."""
-        found = {}
-        for state in (self.before, self.after):
-            for where, each in state.bound(self.subject, scope):
-                answers = state.rules.get(each.role)
-                rules = [answers[number] for number in self.numbers] if answers else ()
-                rule = next((rule for rule in reversed(rules) if rule is not None), None)
-                if rule is not None:
-                    path = state.path(each.role, rule)
-                    found[each.role] = Grant(self.subject, where, each.binding, path, rule)
+    def by_role(self, scope: str) -> Mapping[ObjectKey, ByRole]:
+        """Return, by role that is bound, what the change rests on."""
+        state, found = self.because, dict[ObjectKey, ByRole]()
+        by_number = dict(zip(self.numbers, self.actions, strict=True))
+        for where, each in state.bound(self.subject, scope):
+            ways = state.ways(each.role, self.numbers)
+            if ways.numbers:
+                grants = [
+                    Grant(self.subject, where, each.binding, path, rule)
+                    for rule, path in ways.chains
+                ]
+                actions = tuple([by_number[number] for number in ways.numbers])
+                known = found.get(each.role, ByRole(actions, ()))
+                found[each.role] = ByRole(actions, (*known.grants, *grants))
         return found
 
     def rows(self) -> Iterator[AccessChange]:

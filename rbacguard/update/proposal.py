@@ -27,7 +27,7 @@ def proposal(snapshot: Snapshot, plan: Plan, used: Iterable[Use] | None = None) 
         used: who used the permission, to be told beside each entry; None where nobody knows.
     """
     reasons = {
-        Need(scope, each.subject): _reason(next(iter(each.by_role(scope).values())))
+        Need(scope, each.subject): _reason(next(iter(each.by_role(scope).values())).grants[0])
         for each in reversed(plan.changes)
         if each.change is Change.LOST
         for scope in each.namespaces

@@ -89,6 +89,21 @@ def test_what_is_compared_together_is_what_is_found_one_by_one(
             scopes = dict.fromkeys(["", row.namespace])
             assert set(row.before) == {g for s in scopes for g in old[row.subject, number, s]}
             assert set(row.after) == {g for s in scopes for g in new[row.subject, number, s]}
+        state = old if each.change is Change.LOST else new
+        for scope in each.namespaces:
+            rests_on: dict[ObjectKey, set[tuple[int, Grant]]] = defaultdict(set)
+            for number in each.numbers:
+                for where in dict.fromkeys(["", scope]):
+                    for grant in state[each.subject, number, where]:
+                        rests_on[grant.role].add((number, grant))
+            by_role = each.by_role(scope)
+            assert by_role.keys() == rests_on.keys()
+            for key, found_here in rests_on.items():
+                assert by_role[key].actions == tuple(
+                    ASKED[number] for number in sorted({number for number, _ in found_here})
+                )
+                assert len(by_role[key].grants) == len({grant for _, grant in found_here})
+                assert set(by_role[key].grants) == {grant for _, grant in found_here}
     for change in Change:
         expected: dict[Subject, set[str]] = defaultdict(set)
         for subject, number, scope, what in rows:
@@ -237,9 +252,8 @@ def test_what_a_change_rests_on_is_told_by_role_place_and_path() -> None:
     ]
     (kept,) = [each for each in found if "web" in each.namespaces]
     roles = kept.by_role("web")
-    assert {key.name: grant.namespace for key, grant in roles.items()} == {
-        "admin": "web",
-        "kubevirt.io:migrate": "",
+    assert {key.name: [grant.namespace for grant in by.grants] for key, by in roles.items()} == {
+        "kubevirt.io:migrate": ["", ""],
     }
     (gained,) = [each for each in found if "" in each.namespaces]
     assert [key.name for key in gained.by_role("")] == ["kubevirt.io:migrate"]
