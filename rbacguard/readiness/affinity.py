@@ -185,9 +185,11 @@ def holds(requirement: LabelRequirement, labels: Mapping[str, str]) -> bool:
 
 
 def _compares(value: str | None, values: Sequence[str], operator: str) -> bool:
-    if len(values) != 1 or not _NUMBER.fullmatch(value or "") or not _NUMBER.fullmatch(values[0]):
+    if value is None or len(values) != 1:
         return False
-    left, right = int(value or ""), int(values[0])
+    if not _NUMBER.fullmatch(value) or not _NUMBER.fullmatch(values[0]):
+        return False
+    left, right = int(value), int(values[0])
     return left > right if operator == "Gt" else left < right
 
 

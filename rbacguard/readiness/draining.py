@@ -214,8 +214,8 @@ def _drain(
     """Drain one node, all others staying as they are."""
     cluster = cluster.copy()
     moving = [each for each in here if each.drain is Drain.MIGRATES]
-    # The largest is the hardest to place.
-    moving.sort(key=lambda each: (-_memory_of(cluster, each), str(each.key)))
+    # The largest is the hardest to place; those alike stay in order of name.
+    moving.sort(key=lambda each: -_memory_of(cluster, each))
     places = [cluster.move(each.key) for each in moving]
     known = inventory.nodes.get(node)
     stuck = any(each.drain is Drain.BLOCKS for each in here)

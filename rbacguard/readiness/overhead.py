@@ -205,11 +205,10 @@ def _guest(domain: Domain, overcommit: Decimal) -> Decimal:
 
 
 def _vcpus(domain: Domain) -> int:
-    found = _topology(domain.cpu) if domain.cpu else 0
-    if domain.cpu is None:
-        asked = _limit(domain, "cpu") or _requested(domain, "cpu")
-        found = int(asked.to_integral_value(ROUND_CEILING))
-    return max(found, 1)
+    if domain.cpu is not None:
+        return max(_topology(domain.cpu), 1)
+    asked = _limit(domain, "cpu") or _requested(domain, "cpu")
+    return max(int(asked.to_integral_value(ROUND_CEILING)), 1)
 
 
 def _topology(cpu: Cpu) -> int:

@@ -137,11 +137,11 @@ class _Space:
         return (self.free or {}).get("memory", Decimal())
 
     def give_back(self, asked: Amounts) -> None:
-        """Add what a pod asks for to what is free."""
+        """Add what a pod that was reserved for asks for to what is free."""
         if self.free is not None:
             for name, size in asked.items():
-                self.free[name] = self.free.get(name, Decimal()) + size
-            self.free["pods"] = self.free.get("pods", Decimal()) + 1
+                self.free[name] += size
+            self.free["pods"] += 1
 
     def reserve(self, asked: Amounts | None) -> None:
         """Take what a pod asks for off what is free."""

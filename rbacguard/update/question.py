@@ -55,26 +55,24 @@ def meant(snapshot: Snapshot, asked: Attributes) -> Attributes:
     if own_group:
         return replace(asked, resource=plural, api_group=own_group)
     named = _named(snapshot)
-    wanted = replace(asked, resource=plural)
-    groups = named.get(wanted.combined_resource) or named.get(plural) or set()
-    groups = groups - {"*"}
+    groups = (named.get(asked.combined_resource) or named.get(name) or set()) - {"*"}
     if len(groups) > 1:
         groups -= {_GONE}
     if not groups:
-        known = [name for name in named if "/" not in name]
-        near = [_written(name, named[name]) for name in get_close_matches(plural, known, n=3)]
+        known = [each for each in named if "/" not in each]
+        near = [_written(each, named[each]) for each in get_close_matches(name, known, n=3)]
         raise QuestionError(
             f"{text!r}: no rule in the input names such a resource"
             + (f"; did you mean {' or '.join(near)}?" if near else "")
-            + f" ({plural}.GROUP asks for it all the same, '{plural}.' in the core group)"
+            + f" ({name}.GROUP asks for it all the same, '{name}.' in the core group)"
         )
-    # The core group comes first in discovery too.
+    # The core group, which is '', comes first in discovery too.
     if "" not in groups and len(groups) > 1:
         raise QuestionError(
             f"{text!r} is in several API groups: give "
-            + " or ".join(f"{plural}.{each}" for each in sorted(groups))
+            + " or ".join(f"{name}.{each}" for each in sorted(groups))
         )
-    return replace(wanted, api_group="" if "" in groups else groups.pop())
+    return replace(asked, api_group=min(groups))
 
 
 def _of_kubevirt(name: str, subresource: str) -> tuple[str, str]:
@@ -92,8 +90,7 @@ def _named(snapshot: Snapshot) -> Mapping[str, set[str]]:
     found: defaultdict[str, set[str]] = defaultdict(set)
     for rule in {rule for rules in snapshot.rules.values() for rule in rules}:
         for resource in rule.resources:
-            if resource != "*":
-                found[resource].update(rule.api_groups)
+            found[resource].update(rule.api_groups)
     return found
 
 
@@ -135,7 +132,7 @@ def _of_words(snapshot: Snapshot, asked: Attributes) -> Iterator[str]:
     """Yield what is odd about verb, resource and user."""
     verbs = {verb for rules in snapshot.rules.values() for rule in rules for verb in rule.verbs}
     if asked.verb not in _VERBS | verbs and not asked.path:
-        near = get_close_matches(asked.verb.lower(), sorted(_VERBS | verbs - {"*"}), n=1)
+        near = get_close_matches(asked.verb.lower(), sorted(_VERBS | verbs), n=1)
         yield f"no rule in the input names the verb {asked.verb}" + _perhaps(near)
     if not asked.path and asked.resource != "*":
         named = _named(snapshot).get(asked.combined_resource, set())
@@ -187,7 +184,7 @@ def unnamed(snapshot: Snapshot, subject: Subject) -> Iterator[str]:
         text = str(subject).removeprefix(f"{kind} ")
         near = [name for name in names if name.lower() == text.lower()]
         near = near or get_close_matches(text, names, n=1, cutoff=0.8)
-        yield f"the input names no {subject}" + _perhaps([str(names[name]) for name in near[:1]])
+        yield f"the input names no {subject}" + _perhaps([str(names[name]) for name in near])
 
 
 def _some(names: Sequence[str]) -> str:
@@ -195,5 +192,5 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _perhaps(near: Iterable[str]) -> str:
-    return "".join(f"; did you mean {name}?" for name in near)
+def _perhaps(near: Sequence[str]) -> str:
+    return f"; did you mean {near[0]}?" if near else ""

@@ -277,7 +277,7 @@ def beside(*terms: Object, anti: bool) -> Object:
 
 def test_who_keeps_it_off_is_told() -> None:
     shuns = machine("vm", "a", affinity=beside(term({"app": "db"}), anti=True))
-    others = [pod("db-0", "b", app="db"), pod("db-1", "c", app="db"), pod("db-2", "", app="db")]
+    others = [pod(f"db-{n}", on, app="db") for n, on in enumerate(["b", "c", "", "ghost"])]
     found = judged(node("a"), node("b"), node("c"), shuns, others)
     assert dict(place(found).refusals) == {
         "has a pod that it must not run beside (kubernetes.io/hostname)": 2
@@ -362,7 +362,11 @@ def test_what_a_node_refuses_is_told_apart_by_all_that_a_pod_asks() -> None:
     tainted = node("b", disk="ssd")
     tainted["spec"] = {"taints": [{"key": "gpu", "value": "x", "effect": "NoSchedule"}]}
     equal = [{"key": "gpu", "operator": "Equal", "value": "x"}]
-    found = placing(node("a"), tainted, machine("vm", "a"), machine("peer", "a", tolerations=equal))
+    other = [{"key": "other", "operator": "Exists"}]
+    found = placing(
+        *(node("a"), tainted),
+        *(machine("vm", "a", tolerations=other), machine("peer", "a", tolerations=equal)),
+    )
     assert found.move(key("vm")).refusals == {"has taint gpu:NoSchedule": 1}
     assert found.move(key("peer")).target == "b"
 
@@ -406,7 +410,10 @@ def test_a_node_that_tells_little() -> None:
     crowded = placing(node("a"), odd, machine("vm", "b"), machine("peer", "b"), pod("bare", "a"))
     assert crowded.free("memory") is None
     crowded.leave(key("vm"), "b")
-    assert crowded.copy().move(key("peer"), "b").target == "a"
+    assert crowded.move(key("peer"), "b").target == "a"
+    alone = placing(odd, machine("vm", "b"))
+    alone.leave(key("vm"), "b")
+    assert alone.free("memory") is None
 
 
 def test_what_a_machine_leaves_is_free_even_where_there_was_none() -> None:
@@ -416,6 +423,16 @@ def test_what_a_machine_leaves_is_free_even_where_there_was_none() -> None:
     found.leave(key("vm"), "a")
     assert found.free("memory") == 0
     assert found.free("devices.kubevirt.io/kvm") == 0
+
+
+def test_a_machine_may_come_from_a_node_that_was_not_read() -> None:
+    found = placing(TWO, machine("vm", "ghost", model="Haswell"))
+    assert found.move(key("vm")) == Place(key("vm"), "ghost", "a")
+    found.leave(key("vm"), "ghost")
+    assert found.free("pods") == 499
+    empty = pod("none", "b")
+    empty["spec"]["containers"] = []
+    assert placing(TWO, empty).free("pods") == 499
 
 
 def test_closed_nodes_and_those_that_take_nothing_are_not_free() -> None:
@@ -436,6 +453,12 @@ def test_the_tightest_node_is_known_after_each_move() -> None:
     assert [found.move(key(name)).target for name in names] == ["b", "b", "b", "c"]
     found.leave(key("vm-0"), "b")
     assert found.move(key("vm-0"), "a").target == "b"
+    # Where most is free again is no longer the tightest.
+    large, small = machine("large", "a", memory=7 * GIB), machine("small", "a", memory=GIB // 4)
+    found = placing(node("a"), node("b", memory="8Gi"), node("c", memory="5Gi"), large, small)
+    assert found.move(key("large")).target == "b"
+    found.leave(key("large"), "b")
+    assert found.move(key("small")).target == "c"
 
 
 def test_machines_whose_pods_were_not_read_cost_what_the_cluster_says() -> None:
@@ -534,6 +557,10 @@ def test_what_a_rollout_does_not_know_names_the_machine() -> None:
     assert "web/vm on a: its virt-launcher pod was not read" in found.unknown
     assert "web/odd on b: waits" in found.unknown
     assert found.completes is None
+    odd = machine("vm", "a", strategy="None")
+    odd[1]["spec"]["containers"][0]["resources"]["requests"]["memory"] = "lots"
+    found = rollout(TWO, pool(), odd)
+    assert found.unknown[-1] == "web/vm on a: its requests cannot be read"
 
 
 def test_nodes_without_a_zone_come_first() -> None:

@@ -39,6 +39,7 @@ def names(text: str, subresource: str = "", snapshot: Snapshot | None = None) ->
         ("vmim.", "", "vmim", ""),
         ("vm", "", "virtualmachines", "kubevirt.io"),
         ("vm", "migrate", "virtualmachines", "subresources.kubevirt.io"),
+        ("vm.kubevirt.io", "migrate", "virtualmachines", "kubevirt.io"),
         ("vm.subresources.kubevirt.io", "migrate", "virtualmachines", "subresources.kubevirt.io"),
         ("virtualmachines.kubevirt.io", "migrate", "virtualmachines", "kubevirt.io"),
         ("vmi", "evacuate/cancel", "virtualmachineinstances", "subresources.kubevirt.io"),
@@ -83,6 +84,34 @@ def test_what_no_rule_names_is_not_asked(text: str, said: str) -> None:
     assert "in the core group" in str(error.value)
 
 
+def own(*rules: Any) -> Snapshot:
+    return Snapshot.from_objects([*objects("A"), role("own", *rules)])
+
+
+def refused(text: str, snapshot: Snapshot) -> str:
+    with pytest.raises(QuestionError) as error:
+        names(text, snapshot=snapshot)
+    return str(error.value).partition(" (")[0]
+
+
+def test_what_may_be_meant_is_told_as_it_can_be_asked() -> None:
+    start = "'abcd': no rule in the input names such a resource; did you mean "
+    many = own(rule("get", "core x.io", "abcd1"), rule("get", "x.io", "abcd2 abcd3 abcd4 abcd/5"))
+    near = "abcd4.x.io or abcd3.x.io or abcd2.x.io?"
+    assert refused("abcd", many) == start + near
+    assert refused("abcd", own(rule("get", "core x.io", "abcd1"))) == start + "abcd1?"
+    assert refused("abcd", own(rule("get", "*", "abcd1"))) == start + "abcd1?"
+    assert refused("abcd", own(rule("get", "", "abcd1"))) == start + "abcd1?"
+
+
+def test_a_subresource_may_be_in_a_group_of_its_own() -> None:
+    rules = [rule("get", "a.io", "foos"), rule("update", "sub.a.io", "foos/run")]
+    assert names("foos", snapshot=own(*rules)) == ("foos", "a.io")
+    assert names("foos", "run", own(*rules)) == ("foos", "sub.a.io")
+    assert names("foos", "stop", own(*rules)) == ("foos", "a.io")
+    assert names("olds", snapshot=own(rule("get", "extensions", "olds"))) == ("olds", "extensions")
+
+
 def test_what_is_in_several_groups_is_not_guessed() -> None:
     rules = [rule("get", "b.example.com a.example.com", "foos"), rule("get", "*", "bars")]
     snapshot = Snapshot.from_objects([*objects("A"), role("own", *rules)])
@@ -96,6 +125,13 @@ def test_what_is_in_several_groups_is_not_guessed() -> None:
 
 
 MORE = [
+    {
+        "apiVersion": "user.openshift.io/v1",
+        "kind": "Group",
+        "metadata": {"name": "idle"},
+        "users": ["Dup", "dup", "zoey1", "zoey2"],
+    },
+    {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "idle", "namespace": "x"}},
     binding("others", "edit", user("zed"), account("bot"), namespace="web"),
     binding("theirs", "edit", group("ring"), namespace="batch"),
 ]
@@ -125,6 +161,16 @@ def test_words_that_no_rule_names_are_told() -> None:
     assert said(verb="Creat", namespace="web") == [
         "no rule in the input names the verb Creat; did you mean create?"
     ]
+    assert said(verb="delet", namespace="web") == [
+        "no rule in the input names the verb delet; did you mean delete?"
+    ]
+    assert said(own(rule("shine", "*", "bars")), verb="shine", namespace="web") == []
+    anywhere = own(rule("get", "*", "bars"), rule("get", "b.io a.io", "foos"))
+    assert said(anywhere, resource="bars", namespace="web") == []
+    assert said(anywhere, resource="*", api_group="", namespace="web") == []
+    assert said(anywhere, resource="foos", namespace="web") == [
+        "no rule in the input names foos in API group kubevirt.io; they name it in a.io, b.io"
+    ]
     assert said(resource="foos", api_group="example.com", namespace="web") == [
         "no rule in the input names foos in API group example.com"
     ]
@@ -149,6 +195,8 @@ def test_where_rolebindings_allow_it_is_told_where_none_counts() -> None:
     ]
     assert said(user="frank", verb="deletecollection") == [cluster + "legacy"]
     assert said() == [cluster + "batch, data, legacy, payments, web"]
+    anybody = Attributes(verb="create", resource=VMIM, api_group="kubevirt.io")
+    assert list(remarks(state("A"), anybody)) == said()
     many = [
         *objects("A"),
         *(binding("m", "edit", user("zed"), namespace=f"n{number}") for number in range(7)),
@@ -165,6 +213,9 @@ def test_groups_that_are_not_in_the_input_are_told() -> None:
     assert said(namespace="web", unread_groups=("ring", "zoo")) == [
         "who is in Groups ring, zoo, which may do it, is not in the input"
     ]
+    assert said(namespace="web", unread_groups=tuple("abcdef")) == [
+        "who is in Groups a, b, c, d, e and 1 more, which may do it, is not in the input"
+    ]
 
 
 def test_somebody_whom_nothing_names_is_told() -> None:
@@ -176,6 +227,10 @@ def test_somebody_whom_nothing_names_is_told() -> None:
     # By a binding, by a group, as an account that a RoleBinding names without its namespace.
     assert of("User", "zed") == of("User", "dev1") == of("Group", "ring") == []
     assert of("Group", "payments-devs") == of("ServiceAccount", "bot", "web") == []
+    assert of("Group", "idle") == of("ServiceAccount", "idle", "x") == []
+    assert of("ServiceAccount", "idle", "web") == ["the input names no ServiceAccount web/idle"]
+    assert of("User", "zoey3") == ["the input names no User zoey3; did you mean User zoey2?"]
+    assert of("User", "DUP") == ["the input names no User DUP; did you mean User Dup?"]
     assert of("User", "system:admin") == []
     assert of("User", "Zed") == ["the input names no User Zed; did you mean User zed?"]
     assert of("User", "ring") == ["the input names no User ring"]
