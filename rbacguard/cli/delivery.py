@@ -247,6 +247,7 @@ def generate(
         today=options.day(today, snapshot),
         version=__version__,
         applier=applier,
+        approvals=Path(approvals).name if approvals else "approvals.yaml",
         delivery=Delivery(
             **{
                 **delivery,

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
+from itertools import count
 from typing import Any
 
 from msgspec import Struct
@@ -101,6 +102,7 @@ class Request(Struct, frozen=True):
         managers: user names that alone may hand migration out, under the guard.
         guard_namespace: where the approvals stand that the guard looks at.
         delivery: how the files are laid out.
+        approvals: what the approvals file is called; not where it stands, which no file tells.
     """
 
     strategy: GenerateStrategy
@@ -116,6 +118,7 @@ class Request(Struct, frozen=True):
     managers: tuple[str, ...] = ()
     guard_namespace: str = GUARD_NAMESPACE
     delivery: Delivery = Delivery()
+    approvals: str = "approvals.yaml"
 
 
 class Bundle(Struct, frozen=True):
@@ -386,8 +389,11 @@ def _summary(
         subject: [s for s in scopes if not covered & {Need(s, subject), Need("", subject)}]
         for subject, scopes in lost.items()
     }
+    numbers = count(1)
     return render(
         "summary.md.j2",
+        # Which steps there are depends on the plan.
+        number=lambda: Prepared(str(next(numbers))),
         version=Prepared(request.version),
         digest=Prepared(_input_digest(plan, request)),
         source=plan.now.label,
@@ -413,6 +419,7 @@ def _summary(
         undo={step: _undo(step, files, request) for step in STEPS},
         guard=[o for o in objects if not o["apiVersion"].startswith(RBAC_GROUP)],
         managers=list(request.managers),
+        approvals=request.approvals,
     )
 
 

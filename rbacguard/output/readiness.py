@@ -239,10 +239,13 @@ def _machines(found: wire.ReadinessReport) -> list[tuple[str, ...]]:
             why += (
                 [place.unknown]
                 if place.unknown
-                else [f"{count} nodes: {reason}" for reason, count in place.refusals.items()]
+                else [
+                    f"{count} node{'' if count == 1 else 's'}: {reason}"
+                    for reason, count in place.refusals.items()
+                ]
                 or ["there is no other node"]
             )
-            todo += [] if place.unknown else ["make room, or shut it down for the update"]
+            todo += [] if place.unknown else ["let a node take it, or shut it down for the update"]
         if why:
             name = f"{machine.namespace}/{machine.name}"
             rows.append((name, machine.node or "", machine.drain, "; ".join(why), "; ".join(todo)))

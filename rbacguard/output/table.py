@@ -471,7 +471,9 @@ def _asked(request: wire.RequestModel) -> str:
 
 @_render.register
 def _who_can(report: wire.WhoCanReport, page: Page) -> None:
-    page.line(f"Who can {_asked(report.request)}: {len(report.subjects)} subjects", "bold")
+    page.line(
+        f"Who can {_asked(report.request)}: {_count(len(report.subjects), 'subject')}", "bold"
+    )
     _origin(page, report.origin)
     _warnings(page, report.notes)
     rows: dict[tuple[str, str], list[str | None]] = {}
@@ -573,11 +575,20 @@ def _diff(report: wire.DiffReport, page: Page) -> None:
     _gaps(page, report.gaps, "One of the two was not read whole, so a change may be none:")
 
 
+_RESULTS = {
+    "audit": {"clean": "without findings", "findings": "with findings"},
+    "plan": {"clean": "losing nothing", "findings": "losing access"},
+    "verify": {"clean": "clean", "findings": "not clean"},
+}
+"""What a cluster's result is called: a plan that takes nothing away does not say 'clean'."""
+
+
 @_render.register
 def _fleet(report: wire.FleetReport, page: Page) -> None:
     page.line(f"Fleet:     {_count(report.clusters, 'cluster')}", "bold")
-    counts = ", ".join(f"{count} {result}" for result, count in report.results.items() if count)
-    page.line(f"Results:   {counts}")
+    words = _RESULTS[report.command]
+    counts = [f"{count} {words.get(name, name)}" for name, count in report.results.items() if count]
+    page.line(f"Results:   {', '.join(counts)}")
     if report.as_before:
         page.line(f"           {report.as_before} as in the run before, not read again")
     page.heading("where they are")
@@ -703,7 +714,8 @@ def _approvals(report: wire.ApprovalsReport, page: Page) -> None:
     page.line(f"{report.file}: {found or 'nothing odd'}", "bold")
     _origin(page, report.origin)
     page.line(
-        f"{len(report.approved)} subjects are approved; {report.undecided} entries are not approved"
+        f"approved: {_count(len(report.approved), 'subject')}; "
+        f"entries that are not: {report.undecided or 'none'}"
     )
     rows = [(r.weight, r.place, r.message, r.id) for r in report.remarks]
     if rows:

@@ -177,6 +177,7 @@ def test_a_cluster_that_cannot_be_read_is_shown_with_the_reason(run: Run, tmp_pa
     assert done.returncode == 3
     table = run("fleet", "plan", str(folder), "--to", "4.20").stdout
     assert "broken" in table.partition("NOT READ\n")[2]
+    assert "Results:   1 losing nothing, 1 unknown, 2 failed\n" in table
     audit = run("fleet", "audit", str(folder / "good.yaml"), str(folder / "broken.json"), *TODAY)
     single = run("audit", "-f", str(folder / "good.yaml"), *TODAY)
     assert audit.returncode == (1 if single.returncode == 1 else 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import os
 import subprocess
 from collections.abc import Callable
@@ -435,3 +436,12 @@ def test_five_thousand_namespaces_fit_in_one_bundle(run: Run, tmp_path: Path) ->
         "kustomization.yaml",
         "rolebinding-team-5000-rbacguard-live-migration.yaml",
     }
+
+
+def test_the_steps_of_a_summary_are_numbered_without_gaps() -> None:
+    lengths = set()
+    for path in sorted(GOLDEN.glob("*/README.md")):
+        numbers = re.findall(r"^(\d+)\. ", path.read_text("utf-8"), re.MULTILINE)
+        assert [int(each) for each in numbers] == list(range(1, len(numbers) + 1)), path
+        lengths.add(len(numbers))
+    assert len(lengths) > 2
