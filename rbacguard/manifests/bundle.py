@@ -45,7 +45,7 @@ from rbacguard.snapshot import Snapshot
 from rbacguard.update.access import Change, summary
 from rbacguard.update.approvals import MigrationAccess
 from rbacguard.update.bindings import GENERATED_BY, Need, bindings_for
-from rbacguard.update.plan import Plan
+from rbacguard.update.plan import Plan, Strategy
 from rbacguard.update.preflight import (
     Applier,
     Obstacle,
@@ -410,6 +410,7 @@ def _summary(
         after=[each for step, each in steps if step == AFTER],
         temporary=[o["metadata"]["name"] for o in objects if _is_temporary(o)],
         expires=request.expires.isoformat() if request.expires else "",
+        handing_on=sorted(reached.keys() & _handing_on(plan, request).keys()),
         restore=list(aggregation_labels(request.restore_default)),
         reviews=bool(approved),
         gaps=list(plan.gaps),
@@ -421,6 +422,13 @@ def _summary(
         managers=list(request.managers),
         approvals=request.approvals,
     )
+
+
+def _handing_on(plan: Plan, request: Request) -> Mapping[Subject, tuple[str, ...]]:
+    """Return who can hand the permission on while the temporary role exists."""
+    tiers = request.temporary_role == "edit"
+    strategy = Strategy.TEMPORARY_TIERS if tiers else Strategy.TEMPORARY_ROLE
+    return next(each for each in plan.outcomes if each.strategy is strategy).can_hand_on
 
 
 def _input_digest(plan: Plan, request: Request) -> str:

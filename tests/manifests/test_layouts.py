@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -445,3 +446,29 @@ def test_the_steps_of_a_summary_are_numbered_without_gaps() -> None:
         assert [int(each) for each in numbers] == list(range(1, len(numbers) + 1)), path
         lengths.add(len(numbers))
     assert len(lengths) > 2
+
+
+@pytest.mark.parametrize(("letter", "printed"), [("A", ""), ("B", '["virtualmachines/migrate"]\n')])
+def test_what_the_summary_expects_is_seen_with_the_temporary_role_alone(
+    letter: str, printed: str, kubectl: str, tmp_path: Path
+) -> None:
+    """Before the update `admin` grants migration anyway, so that alone tells nothing."""
+    (command,) = re.findall(
+        r"^ +\$ oc get clusterrole admin (.*)$",
+        (GOLDEN / "temporary-role" / "README.md").read_text("utf-8"),
+        re.MULTILINE,
+    )
+    (admin,) = [
+        each
+        for each in objects(letter)
+        if each["kind"] == "ClusterRole" and each["metadata"]["name"] == "admin"
+    ]
+    path = tmp_path / "admin.json"
+    path.write_text(json.dumps(admin))
+    local = (
+        f"{shlex.quote(kubectl)} patch --local -f {shlex.quote(str(path))} --type merge -p '{{}}'"
+    )
+    done = subprocess.run(
+        ["sh", "-c", f"{local} {command}"], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == (printed, "")
