@@ -154,8 +154,13 @@ def _names_migration(manifest: Manifest) -> bool:
 
 
 def is_temporary(manifest: Manifest) -> bool:
-    """Whether a ClusterRole does what the documented temporary role does, or bears its name."""
-    if manifest.key.kind != "ClusterRole" or manifest.key.name == MIGRATE:
+    """Whether a ClusterRole does what the documented temporary role does, or bears its name.
+
+    KubeVirt's own roles did that up to 4.18, and what is aggregated has it of others.
+    """
+    if manifest.key.kind != "ClusterRole" or manifest.key.name in _kubevirts_roles():
+        return False
+    if manifest.get("aggregationRule"):
         return False
     if manifest.key.name in (UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT):
         return True

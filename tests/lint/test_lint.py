@@ -28,6 +28,7 @@ CASES = sorted((Path(__file__).parent / "cases").glob("*/*.yaml"))
 BY_RULE = {each.id: each for each in RULES}
 TODAY = datetime.date(2026, 11, 23)
 REQUEST = LintRequest(TODAY)
+TEMPORARY = "temporary-role-in-git"
 DOCUMENTED = next(case for case in CASES if case.stem == "fires-as-documented")
 
 
@@ -355,3 +356,14 @@ def test_the_hook_runs_lint_as_pre_commit_would(tmp_path: Path) -> None:
         env=environment(tmp_path),
     )
     assert (checked.returncode, checked.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(("letter", "temporary"), [("A", 0), ("B", 1), ("C", 1), ("D", 0)])
+def test_the_roles_of_a_cluster_are_no_temporary_ones(letter: str, temporary: int) -> None:
+    """Up to 4.18 KubeVirt's own roles hand migration to namespace administrators, by labels."""
+    before = lint([str(STATES[letter])], REQUEST)
+    left = "whether it is time to delete the temporary role (1 found)"
+    assert [each.partition(":")[0] for each in before.not_asked] == [left] * temporary
+    after = lint([str(STATES[letter])], LintRequest(TODAY, find_release("4.20")))
+    named = [each.message.split()[0] for each in after.findings if each.rule.id == TEMPORARY]
+    assert named == ["kubevirt.io:upgrademigrate"] * temporary
