@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from rbacguard.errors import InputError
 from rbacguard.kubevirt.installed import Installed
-from rbacguard.kubevirt.permissions import Action, known_holder, live_migration
+from rbacguard.kubevirt.permissions import Action, Tier, known_holder, live_migration
 from rbacguard.output import wire
 from rbacguard.rbac import Attributes, Grant, ObjectKey, PolicyRule, Subject
+from rbacguard.rbac.authorizer import effective_subject
 from rbacguard.snapshot import Snapshot
 from rbacguard.sources import Coverage, Origin
 from rbacguard.update.access import Access, Change, Transition
@@ -613,7 +614,27 @@ def explain(text: str, value: Explanation, snapshot: Snapshot) -> wire.ExplainRe
         gaps=list(value.gaps),
         origin=origin(snapshot.coverage.origin),
         notes=list(unnamed(snapshot, value.identities[0])),
+        revoke=_revoke(value, snapshot),
     )
+
+
+def _revoke(value: Explanation, snapshot: Snapshot) -> list[wire.RevokeModel]:
+    """Return the bindings that allow to start a migration, each once."""
+    bindings = dict.fromkeys(
+        grant.binding
+        for held in value.holds
+        for action, grants in held.by_action
+        if action.tier is Tier.DIRECT
+        for grant in grants
+    )
+    found = []
+    for key in bindings:
+        binding = snapshot.binding(key)
+        named = binding.subjects if binding else ()
+        others = [effective_subject(each, key.namespace) for each in named]
+        others = [each for each in others if each not in value.identities]
+        found.append(wire.RevokeModel(_object(key), [subject(each) for each in others]))
+    return found
 
 
 def lint(value: Linting, *, fixed: int = 0) -> wire.LintReport:

@@ -550,14 +550,12 @@ def _explain(report: wire.ExplainReport, page: Page) -> None:
         page.line("holds nothing that leads to a migration")
     else:
         page.heading("to revoke")
-        bindings = dict.fromkeys(
-            name(grant.binding)
-            for holder in report.holds
-            for grant, allows in zip(holder.grants, holder.allows, strict=True)
-            if any(holder.actions[number].tier == "direct" for number in allows)
-        )
-        for binding in bindings or ["nothing: it cannot start a migration directly"]:
-            page.line(f"- {binding}", indent=2)
+        for each in report.revoke:
+            others = [name(other) for other in each.others]
+            also = f" (binds {_scopes(others, page.options.fold)} too)" if others else ""
+            page.line(f"- {name(each.binding)}{also}", indent=2)
+        if not report.revoke:
+            page.line("- nothing: it cannot start a migration directly", indent=2)
     _gaps(page, report.gaps, "What is listed holds; whether it is all is not known:")
 
 

@@ -412,6 +412,13 @@ class CanIReport(Versioned, frozen=True, tag="rbacguard.io/can-i/v1"):
     notes: list[str] = []
 
 
+class RevokeModel(Wire, frozen=True):
+    """A binding by which somebody can start a migration, and whom else it names."""
+
+    binding: ObjectModel
+    others: list[SubjectModel]
+
+
 class ExplainReport(Versioned, frozen=True, tag="rbacguard.io/explain/v1"):
     """`rbacguard explain`."""
 
@@ -423,6 +430,7 @@ class ExplainReport(Versioned, frozen=True, tag="rbacguard.io/explain/v1"):
     gaps: list[str]
     origin: OriginModel | None = None
     notes: list[str] = []
+    revoke: list[RevokeModel] = []
 
 
 class DiffReport(Versioned, frozen=True, tag="rbacguard.io/diff/v1"):

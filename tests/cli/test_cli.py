@@ -320,7 +320,13 @@ def test_what_somebody_holds_is_told_by_the_chains_that_allow_it(run: Run, tmp_p
         ["VMIM deletecollection", f"{admin} -> kubevirt.io:admin"],
     ]
     # What gives something else alone is no way to a migration.
-    assert result.stdout.endswith("TO REVOKE\n  - RoleBinding payments/admin\n")
+    whom = "(binds Group payments-admins too)"
+    assert result.stdout.endswith(f"TO REVOKE\n  - RoleBinding payments/admin {whom}\n")
+    report = json.loads(run("explain", "alice", "-f", path, "-o", "json").stdout)
+    assert [each["binding"]["name"] for each in report["revoke"]] == ["admin"]
+    assert report["revoke"][0]["others"] == [{"kind": "Group", "name": "payments-admins"}]
+    nothing = run("explain", "erin", "-f", path).stdout
+    assert nothing.endswith("TO REVOKE\n  - nothing: it cannot start a migration directly\n")
 
 
 def test_several_chains_are_told_as_several(run: Run) -> None:
