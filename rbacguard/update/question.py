@@ -61,8 +61,10 @@ def meant(snapshot: Snapshot, asked: Attributes) -> Attributes:
     if not groups:
         known = [each for each in named if "/" not in each]
         near = [_written(each, named[each]) for each in get_close_matches(name, known, n=3)]
+        unread = snapshot.coverage.gaps(["ClusterRole", "Role"])
         raise QuestionError(
             f"{text!r}: no rule in the input names such a resource"
+            + (", and not all roles were read" if unread else "")
             + (f"; did you mean {' or '.join(near)}?" if near else "")
             + f" ({name}.GROUP asks for it all the same, '{name}.' in the core group)"
         )

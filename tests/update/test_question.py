@@ -104,6 +104,15 @@ def test_what_may_be_meant_is_told_as_it_can_be_asked() -> None:
     assert refused("abcd", own(rule("get", "", "abcd1"))) == start + "abcd1?"
 
 
+def test_that_roles_are_missing_is_said_where_no_rule_names_a_resource() -> None:
+    items = [each for each in objects("A") if each["kind"] != "ClusterRole"]
+    told = refused("daemonsets", Snapshot.from_objects(items))
+    assert told == (
+        "'daemonsets': no rule in the input names such a resource, and not all roles were read"
+    )
+    assert names("vmim", snapshot=Snapshot.from_objects(items)) == (VMIM, "kubevirt.io")
+
+
 def test_a_subresource_may_be_in_a_group_of_its_own() -> None:
     rules = [rule("get", "a.io", "foos"), rule("update", "sub.a.io", "foos/run")]
     assert names("foos", snapshot=own(*rules)) == ("foos", "a.io")
