@@ -39,12 +39,13 @@ class CrossCheck(Check, frozen=True, tag="cross-check"):
         for found in disagreements(context.snapshot, answers):
             asked = found.review.attributes
             group = f".{asked.api_group}" if asked.api_group else ""
+            subresource = f"/{asked.subresource}" if asked.subresource else ""
             allowed = found.review.allowed
             yield Fact(
                 fields={
                     "user": asked.user,
                     "groups": list(asked.groups),
-                    "action": f"{asked.verb} {asked.combined_resource}{group}",
+                    "action": f"{asked.verb} {asked.resource}{group}{subresource}",
                     "scope": asked.namespace,
                     "place": place(asked.namespace),
                     "allowed": allowed,

@@ -27,7 +27,7 @@ from strategies import examples
 
 from rbacguard import Snapshot
 from rbacguard.bundled import bundled, read_bundled
-from rbacguard.checks import Context, Machines
+from rbacguard.checks import Context, FactType, Machines
 from rbacguard.errors import PolicyError
 from rbacguard.kubevirt.releases import cluster_roles, find_release
 from rbacguard.output import formats
@@ -91,7 +91,8 @@ def review(document: dict[str, Any]) -> Review:
     return Review(attributes, answer["allowed"], answer.get("reason", ""))
 
 
-def evaluated(path: Path, policy_id: str) -> PolicyResult:
+@cache
+def context_of(path: Path) -> Context:
     data = path.read_bytes()
     first = re.match(rb"# cluster: (\S+)\n", data)
     assert first, f"{path}: the first line has to name a cluster, such as '# cluster: before'"
@@ -105,14 +106,17 @@ def evaluated(path: Path, policy_id: str) -> PolicyResult:
     reading = from_objects([*objects, *mine], workloads=True)
     snapshot, inventory = Snapshot.of(reading, aggregate=mode), Inventory.of(reading)
     machines = Machines(inventory, NOW)
-    context = Context(
+    return Context(
         snapshot,
         today=TODAY,
         access=parse_approvals(access[0]) if access else None,
         reviews=Reviews("SubjectAccessReview", tuple(map(review, asked))) if asked else None,
         machines=machines if first[1] == b"machines" else None,
     )
-    (result,) = evaluate([POLICIES[policy_id]], context)
+
+
+def evaluated(path: Path, policy_id: str) -> PolicyResult:
+    (result,) = evaluate([POLICIES[policy_id]], context_of(path))
     return result
 
 
@@ -130,6 +134,53 @@ def test_the_case_gives_exactly_these_findings(
     text = "".join(f"{line}\n" for line in lines)
     assert bool(text) == case.stem.startswith("fires"), text
     golden(case.with_suffix(".out"), text)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case for case in CASES if case.stem.startswith("fires")],
+    ids=lambda p: f"{p.parent.name}/{p.stem}",
+)
+def test_the_findings_rest_on_exactly_these_facts(
+    case: Path, golden: Callable[[Path, str], None]
+) -> None:
+    """Conditions that people write may ask for all that is in them."""
+    policy = POLICIES[case.parent.name]
+    told = [
+        {
+            "fields": dict(sorted(fact.fields.items())),
+            "group": fact.group,
+            "scope": fact.scope,
+            "objects": [(key.kind, key.namespace, key.name) for key in fact.objects],
+            "grants": [f"{grant.binding} to {grant.subject}" for grant in fact.grants],
+        }
+        for fact in policy.matching(policy.check.run(context_of(case)))
+    ]
+    lines = [json.dumps(each, ensure_ascii=False) + "\n" for each in told]
+    golden(case.with_suffix(".facts"), "".join(lines))
+
+
+TYPES: dict[FactType, Callable[[Any], bool]] = {
+    FactType.STRING: lambda value: isinstance(value, str),
+    FactType.BOOL: lambda value: isinstance(value, bool),
+    FactType.INT: lambda value: type(value) is int,
+    FactType.LIST: lambda value: (
+        isinstance(value, list) and all(isinstance(each, str) for each in value)
+    ),
+    FactType.MAP: lambda value: (
+        isinstance(value, dict)
+        and all(isinstance(each, str) for pair in value.items() for each in pair)
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_facts_have_the_fields_and_types_that_conditions_are_checked_by(case: Path) -> None:
+    check = POLICIES[case.parent.name].check
+    for fact in check.run(context_of(case)):
+        assert fact.fields.keys() == check.FACTS.keys()
+        for name, value in fact.fields.items():
+            assert TYPES[check.FACTS[name]](value), (name, value)
 
 
 @pytest.mark.parametrize("policy_id", POLICIES)
