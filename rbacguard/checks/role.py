@@ -67,7 +67,7 @@ class RoleCheck(Check, frozen=True, tag="role"):
     NEEDS: ClassVar[tuple[str, ...]] = ("ClusterRole", "Role")
 
     def run(self, context: Context) -> Iterator[Fact]:
-        """Yield one fact for each role."""
+        """Yield one fact for each role that grants migration, or bears the name of one."""
         snapshot = context.snapshot
         bound: dict[ObjectKey, int] = {}
         for binding in snapshot.bindings:
