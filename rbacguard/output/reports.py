@@ -627,12 +627,15 @@ def _revoke(value: Explanation, snapshot: Snapshot) -> list[wire.RevokeModel]:
         if action.tier is Tier.DIRECT
         for grant in grants
     )
+    first, *more = value.identities
+    # Whoever else is in a group of his loses it as well.
+    alone = {first, *(each for each in more if each.kind != "Group")}
     found = []
     for key in bindings:
         binding = snapshot.binding(key)
         named = binding.subjects if binding else ()
         others = [effective_subject(each, key.namespace) for each in named]
-        others = [each for each in others if each not in value.identities]
+        others = [each for each in others if each not in alone]
         found.append(wire.RevokeModel(_object(key), [subject(each) for each in others]))
     return found
 

@@ -552,7 +552,8 @@ def _explain(report: wire.ExplainReport, page: Page) -> None:
         page.heading("to revoke")
         for each in report.revoke:
             others = [name(other) for other in each.others]
-            also = f" (binds {_scopes(others, page.options.fold)} too)" if others else ""
+            from_others = _scopes(others, page.options.fold)
+            also = f" (takes it from {from_others} too)" if others else ""
             page.line(f"- {name(each.binding)}{also}", indent=2)
         if not report.revoke:
             page.line("- nothing: it cannot start a migration directly", indent=2)

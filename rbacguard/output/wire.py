@@ -413,7 +413,7 @@ class CanIReport(Versioned, frozen=True, tag="rbacguard.io/can-i/v1"):
 
 
 class RevokeModel(Wire, frozen=True):
-    """A binding by which somebody can start a migration, and whom else it names."""
+    """A binding by which somebody can start a migration, and who else holds it by that binding."""
 
     binding: ObjectModel
     others: list[SubjectModel]
