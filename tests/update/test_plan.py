@@ -23,6 +23,7 @@ from conftest import (
 from rbacguard import Snapshot, Subject
 from rbacguard.errors import VersionError
 from rbacguard.kubevirt.installed import Installed, aggregation_is_manual, installed
+from rbacguard.kubevirt.permissions import permissions
 from rbacguard.kubevirt.releases import (
     HARDENED,
     RELEASES,
@@ -404,6 +405,50 @@ def test_manual_aggregation_from_4_22_takes_all_access_but_not_the_restored_defa
         if row.subject.name == "alice" and row.action.verb == "get"
     }
     assert reads == {Change.LOST}
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "manual"),
+    [
+        ("HyperConverged", {"roleAggregationStrategy": "Manual"}, True),
+        ("HyperConverged", {"virtualization": {"roleAggregationStrategy": "Manual"}}, True),
+        ("HyperConverged", {"virtualization": "Manual"}, False),
+        ("KubeVirt", {"configuration": {"roleAggregationStrategy": "Manual"}}, True),
+        ("KubeVirt", {"configuration": {"roleAggregationStrategy": "AggregateToDefault"}}, False),
+        ("KubeVirt", {"configuration": {"roleAggregationStrategy": "manual"}}, False),
+        ("KubeVirt", {"configuration": {}}, False),
+        ("KubeVirt", {"configuration": "Manual"}, False),
+        ("KubeVirt", {"roleAggregationStrategy": "Manual"}, False),
+        ("KubeVirt", None, False),
+    ],
+)
+def test_manual_aggregation_is_set_by_hyperconverged_or_by_kubevirt_itself(
+    *, kind: str, spec: Any, manual: bool
+) -> None:
+    items = objects("A")
+    for item in items:
+        if item["kind"] == kind:
+            item["spec"] = spec
+    assert aggregation_is_manual(Snapshot.from_objects(items)) is manual
+
+
+def test_a_version_that_is_unknown_is_told_with_those_that_are() -> None:
+    with pytest.raises(VersionError) as error:
+        find_release("4.99")
+    first, last = RELEASES[0], RELEASES[-1]
+    assert str(error.value).endswith(
+        f"known are {first.cnv_version} to {last.cnv_version} (OpenShift Virtualization) "
+        f"and {first.kubevirt_version} to {last.kubevirt_version} (KubeVirt)"
+    )
+
+
+def test_actions_are_written_as_kubectl_writes_them() -> None:
+    written = {str(action) for each in permissions().values() for action in each.actions}
+    assert written >= {
+        "create virtualmachineinstancemigrations.kubevirt.io",
+        "update virtualmachines.subresources.kubevirt.io/migrate",
+        "create pods/eviction",
+    }
 
 
 def test_a_custom_aggregated_role_follows_kubevirts() -> None:
