@@ -23,6 +23,7 @@ from machines import (
 from rbacguard import Snapshot
 from rbacguard.checks import Check, Context, Fact, Machines
 from rbacguard.checks.access_change import AccessChangeCheck
+from rbacguard.checks.approval import RestrictionCheck, UnapprovedCheck
 from rbacguard.checks.authorizer import CrossCheck
 from rbacguard.checks.binding import BindingCheck
 from rbacguard.checks.delegation import DelegationCheck
@@ -38,6 +39,7 @@ from rbacguard.kubevirt.names import ADMIN, UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDI
 from rbacguard.rbac import ObjectKey, Reviews
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.sources import from_objects
+from rbacguard.update.approvals import parse_approvals
 from rbacguard.update.temporary import temporary_role
 
 Object = dict[str, Any]
@@ -354,6 +356,75 @@ def test_reviews_that_were_not_answered_are_a_gap() -> None:
     assert check.gaps(Context(snapshot, today=TODAY, reviews=silent)) == ("no review is allowed",)
     assert check.gaps(Context(snapshot, today=TODAY)) == ()
     assert facts(check, Context(snapshot, today=TODAY)) == []
+
+
+def approving(*entries: Object) -> Any:
+    return parse_approvals(
+        {
+            "apiVersion": "rbacguard.io/v1alpha1",
+            "kind": "MigrationAccess",
+            "approvals": [
+                {
+                    "subject": {"kind": "User", "name": entry.pop("who")},
+                    "namespaces": ["web"],
+                    "approved": True,
+                    "owner": "web",
+                    **entry,
+                }
+                for entry in entries
+            ],
+        }
+    )
+
+
+def restriction(name: str, **spec: Any) -> Object:
+    return {
+        "apiVersion": "authorization.openshift.io/v1",
+        "kind": "RoleBindingRestriction",
+        "metadata": {"name": name, "namespace": "web"},
+        "spec": spec,
+    }
+
+
+def test_whom_a_restriction_refuses_is_told_of_losers_and_of_the_approved() -> None:
+    ops = {
+        "apiVersion": "user.openshift.io/v1",
+        "kind": "Group",
+        "metadata": {"name": "ops"},
+        "users": ["gina"],
+    }
+    only = [
+        restriction("people", userrestriction={"users": ["carol"], "groups": ["ops"]}),
+        restriction("none", grouprestriction={"groups": ["nobody"]}),
+    ]
+    snapshot = context(ops, only).snapshot
+    access = approving(
+        {"who": "zoe"},
+        {"who": "gina"},
+        {"who": "today", "expires": "2026-11-23"},
+        {"who": "past", "expires": "2026-11-22"},
+    )
+    found = facts(RestrictionCheck(), Context(snapshot, today=TODAY, access=access))
+    named = {fact.fields["subject"]["name"]: fact for fact in found}  # type: ignore[index,call-overload]
+    assert sorted(named) == ["Bob@example.com", "deployer", "today", "zoe"]
+    assert named["zoe"].fields["restrictions"] == ["none", "people"]
+    assert {fact.scope for fact in found} == {"web"}
+    losers = facts(RestrictionCheck(), Context(snapshot, today=TODAY))
+    assert {fact.fields["subject"]["name"] for fact in losers} == {  # type: ignore[index,call-overload]
+        "Bob@example.com",
+        "deployer",
+    }
+
+
+def test_whose_approval_has_ended_holds_it_without_one() -> None:
+    def unapproved(today: datetime.date) -> set[str]:
+        access = approving({"who": "carol", "expires": "2026-11-22"})
+        where = Context(context(letter="D").snapshot, today=today, access=access)
+        return {fact.group for fact in facts(UnapprovedCheck(), where)}
+
+    assert "User carol" in unapproved(TODAY)
+    assert "User carol" not in unapproved(datetime.date(2026, 11, 22))
+    assert "User alice" in unapproved(datetime.date(2026, 11, 22))
 
 
 # Machines.
