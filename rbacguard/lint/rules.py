@@ -160,10 +160,10 @@ def is_temporary(manifest: Manifest) -> bool:
     """
     if manifest.key.kind != "ClusterRole" or manifest.key.name in _kubevirts_roles():
         return False
-    if manifest.get("aggregationRule"):
-        return False
     if manifest.key.name in (UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT):
         return True
+    if manifest.get("aggregationRule"):
+        return False
     labels = manifest.get("metadata", "labels")
     aggregated = isinstance(labels, dict) and any(
         str(labels.get(f"{AGGREGATE_TO}{name}")).lower() == "true" for name in AGGREGATED_DEFAULTS

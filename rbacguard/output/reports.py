@@ -169,24 +169,20 @@ def _action(action: Action) -> wire.ActionModel:
 
 def _holders(found: Iterable[Holding]) -> list[wire.HolderModel]:
     """Return holders, folded: one entry for each subject and set of actions."""
-    folded: dict[tuple[Subject, tuple[Action, ...], bool], list[str]] = {}
-    evidence: dict[tuple[Subject, tuple[Action, ...], bool], list[Grant]] = {}
-    allows: dict[tuple[Subject, tuple[Action, ...], bool], list[tuple[int, ...]]] = {}
+    folded: dict[tuple[Subject, tuple[Action, ...], bool], list[Holding]] = {}
     for each in found:
         key = (each.subject, each.combined.actions, each.scope == "")
-        folded.setdefault(key, []).append(each.scope)
-        evidence.setdefault(key, []).extend(each.grants)
-        allows.setdefault(key, []).extend(each.combined.allows)
+        folded.setdefault(key, []).append(each)
     return [
         wire.HolderModel(
             subject=subject(who),
-            namespaces=None if everywhere else scopes,
+            namespaces=None if everywhere else [each.scope for each in alike],
             actions=[_action(action) for action in actions],
             known=holder.label if (holder := known_holder(who)) else None,
-            grants=[grant(each) for each in evidence[(who, actions, everywhere)]],
-            allows=allows[(who, actions, everywhere)],
+            grants=[grant(one) for each in alike for one in each.grants],
+            allows=[allowed for each in alike for allowed in each.combined.allows],
         )
-        for (who, actions, everywhere), scopes in folded.items()
+        for (who, actions, everywhere), alike in folded.items()
     ]
 
 

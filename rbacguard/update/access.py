@@ -46,13 +46,6 @@ class Chain(NamedTuple):
     allows: tuple[int, ...]
 
 
-class Ways(NamedTuple):
-    """What a bound role allows of some questions, by number, and the rules and paths by which."""
-
-    numbers: tuple[int, ...]
-    chains: tuple[tuple[PolicyRule, tuple[ObjectKey, ...]], ...]
-
-
 class ByRole(NamedTuple):
     """Which actions a bound role grants somebody in a place, and by which grants, each once."""
 
@@ -78,7 +71,7 @@ class Access:
         self._added: Callable[[], Iterable[AnyBinding]] = tuple
         self.rules: dict[ObjectKey, Answers] = {}
         self.masks: dict[ObjectKey, int] = {}
-        self._ways: dict[tuple[ObjectKey, tuple[int, ...]], Ways] = {}
+        self._chains: dict[ObjectKey, tuple[Chain, ...]] = {}
         for role, rules in snapshot.rules.items():
             answers, mask = questions.ask(rules)
             if mask and role not in without:
@@ -136,23 +129,16 @@ class Access:
 
     def chains(self, role: ObjectKey) -> tuple[Chain, ...]:
         """Return by which roles and rules a bound role grants what was asked, each once."""
-        allowed: dict[PolicyRule, list[int]] = {}
-        for number, rule in enumerate(self.rules.get(role, ())):
-            if rule is not None:
-                allowed.setdefault(rule, []).append(number)
-        return tuple(
-            Chain(self.path(role, rule), rule, tuple(numbers)) for rule, numbers in allowed.items()
-        )
-
-    def ways(self, role: ObjectKey, numbers: tuple[int, ...]) -> Ways:
-        """Return which of some questions a bound role allows, and by which chains."""
-        key = (role, numbers)
-        found = self._ways.get(key)
+        found = self._chains.get(role)
         if found is None:
-            answers = self.rules.get(role)
-            rules = {n: rule for n in numbers if answers and (rule := answers[n]) is not None}
-            chains = {rule: self.path(role, rule) for rule in rules.values()}
-            found = self._ways[key] = Ways(tuple(rules), tuple(chains.items()))
+            allowed: dict[PolicyRule, list[int]] = {}
+            for number, rule in enumerate(self.rules.get(role, ())):
+                if rule is not None:
+                    allowed.setdefault(rule, []).append(number)
+            found = self._chains[role] = tuple(
+                Chain(self.path(role, rule), rule, tuple(numbers))
+                for rule, numbers in allowed.items()
+            )
         return found
 
     def grants(self, subject: Subject, scope: str, number: int) -> Iterator[Grant]:
@@ -255,17 +241,14 @@ class Transition(Struct, frozen=True):
     def by_role(self, scope: str) -> Mapping[ObjectKey, ByRole]:
         """Return, by role that is bound, what the change rests on."""
         state, found = self.because, dict[ObjectKey, ByRole]()
-        by_number = dict(zip(self.numbers, self.actions, strict=True))
+        wanted = dict(zip(self.numbers, self.actions, strict=True))
         for where, each in state.bound(self.subject, scope):
-            ways = state.ways(each.role, self.numbers)
-            if ways.numbers:
-                grants = [
-                    Grant(self.subject, where, each.binding, path, rule)
-                    for rule, path in ways.chains
-                ]
-                actions = tuple([by_number[number] for number in ways.numbers])
-                known = found.get(each.role, ByRole(actions, ()))
-                found[each.role] = ByRole(actions, (*known.grants, *grants))
+            chains = [c for c in state.chains(each.role) if not wanted.keys().isdisjoint(c.allows)]
+            if chains:
+                allowed = sorted(wanted.keys() & chain(*(c.allows for c in chains)))
+                known = found.get(each.role, ByRole(tuple(map(wanted.__getitem__, allowed)), ()))
+                grants = [Grant(self.subject, where, each.binding, c.path, c.rule) for c in chains]
+                found[each.role] = ByRole(known.actions, (*known.grants, *grants))
         return found
 
     def rows(self) -> Iterator[AccessChange]:

@@ -8,8 +8,7 @@ answer would be about something that nobody has.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
 from msgspec.structs import replace
@@ -54,13 +53,12 @@ def meant(snapshot: Snapshot, asked: Attributes) -> Attributes:
         return replace(asked, resource=plural if is_own else name, api_group=group)
     if own_group:
         return replace(asked, resource=plural, api_group=own_group)
-    named = _named(snapshot)
-    groups = (named.get(asked.combined_resource) or named.get(name) or set()) - {"*"}
+    groups = (_groups(snapshot, asked.combined_resource) or _groups(snapshot, name)) - {"*"}
     if len(groups) > 1:
         groups -= {_GONE}
     if not groups:
-        known = [each for each in named if "/" not in each]
-        near = [_written(each, named[each]) for each in get_close_matches(name, known, n=3)]
+        near = get_close_matches(name, _plurals(snapshot), n=3)
+        near = [_written(each, _groups(snapshot, each)) for each in near]
         unread = snapshot.coverage.gaps(["ClusterRole", "Role"])
         raise QuestionError(
             f"{text!r}: no rule in the input names such a resource"
@@ -87,13 +85,21 @@ def _of_kubevirt(name: str, subresource: str) -> tuple[str, str]:
     return name, ""
 
 
-def _named(snapshot: Snapshot) -> Mapping[str, set[str]]:
-    """Return, by resource as rules name it, in which API groups they do."""
-    found: defaultdict[str, set[str]] = defaultdict(set)
-    for rule in {rule for rules in snapshot.rules.values() for rule in rules}:
-        for resource in rule.resources:
-            found[resource].update(rule.api_groups)
-    return found
+def _groups(snapshot: Snapshot, resource: str) -> set[str]:
+    """Return the API groups in which rules name a resource, as they write it."""
+    return {
+        group
+        for rules in snapshot.rules.values()
+        for rule in rules
+        if resource in rule.resources
+        for group in rule.api_groups
+    }
+
+
+def _plurals(snapshot: Snapshot) -> list[str]:
+    """Return the resources that rules name."""
+    named = {n for rules in snapshot.rules.values() for rule in rules for n in rule.resources}
+    return sorted(name for name in named if "/" not in name)
 
 
 def _written(resource: str, groups: Iterable[str]) -> str:
@@ -132,12 +138,13 @@ def remarks(
 
 def _of_words(snapshot: Snapshot, asked: Attributes) -> Iterator[str]:
     """Yield what is odd about verb, resource and user."""
-    verbs = {verb for rules in snapshot.rules.values() for rule in rules for verb in rule.verbs}
-    if asked.verb not in _VERBS | verbs and not asked.path:
-        near = get_close_matches(asked.verb.lower(), sorted(_VERBS | verbs), n=1)
-        yield f"no rule in the input names the verb {asked.verb}" + _perhaps(near)
+    if asked.verb not in _VERBS and not asked.path:
+        verbs = {verb for rules in snapshot.rules.values() for rule in rules for verb in rule.verbs}
+        if asked.verb not in verbs:
+            near = get_close_matches(asked.verb.lower(), sorted(_VERBS | verbs), n=1)
+            yield f"no rule in the input names the verb {asked.verb}" + _perhaps(near)
     if not asked.path and asked.resource != "*":
-        named = _named(snapshot).get(asked.combined_resource, set())
+        named = _groups(snapshot, asked.combined_resource)
         if not named & {asked.api_group, "*"}:
             group = f"API group {asked.api_group}" if asked.api_group else "the core group"
             others = f"; they name it in {', '.join(sorted(named))}" if named else ""
