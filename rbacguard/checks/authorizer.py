@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from rbacguard.checks.base import Check, Context, Fact, FactType, place
+from rbacguard.rbac.attributes import written
 from rbacguard.update.crosscheck import disagreements
 
 
@@ -38,14 +39,13 @@ class CrossCheck(Check, frozen=True, tag="cross-check"):
         answers = context.reviews.answers if context.reviews else ()
         for found in disagreements(context.snapshot, answers):
             asked = found.review.attributes
-            group = f".{asked.api_group}" if asked.api_group else ""
-            subresource = f"/{asked.subresource}" if asked.subresource else ""
+            words = (asked.verb, asked.resource, asked.api_group, asked.subresource)
             allowed = found.review.allowed
             yield Fact(
                 fields={
                     "user": asked.user,
                     "groups": list(asked.groups),
-                    "action": f"{asked.verb} {asked.resource}{group}{subresource}",
+                    "action": written(*words),
                     "scope": asked.namespace,
                     "place": place(asked.namespace),
                     "allowed": allowed,

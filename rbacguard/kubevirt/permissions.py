@@ -12,6 +12,7 @@ from msgspec import Struct, field
 
 from rbacguard.bundled import bundled, read_bundled
 from rbacguard.rbac import Attributes, Subject
+from rbacguard.rbac.attributes import written
 
 _Form = TypeVar("_Form")
 
@@ -46,9 +47,7 @@ class Action(
 
     def __str__(self) -> str:
         """Return `create virtualmachineinstancemigrations.kubevirt.io`, as kubectl writes it."""
-        group = f".{self.api_group}" if self.api_group else ""
-        subresource = f"/{self.subresource}" if self.subresource else ""
-        return f"{self.verb} {self.resource}{group}{subresource}"
+        return written(self.verb, self.resource, self.api_group, self.subresource)
 
     @property
     def short(self) -> str:

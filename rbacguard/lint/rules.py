@@ -19,6 +19,7 @@ from rbacguard.kubevirt.names import (
     MANAGED_BY,
     MIGRATE,
     OPERATORS,
+    RESOURCES,
     UPGRADE_MIGRATE,
     UPGRADE_MIGRATE_EDIT,
 )
@@ -34,7 +35,7 @@ from rbacguard.update.temporary import AGGREGATED_DEFAULTS, actions_of
 _BINDINGS = ("RoleBinding", "ClusterRoleBinding")
 _ROLES = ("Role", "ClusterRole")
 _MIGRATIONS = "virtualmachineinstancemigrations"
-_MIGRATIONS_MISNAMED = ("virtualmachineinstancemigration", "vmim", "vmims")
+_, *_MIGRATIONS_MISNAMED = RESOURCES[_MIGRATIONS]
 # Every cluster has these, or the platform installs them: no file defines them.
 _WELL_KNOWN = (
     *("cluster-admin", *AGGREGATED_DEFAULTS),

@@ -13,6 +13,11 @@ def name(subject: wire.SubjectModel | wire.ObjectModel) -> str:
     return f"{subject.kind} {prefix}{subject.name}"
 
 
+def counted(number: int, what: str) -> str:
+    """Return `1 node`, `2 nodes` or `no nodes`."""
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
+
+
 def first_of(chains: Iterable[str]) -> str:
     """Return the first of some texts, and how many others there are."""
     first, *more = dict.fromkeys(chains) or [""]

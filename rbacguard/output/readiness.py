@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from rbacguard.output import wire
+from rbacguard.output.names import counted
 from rbacguard.output.reports import by_policy, coverage_of
 from rbacguard.readiness.draining import OTHERS, NodeDrain, Readiness, SpareMemory
 from rbacguard.readiness.inventory import Inventory
@@ -239,10 +240,7 @@ def _machines(found: wire.ReadinessReport) -> list[tuple[str, ...]]:
             why += (
                 [place.unknown]
                 if place.unknown
-                else [
-                    f"{count} node{'' if count == 1 else 's'}: {reason}"
-                    for reason, count in place.refusals.items()
-                ]
+                else [f"{counted(n, 'node')}: {reason}" for reason, n in place.refusals.items()]
                 or ["there is no other node"]
             )
             todo += [] if place.unknown else ["let a node take it, or shut it down for the update"]

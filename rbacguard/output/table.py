@@ -8,8 +8,9 @@ from functools import singledispatch
 
 from rbacguard.output import migrations, readiness, wire
 from rbacguard.output.formats import Options
-from rbacguard.output.names import chain, first_of, name
+from rbacguard.output.names import chain, counted, first_of, name
 from rbacguard.output.page import COLOURS, Node, Page
+from rbacguard.rbac.attributes import written
 
 _SEVERITIES = ("critical", "high", "medium", "low", "info")
 
@@ -270,7 +271,7 @@ def _suppressed(
             why = f"{known.by}{who}{until}: {known.reason}"
             grouped[rule, why] = grouped.get((rule, why), 0) + 1
     for (rule, why), count in sorted(grouped.items()):
-        page.line(f"- {_count(count, 'finding')} of {rule}: {why}", indent=2)
+        page.line(f"- {counted(count, 'finding')} of {rule}: {why}", indent=2)
 
 
 def _by(found: Iterable[str], options: Options) -> str:
@@ -343,9 +344,9 @@ def _extent(rows: Iterable[wire.ChangeModel], change: str) -> wire.ExtentModel:
 
 
 def _summary(lost: wire.ExtentModel, kept: wire.ExtentModel, gained: wire.ExtentModel) -> str:
-    where = f" in {_count(lost.places, 'place')}" if lost.subjects else ""
+    where = f" in {counted(lost.places, 'place')}" if lost.subjects else ""
     return (
-        f"{_count(lost.subjects, 'subject')}{where} lose migration, "
+        f"{counted(lost.subjects, 'subject')}{where} lose migration, "
         f"{kept.subjects or 'none'} keep it, {gained.subjects or 'none'} gain it"
     )
 
@@ -370,7 +371,7 @@ def _plan(report: wire.PlanReport, page: Page) -> None:
     else:
         page.line("nothing")
     if not page.options.verbose and kept.subjects:
-        page.line(f"({_count(kept.subjects, 'subject')} keep what they have; -v shows them)")
+        page.line(f"({counted(kept.subjects, 'subject')} keep what they have; -v shows them)")
     if report.related:
         page.heading("related: cancelling evacuations")
         _changes(report, report.related, page)
@@ -463,16 +464,14 @@ def _asked(request: wire.RequestModel) -> str:
     )
     if request.path:
         return f"{request.verb} {request.path}"
-    group = f".{request.api_group}" if request.api_group else ""
-    subresource = f"/{request.subresource}" if request.subresource else ""
-    named = f" {request.name}" if request.name else ""
-    return f"{request.verb} {request.resource}{group}{subresource}{named} {where}"
+    words = (request.verb, request.resource, request.api_group, request.subresource)
+    return " ".join(filter(None, (written(*words), request.name, where)))
 
 
 @_render.register
 def _who_can(report: wire.WhoCanReport, page: Page) -> None:
     page.line(
-        f"Who can {_asked(report.request)}: {_count(len(report.subjects), 'subject')}", "bold"
+        f"Who can {_asked(report.request)}: {counted(len(report.subjects), 'subject')}", "bold"
     )
     _origin(page, report.origin)
     _warnings(page, report.notes)
@@ -584,7 +583,7 @@ _RESULTS = {
 
 @_render.register
 def _fleet(report: wire.FleetReport, page: Page) -> None:
-    page.line(f"Fleet:     {_count(report.clusters, 'cluster')}", "bold")
+    page.line(f"Fleet:     {counted(report.clusters, 'cluster')}", "bold")
     words = _RESULTS[report.command]
     counts = [f"{count} {words.get(name, name)}" for name, count in report.results.items() if count]
     page.line(f"Results:   {', '.join(counts)}")
@@ -713,7 +712,7 @@ def _approvals(report: wire.ApprovalsReport, page: Page) -> None:
     page.line(f"{report.file}: {found or 'nothing odd'}", "bold")
     _origin(page, report.origin)
     page.line(
-        f"approved: {_count(len(report.approved), 'subject')}; "
+        f"approved: {counted(len(report.approved), 'subject')}; "
         f"entries that are not: {report.undecided or 'none'}"
     )
     rows = [(r.weight, r.place, r.message, r.id) for r in report.remarks]
@@ -738,7 +737,7 @@ def _lint(report: wire.LintReport, page: Page) -> None:
         page.line(f"passed over {passed.file}: {passed.reason}", "dim")
     for missing in report.not_asked:
         page.line(f"not asked: {missing}", "yellow")
-    files = _count(report.files, "file")
+    files = counted(report.files, "file")
     if not report.objects and not report.findings:
         page.line(f"No RBAC object in {files}: nothing was checked", "yellow")
         return
@@ -746,8 +745,8 @@ def _lint(report: wire.LintReport, page: Page) -> None:
     mended = f"; {report.fixed} fixed" if report.fixed else ""
     can = f", {fixable} of them --fix can mend" if fixable else ""
     page.line(
-        f"{_count(len(counting), 'finding')}{can}{mended}; "
-        f"{_count(report.objects, 'RBAC object')} in {files}, for Kubernetes {report.kubernetes}",
+        f"{counted(len(counting), 'finding')}{can}{mended}; "
+        f"{counted(report.objects, 'RBAC object')} in {files}, for Kubernetes {report.kubernetes}",
         "bold",
     )
 
@@ -756,7 +755,7 @@ def _lint(report: wire.LintReport, page: Page) -> None:
 def _compare(report: wire.CompareReport, page: Page) -> None:
     page.line(f"Before: {report.before.label}")
     page.line(f"After:  {report.after.label}")
-    new, gone = _count(len(report.new), "new finding"), f"{len(report.gone)} gone"
+    new, gone = counted(len(report.new), "new finding"), f"{len(report.gone)} gone"
     page.line(f"{new}, {gone}, {report.same} as before", "bold")
     for title, findings in (("new", report.new), ("gone", report.gone)):
         if findings:
@@ -772,7 +771,3 @@ def _compare(report: wire.CompareReport, page: Page) -> None:
             for subject in subjects:
                 page.line(f"- {name(subject)}", indent=2)
     _gaps(page, report.gaps, "One of the two was incomplete, so what is gone may be unread:")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"

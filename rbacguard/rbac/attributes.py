@@ -48,6 +48,12 @@ class Attributes(Struct, frozen=True, kw_only=True):
         return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
 
 
+def written(verb: str, resource: str, api_group: str, subresource: str) -> str:
+    """Return `update virtualmachines.subresources.kubevirt.io/migrate`, as kubectl writes it."""
+    group = f".{api_group}" if api_group else ""
+    return f"{verb} {resource}{group}" + (f"/{subresource}" if subresource else "")
+
+
 class Review(Struct, frozen=True):
     """A request, and what an API server said to it in an access review."""
 

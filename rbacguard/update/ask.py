@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -126,13 +126,13 @@ def identities(text: str, snapshot: Snapshot) -> tuple[Subject, ...]:
             found.append(Subject("Group", text))
         if not found:
             found.append(Subject("User", text))
-    by_oauth = [each for each in (Subject("Group", OAUTH),) if each in named]
-    return tuple(dict.fromkeys(_with_groups(found, snapshot, by_oauth)))
+    return tuple(dict.fromkeys(_with_groups(found, snapshot, named)))
 
 
 def _with_groups(
-    found: Iterable[Subject], snapshot: Snapshot, by_oauth: Iterable[Subject]
+    found: Iterable[Subject], snapshot: Snapshot, named: Container[Subject]
 ) -> Iterable[Subject]:
+    oauth = Subject("Group", OAUTH)
     for subject in found:
         yield subject
         user = subject.name
@@ -145,8 +145,9 @@ def _with_groups(
         if subject.kind != "Group":
             for group in (*snapshot.groups_of(user), *_virtual_groups(user)):
                 yield Subject("Group", group)
-            if _is_person(user):
-                yield from by_oauth
+            # Where nothing is bound to it, it is no matter who is in it.
+            if _is_person(user) and oauth in named:
+                yield oauth
 
 
 def explain(snapshot: Snapshot, text: str) -> Explanation:
