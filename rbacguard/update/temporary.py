@@ -75,11 +75,13 @@ def temporary_roles(snapshot: Snapshot) -> tuple[TemporaryRole, ...]:
     questions = Questions(action.attributes for action in live_migration().granting)
     for role in snapshot.cluster_roles.values():
         name = role.metadata.name
-        if name in _OPERATORS_ROLES or role.aggregation_rule or is_ephemeral_backup(role):
+        documented = name in (UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT)
+        others = name in _OPERATORS_ROLES or role.aggregation_rule or is_ephemeral_backup(role)
+        if others and not documented:
             continue
         _, granted = questions.ask(role.rules)
         defaults = defaults_reached(snapshot, name) if granted else ()
-        if defaults or name in (UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT):
+        if defaults or documented:
             found.append(TemporaryRole(role, defaults))
     return tuple(found)
 

@@ -35,7 +35,12 @@ from rbacguard.update.access import Change
 from rbacguard.update.bindings import Need, bindings_for
 from rbacguard.update.plan import Plan, Strategy, check_target, make_plan, resolve_now
 from rbacguard.update.simulate import apply_update, foreign_migrate
-from rbacguard.update.temporary import actions_of, temporary_role, without_temporary
+from rbacguard.update.temporary import (
+    actions_of,
+    temporary_role,
+    temporary_roles,
+    without_temporary,
+)
 
 VMIM = "virtualmachineinstancemigrations"
 
@@ -440,6 +445,13 @@ def test_a_version_that_is_unknown_is_told_with_those_that_are() -> None:
         f"known are {first.cnv_version} to {last.cnv_version} (OpenShift Virtualization) "
         f"and {first.kubevirt_version} to {last.kubevirt_version} (KubeVirt)"
     )
+
+
+def test_a_role_of_the_temporary_roles_name_is_one_whatever_is_in_it() -> None:
+    made = role("kubevirt.io:upgrademigrate", aggregationRule=selecting({"a": "b"}))
+    other = role("made-of-others", aggregationRule=selecting({"a": "b"}))
+    found = temporary_roles(Snapshot.from_objects([*objects("D"), made, other]))
+    assert [each.name for each in found] == ["kubevirt.io:upgrademigrate"]
 
 
 def test_actions_are_written_as_kubectl_writes_them() -> None:
