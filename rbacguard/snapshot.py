@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, wraps
 from itertools import chain
 from operator import attrgetter, itemgetter
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 from msgspec import Struct
 
@@ -23,8 +23,9 @@ from rbacguard.rbac import (
     Role,
     aggregate,
 )
+from rbacguard.rbac.columns import Columns, in_columns
 from rbacguard.rbac.objects import AnyBinding, AnyRole
-from rbacguard.sources import Coverage, Defect, Location, Reading, from_objects, load, saved
+from rbacguard.sources import Coverage, Defect, Location, Reading, from_objects, load, packed, saved
 from rbacguard.sources.objects import (
     Group,
     HyperConverged,
@@ -37,15 +38,26 @@ AggregateMode: TypeAlias = Literal["as-recorded", "recompute"]
 
 _FIRST = itemgetter(0)
 _NAME = attrgetter("metadata.name")
-_BINDINGS = frozenset({"ClusterRoleBinding", "RoleBinding"})
+_T = TypeVar("_T")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-_ORDERED = {
-    "cluster_roles": frozenset({"ClusterRole"}),
-    "roles": frozenset({"Role"}),
-    "bindings_in": _BINDINGS,
-    "bindings": _BINDINGS,
-}
-"""What a snapshot and one made from it have in common, unless objects of these kinds changed."""
+
+
+def _of_kinds(*kinds: str) -> Callable[[Callable[[Snapshot], _T]], cached_property[_T]]:
+    """Return what remembers a property for a snapshot, and for those made from it.
+
+    Args:
+        kinds: the kinds of objects that it is about; where one of them changed it is found anew.
+    """
+
+    def decorate(find: Callable[[Snapshot], _T]) -> cached_property[_T]:
+        @wraps(find)
+        def found(snapshot: Snapshot) -> _T:
+            base = snapshot._made_from(kinds)  # noqa: SLF001 - its own class
+            return find(snapshot) if base is None else getattr(base, find.__name__)
+
+        return cached_property(found)
+
+    return decorate
 
 
 class Snapshot:
@@ -77,6 +89,8 @@ class Snapshot:
         self.locations = {} if locations is None else locations
         self.defects = tuple(sorted(defects))
         self.aggregate: AggregateMode = aggregate
+        self._base: Snapshot | None = None
+        self._changed: frozenset[str] = frozenset()
         # A snapshot never changes, so what was found once stays true.
         self._paths: dict[tuple[ObjectKey, PolicyRule], tuple[ObjectKey, ...]] = {}
 
@@ -188,11 +202,12 @@ class Snapshot:
             defects=[d for d in self.defects if d.key in by_kind.get(d.key.kind, {})],
             aggregate=aggregate or self.aggregate,
         )
-        # What did not change was put in order once.
-        for name, kinds in _ORDERED.items():
-            if not changed.keys() & kinds:
-                made.__dict__[name] = getattr(self, name)
+        made._base, made._changed = self, frozenset(changed)
         return made
+
+    def _made_from(self, kinds: Iterable[str]) -> Snapshot | None:
+        """Return what this one was made from, if objects of these kinds are the same there."""
+        return None if self._changed.intersection(kinds) else self._base
 
     def _of_kind(self, kind: str) -> list[Any]:
         values = self._by_kind.get(kind, {})
@@ -201,17 +216,17 @@ class Snapshot:
     def _objects(self) -> dict[ObjectKey, Struct]:
         return {key: value for values in self._by_kind.values() for key, value in values.items()}
 
-    @cached_property
+    @_of_kinds("ClusterRole")
     def cluster_roles(self) -> Mapping[str, ClusterRole]:
         """ClusterRoles by name, in order."""
         return {role.metadata.name: role for role in self._of_kind("ClusterRole")}
 
-    @cached_property
+    @_of_kinds("Role")
     def roles(self) -> Mapping[ObjectKey, Role]:
         """Roles by identity, in order."""
         return {role.key: role for role in self._of_kind("Role")}
 
-    @cached_property
+    @_of_kinds(*packed.KINDS)
     def bindings_in(self) -> Mapping[str, Sequence[AnyBinding]]:
         """By scope, '' for the whole cluster, the bindings there, in order."""
         found: defaultdict[str, list[AnyBinding]] = defaultdict(list)
@@ -224,10 +239,18 @@ class Snapshot:
             bindings.sort(key=_NAME)
         return dict(sorted(found.items(), key=_FIRST))
 
-    @cached_property
+    @_of_kinds(*packed.KINDS)
     def bindings(self) -> tuple[AnyBinding, ...]:
         """All ClusterRoleBindings, then all RoleBindings, in order."""
         return tuple(chain.from_iterable(self.bindings_in.values()))
+
+    @_of_kinds(*packed.KINDS)
+    def columns(self) -> Columns:
+        """All bindings in columns."""
+        kept = [self._by_kind.get(kind) for kind in packed.KINDS]
+        sources = {each.source if isinstance(each, packed.Late) else None for each in kept}
+        source = sources.pop()
+        return source.columns if source and not sources else in_columns(self.bindings_in)
 
     def binding(self, key: ObjectKey) -> AnyBinding | None:
         """Return a binding, or None when the input has none of that name."""

@@ -314,7 +314,7 @@ class _Models:
     def _change(self, value: Transition) -> wire.ChangeModel:
         state = value.because
         known = self._chains.setdefault((id(state), value.numbers), {})
-        bound = state.table.subjects.get(value.subject, {})
+        bound = state.table.bound(value.subject)
 
         def bindings(scope: str) -> list[wire.BoundModel]:
             found = []
@@ -323,9 +323,7 @@ class _Models:
                 if chains is None:
                     chains = known[each.bit] = self._chains_of(state, each.role, value.numbers)
                 if chains:
-                    source = each.source
-                    name = source.metadata.name
-                    found.append(wire.BoundModel(source.kind, name, scope or None, chains))
+                    found.append(wire.BoundModel(each.kind, each.name, scope or None, chains))
             return found
 
         everywhere = bindings(CLUSTER)

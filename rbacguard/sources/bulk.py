@@ -198,4 +198,4 @@ def keep(listed: Iterable[Listed], place: Callable[[int], Location], reading: Re
         group, kind, plain = _PLAIN[type(each)]
         kept.append(reading.keep(plain(each), place(number), group, kind))
         if kind in reading.by_kind:
-            shelves[type(each)] = (kind, plain, kind in CLUSTER_SCOPED, reading.by_kind[kind])
+            shelves[type(each)] = (kind, plain, kind in CLUSTER_SCOPED, reading.shelf(kind))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
@@ -93,7 +93,7 @@ class Locations(Mapping[ObjectKey, Location]):
     def __init__(self) -> None:
         """Know nothing yet."""
         self._known: dict[ObjectKey, Location] = {}
-        self._lists: list[tuple[Callable[[int], Location], list[ObjectKey | None]]] = []
+        self._lists: list[tuple[Callable[[int], Location], Iterable[ObjectKey | None]]] = []
 
     def of_list(self, place: Callable[[int], Location]) -> list[ObjectKey | None]:
         """Return what takes the identity of each item of a list, in order; None is: not kept.
@@ -104,6 +104,10 @@ class Locations(Mapping[ObjectKey, Location]):
         items: list[ObjectKey | None] = []
         self._lists.append((place, items))
         return items
+
+    def of_all(self, place: Location, keys: Iterable[ObjectKey]) -> None:
+        """Note that all of these stand in one place; they are gone through when somebody asks."""
+        self._lists.append((lambda _number: place, keys))
 
     def _all(self) -> dict[ObjectKey, Location]:
         while self._lists:
@@ -260,7 +264,7 @@ class Reading:
         self.workloads = workloads
         self._types = _WITH_WORKLOADS if workloads else OBJECT_TYPES
         self._kinds = (*RBAC_KINDS, *OTHER_KINDS, *(WORKLOAD_KINDS if workloads else ()))
-        self.by_kind: dict[str, dict[ObjectKey, Struct]] = defaultdict(dict)
+        self.by_kind: dict[str, Mapping[ObjectKey, Struct]] = {}
         self.locations = Locations()
         self.defects: list[Defect] = []
         self.problems: list[str] = []
@@ -353,7 +357,7 @@ class Reading:
                 f"{location}: {key}: no namespace, so where it counts is not known; it was left out"
             )
             return None
-        values = self.by_kind[kind]
+        values = self.shelf(kind)
         known = values.setdefault(key, value)
         if known is not value:
             if not self._is_replaced(key, known, value, location, group):
@@ -364,6 +368,27 @@ class Reading:
         elif self._openshift:
             self._openshift.discard(key)
         return key
+
+    def shelf(self, kind: str) -> dict[ObjectKey, Struct]:
+        """Return the objects of a kind, to add to."""
+        values = self.by_kind.get(kind)
+        if not isinstance(values, dict):
+            values = self.by_kind[kind] = dict(values or {})
+        return values
+
+    def keep_late(self, values: Mapping[ObjectKey, Struct], place: Location, kind: str) -> None:
+        """Keep objects of an RBAC kind that are made when somebody asks for one.
+
+        Raises:
+            ContradictionError: one differs from one read before.
+        """
+        if not self.by_kind.get(kind):
+            self.by_kind[kind] = values
+            self.locations.of_all(place, values)
+            return
+        for key, value in values.items():
+            self.keep(value, place, RBAC_GROUP, kind)
+            self.locations.note(key, place)
 
     def _is_replaced(
         self, key: ObjectKey, known: Struct, value: Struct, location: Location, group: str
@@ -396,7 +421,7 @@ class Reading:
     def merge(self, other: Reading) -> None:
         """Take up another reading of kinds that this one does not have."""
         for kind, values in other.by_kind.items():
-            self.by_kind.setdefault(kind, {}).update(values)
+            self.shelf(kind).update(values)
         self.locations.update(other.locations)
         self._openshift |= other._openshift
         self.known |= other.known

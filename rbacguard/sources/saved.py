@@ -1,23 +1,24 @@
 """Saved snapshots: what an audit needs of a cluster, in one file that can be checked.
 
-zstd over one JSON object: `apiVersion` rbacguard.io/snapshot/v1, `kind` ClusterSnapshot, `digests`
+zstd over one JSON object: `apiVersion` rbacguard.io/snapshot/v2, `kind` ClusterSnapshot, `digests`
 (SHA-256 of the bytes of `origin` and of `content`), `origin` (which cluster, when) and `content`
-(objects in RBAC's own shape, and what was not read). `content` is the same for the same state of
-the cluster, to the byte; `origin` is not, since time goes on.
+(objects in Kubernetes' own shape, bindings in columns (`packed`), and what was not read). `content`
+is the same for the same state of the cluster, to the byte; `origin` is not, since time goes on. In
+v1, which is read too, bindings stand among the objects.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import NODEFAULT, Raw, Struct, structs
 
 from rbacguard.errors import InputError
-from rbacguard.rbac.objects import RBAC_GROUP, ObjectKey, ObjectMeta
-from rbacguard.sources import bulk
+from rbacguard.rbac.objects import RBAC_GROUP, AnyBinding, ObjectKey, ObjectMeta
+from rbacguard.sources import bulk, packed
 from rbacguard.sources.objects import HyperConverged, KubeVirt
 from rbacguard.sources.reading import (
     Coverage,
@@ -30,7 +31,8 @@ from rbacguard.sources.reading import (
 )
 from rbacguard.sources.workloads import WORKLOAD_TYPES
 
-API_VERSION = "rbacguard.io/snapshot/v1"
+API_VERSION = "rbacguard.io/snapshot/v2"
+_READ = ("rbacguard.io/snapshot/v1", API_VERSION)
 KIND = "ClusterSnapshot"
 
 _API_VERSIONS = {
@@ -85,11 +87,12 @@ class SavedDefect(Struct, frozen=True):
     message: str
 
 
-class _Parts(Struct, frozen=True):
+class _Parts(Struct, frozen=True, kw_only=True):
     kinds: dict[str, SavedKind]
     problems: tuple[str, ...]
     skipped: dict[str, int]
     defects: tuple[SavedDefect, ...]
+    bindings: packed.PackedBindings = packed.PackedBindings()
 
 
 class Content(_Parts, frozen=True):
@@ -132,6 +135,8 @@ def encode(
     objects: Mapping[ObjectKey, Struct], coverage: Coverage, defects: tuple[Defect, ...]
 ) -> bytes:
     """Return the bytes of a saved snapshot."""
+    keys = sorted(objects, key=_place)
+    bindings = [key for key in keys if key.kind in packed.KINDS]
     content = msgspec.json.encode(
         {
             "kinds": {
@@ -144,7 +149,8 @@ def encode(
                 SavedDefect(d.key.kind, d.key.namespace, d.key.name, d.path, d.message)
                 for d in defects
             ],
-            "objects": [_object(key, objects[key]) for key in sorted(objects)],
+            "objects": [_object(key, objects[key]) for key in keys if key.kind not in packed.KINDS],
+            "bindings": packed.pack(cast("AnyBinding", _trimmed(objects[key])) for key in bindings),
         }
     )
     origin = msgspec.json.encode(coverage.origin)
@@ -158,6 +164,11 @@ def encode(
     import zstandard
 
     return zstandard.ZstdCompressor(level=10).compress(msgspec.json.encode(saved))
+
+
+def _place(key: ObjectKey) -> tuple[str, str, str]:
+    """Return what objects come in order of, in which ClusterRoleBindings are in no namespace."""
+    return ("" if key.kind in packed.KINDS else key.kind, key.namespace, key.name)
 
 
 def _object(key: ObjectKey, value: Struct) -> dict[str, Any]:
@@ -223,7 +234,7 @@ def take(name: str, raw: Raw | bytes, reading: Reading) -> None:
         saved = msgspec.json.decode(raw, type=SavedSnapshot)
     except msgspec.DecodeError as error:
         raise InputError(f"{name}: not a whole saved snapshot: {_reason(error)}") from None
-    if saved.api_version != API_VERSION:
+    if saved.api_version not in _READ:
         raise InputError(
             f"{name}: saved as {saved.api_version!r}, expected {API_VERSION!r}; read it with the "
             "release of rbacguard that wrote it, or a later one"
@@ -243,7 +254,7 @@ def take(name: str, raw: Raw | bytes, reading: Reading) -> None:
             state = msgspec.convert(each.state, State)
             reading.known[kind] = KindCoverage(state, 0, each.reasons, each.namespaces)
         _take_objects(content, Location(name), reading)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError) as error:
         raise InputError(f"{name}: a broken snapshot: {_reason(error)}") from None
     reading.problems += content.problems
     reading.skipped.update(content.skipped)
@@ -264,6 +275,9 @@ def _content(data: Raw) -> Content | _Usual:
 
 
 def _take_objects(content: Content | _Usual, place: Location, reading: Reading) -> None:
+    unpacked = packed.Unpacked(content.bindings)
+    for kind in packed.KINDS:
+        reading.keep_late(packed.Late(unpacked, kind), place, kind)
     if isinstance(content, _Usual):
         bulk.keep(content.objects, lambda _number: place, reading)
         return
@@ -272,7 +286,7 @@ def _take_objects(content: Content | _Usual, place: Location, reading: Reading) 
         reading.add(item, place, head.api_version, head.kind)
 
 
-def _reason(error: msgspec.DecodeError) -> str:
+def _reason(error: Exception) -> str:
     return " ".join(str(error).replace("`", "").split())
 
 

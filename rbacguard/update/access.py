@@ -81,11 +81,8 @@ class Access:
     def table(self) -> Table:
         """Who is bound; several states of the same bindings share one (`share`)."""
         if self._base is None:
-            return Table(self._snapshot.bindings_in, tuple(self.masks))
-        added: dict[str, list[AnyBinding]] = {}
-        for binding in self._added():
-            added.setdefault(binding.scope, []).append(binding)
-        return Table(added, self._base.table.roles, self._base.table)
+            return Table(self._snapshot.columns, tuple(self.masks))
+        return Table(self._snapshot.replace(self._added()).columns, self._base.table.roles)
 
     @staticmethod
     def share(states: Sequence[Access], more: Iterable[ObjectKey] = ()) -> None:
@@ -96,7 +93,7 @@ class Access:
             more: roles that matter whatever they grant.
         """
         roles = dict.fromkeys(chain(*(state.masks for state in states), more))
-        table = Table(states[0]._snapshot.bindings_in, tuple(roles))  # noqa: SLF001 - its own class
+        table = Table(states[0]._snapshot.columns, tuple(roles))  # noqa: SLF001 - its own class
         for state in states:
             state.__dict__["table"] = table
 
@@ -119,7 +116,7 @@ class Access:
 
     def bound(self, subject: Subject, scope: str) -> Iterator[tuple[str, Bound]]:
         """Yield what counts in a scope: what binds the subject in the whole cluster, and there."""
-        scopes = self.table.subjects.get(subject, {})
+        scopes = self.table.bound(subject)
         for each in (CLUSTER, scope) if scope else (CLUSTER,):
             yield from ((each, entry) for entry in scopes.get(each, ()))
 

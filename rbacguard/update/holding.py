@@ -12,7 +12,7 @@ from rbacguard.rbac import Grant, ObjectKey, PolicyRule, Subject
 from rbacguard.rbac.questions import Questions
 from rbacguard.snapshot import Snapshot
 from rbacguard.update.access import Access
-from rbacguard.update.places import Bound, in_text_order
+from rbacguard.update.places import Bound
 
 
 class Held(NamedTuple):
@@ -80,10 +80,10 @@ def holders(
     """
     asked = tuple(actions)
     access = Access(snapshot, Questions(action.attributes for action in asked), without)
-    found = access.table.subjects
+    table = access.table
     known: dict[tuple[int, ...], Combined] = {}
-    for subject in sorted(found, key=in_text_order) if subjects is None else subjects:
-        for scope, entries in found.get(subject, {}).items():
+    for subject in table.subjects if subjects is None else subjects:
+        for scope, entries in table.bound(subject).items():
             bits = tuple([each.bit for each in entries])
             combined = known.get(bits)
             if combined is None:

@@ -7,16 +7,17 @@ a subject once for each pattern of numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property, reduce
-from operator import itemgetter, or_
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from operator import itemgetter
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from msgspec import Struct
 
 from rbacguard.rbac import ObjectKey, Subject
 from rbacguard.rbac.authorizer import applying_subject
-from rbacguard.rbac.objects import AnyBinding
+from rbacguard.rbac.columns import Columns
+from rbacguard.rbac.objects import key_of
 
 CLUSTER = ""
 """The scope of a grant that holds in the whole cluster."""
@@ -25,21 +26,26 @@ _T = TypeVar("_T")
 
 
 class Bound(Struct, frozen=True, gc=False):
-    """A binding, and the role that it gives; `bit` stands for the role in its table."""
+    """A binding, by name and scope, and the role that it gives, by its bit in the table too."""
 
-    source: AnyBinding
+    name: str
+    scope: str
     role: ObjectKey
     bit: int
 
     @property
     def binding(self) -> ObjectKey:
         """The binding's identity."""
-        return self.source.ref
+        return key_of((self.kind, self.scope, self.name))
+
+    @property
+    def kind(self) -> str:
+        """The binding's kind."""
+        return "RoleBinding" if self.scope else "ClusterRoleBinding"
 
 
 Entries: TypeAlias = Mapping[str, Sequence[Bound]]
 """By scope, in order, what binds somebody."""
-_NOTHING: Entries = {}
 
 
 class Shape(NamedTuple):
@@ -193,47 +199,65 @@ class Table:
     """Who is bound to roles that matter, and where.
 
     Args:
-        bindings: by scope, both in order, the bindings there.
+        columns: all bindings.
         roles: those that matter, each of which has the bit of its place here.
-        base: a table of the same roles to which these bindings are added.
     """
 
-    def __init__(
-        self,
-        bindings: Mapping[str, Iterable[AnyBinding]],
-        roles: Roles,
-        base: Table | None = None,
-    ) -> None:
-        """Look at every binding once."""
+    def __init__(self, columns: Columns, roles: Roles) -> None:
+        """Leave out what does not matter."""
         self.roles = roles
-        # Plain tuples, which equal the keys, are quicker to make.
-        matters: dict[tuple[str, str, str], tuple[ObjectKey, int]] = {
-            role: (role, 1 << place) for place, role in enumerate(roles)
-        }
-        found: dict[Subject, dict[str, list[Bound]]] = {}
-        for scope, there in bindings.items():
-            for binding in there:
-                ref = binding.role_ref
-                role = matters.get((ref.kind, scope if ref.kind == "Role" else "", ref.name))
-                if role is None:
+        self._columns, self._bits = columns, _bits(columns, roles)
+        rows: dict[Subject, list[int]] = {}
+        for number, bit in enumerate(self._bits):
+            if not bit:
+                continue
+            for each in columns.subjects[number]:
+                subject = applying_subject(each, columns.scopes[number])
+                if subject is None:
                     continue
-                entry = Bound(binding, *role)
-                for each in binding.subjects:
-                    subject = applying_subject(each, scope)
-                    if subject is None:
-                        continue
-                    # Most stand here once: no empty ones are made to be thrown away.
-                    scopes = found.get(subject)
-                    if scopes is None:
-                        found[subject] = {scope: [entry]}
-                    elif scope in scopes:
-                        # A binding may name somebody twice, with and without an apiGroup.
-                        if scopes[scope][-1] is not entry:
-                            scopes[scope].append(entry)
-                    else:
-                        scopes[scope] = [entry]
+                # Most stand here once: no empty lists are made to be thrown away.
+                numbers = rows.get(subject)
+                if numbers is None:
+                    rows[subject] = [number]
+                elif numbers[-1] != number:
+                    # A binding may name somebody twice, with and without an apiGroup.
+                    numbers.append(number)
+        # By subject, in order, the numbers of the bindings.
+        self._rows = {subject: rows[subject] for subject in sorted(rows, key=in_text_order)}
+        self._entries: dict[Subject, Entries] = {}
         self._known: dict[int, Roles] = {}
-        self.subjects: Mapping[Subject, Entries] = _merged(base.subjects, found) if base else found
+
+    @property
+    def subjects(self) -> Collection[Subject]:
+        """Everybody who is bound, in order."""
+        return self._rows.keys()
+
+    def bound(self, subject: Subject) -> Entries:
+        """Return what binds a subject, by scope, both in order."""
+        found = self._entries.get(subject)
+        if found is None:
+            found = self._entries[subject] = self._bound(subject)
+        return found
+
+    def _bound(self, subject: Subject) -> Entries:
+        scopes, names, bits = self._columns.scopes, self._columns.names, self._bits
+        found: dict[str, list[Bound]] = {}
+        for number in self._rows.get(subject, ()):
+            scope, bit = scopes[number], bits[number]
+            entry = Bound(names[number], scope, self.roles[bit.bit_length() - 1], bit)
+            found.setdefault(scope, []).append(entry)
+        return found
+
+    def _where(self, subject: Subject) -> tuple[tuple[str, ...], tuple[int, ...]]:
+        """Return where a subject is bound, in order, and in each place the roles, by their bits."""
+        rows, bits = self._rows.get(subject, ()), self._bits
+        scopes = tuple(map(self._columns.scopes.__getitem__, rows))
+        if len(set(scopes)) == len(scopes):
+            return scopes, tuple(map(bits.__getitem__, rows))
+        found: dict[str, int] = {}
+        for scope, number in zip(scopes, rows, strict=True):
+            found[scope] = found.get(scope, 0) | bits[number]
+        return tuple(found), tuple(found.values())
 
     @cached_property
     def places(self) -> Places:
@@ -248,13 +272,14 @@ class Table:
         subjects, places, pattern_of = [], [], []
         # By what is bound in each scope, before and after, and whether the first is the cluster.
         patterns: dict[tuple[tuple[int, ...], tuple[int, ...], bool], int] = {}
-        for subject, here, there in sorted(self._beside(other), key=_in_order):
-            if here is there:
-                scopes = tuple(here)
-                old = new = _bits(here.values())
-            else:
+        for subject in self._beside(other):
+            scopes, old = self._where(subject)
+            new = old
+            if other is not self:
+                there = dict(zip(*other._where(subject), strict=True))
+                here = dict(zip(scopes, old, strict=True))
                 scopes = tuple(sorted(here.keys() | there.keys()))
-                old, new = (_bits([each.get(s, ()) for s in scopes]) for each in (here, there))
+                old, new = (tuple(each.get(s, 0) for s in scopes) for each in (here, there))
             alike = (old, new, scopes[0] == CLUSTER)
             subjects.append(subject)
             places.append(scopes)
@@ -269,15 +294,11 @@ class Table:
         ]
         return Places(tuple(numbers), told, subjects, places, pattern_of)
 
-    def _beside(self, other: Table) -> Iterable[tuple[Subject, Entries, Entries]]:
-        """Return every subject, and what binds him here and there."""
-        olds, news = self.subjects, other.subjects
-        if olds is news:
-            return [(subject, here, here) for subject, here in olds.items()]
-        return [
-            (subject, olds.get(subject, _NOTHING), news.get(subject, _NOTHING))
-            for subject in olds.keys() | news.keys()
-        ]
+    def _beside(self, other: Table) -> Iterable[Subject]:
+        """Return everybody who is bound here or there, in order."""
+        if other is self:
+            return self._rows
+        return sorted(self._rows.keys() | other._rows.keys(), key=in_text_order)
 
     def _shapes(self, bits: Sequence[int], whole: bool) -> Iterator[Shape]:
         """Yield what is bound in each scope, the first of which may be the whole cluster."""
@@ -301,27 +322,25 @@ def in_text_order(subject: Subject) -> str:
     return f"{subject.kind}\0{subject.name}\0{subject.namespace}"
 
 
-def _in_order(row: tuple[Subject, Entries, Entries]) -> str:
-    return in_text_order(row[0])
-
-
-def _bits(entries: Iterable[Sequence[Bound]]) -> tuple[int, ...]:
-    """Return which roles are bound in each scope, by their bits."""
-    return tuple(
-        [
-            bound[0].bit if len(bound) == 1 else reduce(or_, [entry.bit for entry in bound], 0)
-            for bound in entries
-        ]
-    )
-
-
-def _merged(
-    base: Mapping[Subject, Entries], more: Mapping[Subject, Entries]
-) -> Mapping[Subject, Entries]:
-    found = dict(base)
-    for subject, scopes in more.items():
-        merged = dict(found.get(subject, _NOTHING))
-        for scope, entries in scopes.items():
-            merged[scope] = [*merged.get(scope, ()), *entries]
-        found[subject] = dict(sorted(merged.items()))
-    return found
+def _bits(columns: Columns, roles: Roles) -> Sequence[int]:
+    """Return for each binding the bit of the role that it gives, 0 for one that does not matter."""
+    # Plain tuples, which equal the keys, are quicker to make.
+    matters: dict[tuple[str, str, str], int] = {
+        role: 1 << place for place, role in enumerate(roles)
+    }
+    bit_of = [
+        0 if kind == "Role" else matters.get((kind, "", name), 0) for kind, name in columns.roles
+    ]
+    bits = list(map(bit_of.__getitem__, columns.role_of))
+    # A Role is one of the binding's own namespace.
+    own = {role.name for role in roles if role.kind == "Role"}
+    local = {
+        place: name
+        for place, (kind, name) in enumerate(columns.roles)
+        if kind == "Role" and name in own
+    }
+    if local:
+        for number, place in enumerate(columns.role_of):
+            if place in local:
+                bits[number] = matters.get(("Role", columns.scopes[number], local[place]), 0)
+    return bits

@@ -192,7 +192,7 @@ def test_places_are_told_by_number_and_the_whole_cluster_may_stand_for_all() -> 
     widest = table.places.where(every, widest=True)
     assert (widest[yan], widest[zoe]) == (("data", "web"), ("",))
     assert table.places.where(()) == {}
-    assert [each.binding.name for each in table.subjects[yan]["web"]] == ["u", "v"]
+    assert [each.binding.name for each in table.bound(yan)["web"]] == ["u", "v"]
     edit = ObjectKey("ClusterRole", "", "edit")
     local = [n for n in every if table.places.shapes[n][0] == Shape((), (edit,))]
     assert table.places.where(local)[yan] == ("data",)
@@ -222,7 +222,7 @@ def test_whom_a_binding_names_twice_holds_it_once() -> None:
     (found,) = holders(snapshot, ASKED, [zoe])
     assert len(set(found.grants)) == len(found.grants)
     assert [len(grants) for _, grants in found.by_action] == [1] * len(found.combined.actions)
-    assert len(Access(snapshot, QUESTIONS).table.subjects[zoe]["web"]) == 1
+    assert len(Access(snapshot, QUESTIONS).table.bound(zoe)["web"]) == 1
 
 
 def test_a_binding_that_is_added_may_give_a_role_of_its_namespace() -> None:
