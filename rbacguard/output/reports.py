@@ -314,28 +314,32 @@ class _Models:
     def _change(self, value: Transition) -> wire.ChangeModel:
         state = value.because
         known = self._chains.setdefault((id(state), value.numbers), {})
-        bound = state.table.bound(value.subject)
-
-        def bindings(scope: str) -> list[wire.BoundModel]:
-            found = []
-            for each in bound.get(scope, ()):
-                chains = known.get(each.bit)
-                if chains is None:
-                    chains = known[each.bit] = self._chains_of(state, each.role, value.numbers)
-                if chains:
-                    found.append(wire.BoundModel(each.kind, each.name, scope or None, chains))
-            return found
-
-        everywhere = bindings(CLUSTER)
+        found: dict[str, list[wire.BoundModel]] = {CLUSTER: []}
+        for scope in value.namespaces:
+            found[scope] = []
+        for scope, name, bit in state.table.rows(value.subject):
+            there = found.get(scope)
+            if there is None:
+                continue
+            chains = known.get(bit)
+            if chains is None:
+                role = state.table.role(bit)
+                chains = known[bit] = self._chains_of(state, role, value.numbers)
+            if chains:
+                kind = "RoleBinding" if scope else "ClusterRoleBinding"
+                there.append(wire.BoundModel(kind, name, scope or None, chains))
+        everywhere = found[CLUSTER]
         return wire.ChangeModel(
             self._subjects[value.subject],
             value.change.value,
             value.is_reading,
             value.numbers,
             [
-                wire.PlaceModel(scope, everywhere + bindings(scope))
-                if scope
-                else wire.PlaceModel(None, everywhere)
+                # What counts in the whole cluster counts in a namespace too.
+                wire.PlaceModel(
+                    scope or None,
+                    everywhere + found[scope] if scope and everywhere else found[scope],
+                )
                 for scope in value.namespaces
             ],
         )

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
 from functools import cached_property
-from itertools import islice
-from operator import lt
+from itertools import accumulate, chain, compress, count, islice, repeat
+from operator import ge
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
@@ -127,47 +127,40 @@ class Unpacked:
             ValueError: they are not, in a few words.
         """
         self._packed = packed
-        columns = packed.columns
         self._refuse_broken()
-        subject = packed.subjects.__getitem__
-        self.columns = Columns(
-            [scope for scope, count in packed.scopes.items() for _ in range(count)],
-            list(map(packed.names.__getitem__, columns.name)),
-            [(ref.kind, ref.name) for ref in packed.role_refs],
-            columns.role_ref,
-            [
-                (subject(places[0]),) if len(places) == 1 else tuple(map(subject, places))
-                for places in columns.subjects
-            ],
-        )
+        columns, subject = packed.columns, packed.subjects.__getitem__
+        try:
+            self.columns = Columns(
+                list(chain.from_iterable(map(repeat, packed.scopes, packed.scopes.values()))),
+                list(map(packed.names.__getitem__, columns.name)),
+                [(ref.kind, ref.name) for ref in packed.role_refs],
+                columns.role_ref,
+                [
+                    (subject(places[0]),) if len(places) == 1 else tuple(map(subject, places))
+                    for places in columns.subjects
+                ],
+            )
+        except IndexError:
+            raise ValueError("a binding's name or subject is not in the file") from None
 
     def _refuse_broken(self) -> None:
         packed, columns = self._packed, self._packed.columns
-        count = sum(packed.scopes.values())
-        for name in columns.__struct_fields__:
-            if len(getattr(columns, name)) != count:
-                raise ValueError(f"expected {name} of {count} bindings")
-        for name, places, values in (
-            ("name", columns.name, packed.names),
-            ("roleRef", columns.role_ref, packed.role_refs),
-            ("metadata", columns.metadata, packed.metadata),
-            ("subjects", map(max, filter(None, columns.subjects)), packed.subjects),
+        expected = sum(packed.scopes.values())
+        if any(len(getattr(columns, name)) != expected for name in columns.__struct_fields__):
+            raise ValueError(f"expected {expected} bindings")
+        for places, values in (
+            (columns.role_ref, packed.role_refs),
+            (columns.metadata, packed.metadata),
         ):
             if max(places, default=-1) >= len(values):
-                raise ValueError(f"a binding's {name} is not in the file")
+                raise ValueError("a binding's role or metadata is not in the file")
         if "" in packed.names:
             raise ValueError("a binding has no name")
         # In order each is there once, and answers are told in the order in which they always are.
-        starts = set[int]()
-        start = 0
-        for each in packed.scopes.values():
-            starts.add(start := start + each)
-        if not (
-            _ascends(packed.names)
-            and _ascends(packed.subjects)
-            and _ascends(packed.scopes)
-            and starts.issuperset(_descents(columns.name))
-        ):
+        starts = accumulate(packed.scopes.values())
+        if any(
+            chain.from_iterable(map(_descents, (packed.names, packed.subjects, [*packed.scopes])))
+        ) or not set(starts).issuperset(_descents(columns.name)):
             raise ValueError("bindings are not in order")
 
     def count(self, kind: str) -> int:
@@ -203,14 +196,9 @@ class Unpacked:
         return found
 
 
-def _ascends(values: Iterable[Any]) -> bool:
-    return not any(_descents(list(values)))
-
-
 def _descents(values: Sequence[Any]) -> Iterator[int]:
     """Yield the places of values that are not greater than the one before."""
-    after = map(lt, values, islice(values, 1, None))
-    return (place for place, ascends in enumerate(after, 1) if not ascends)
+    return compress(count(1), map(ge, values, islice(values, 1, None)))
 
 
 class Late(Mapping[ObjectKey, AnyBinding]):

@@ -240,13 +240,19 @@ class Table:
         return found
 
     def _bound(self, subject: Subject) -> Entries:
-        scopes, names, bits = self._columns.scopes, self._columns.names, self._bits
         found: dict[str, list[Bound]] = {}
-        for number in self._rows.get(subject, ()):
-            scope, bit = scopes[number], bits[number]
-            entry = Bound(names[number], scope, self.roles[bit.bit_length() - 1], bit)
-            found.setdefault(scope, []).append(entry)
+        for scope, name, bit in self.rows(subject):
+            found.setdefault(scope, []).append(Bound(name, scope, self.role(bit), bit))
         return found
+
+    def rows(self, subject: Subject) -> Iterable[tuple[str, str, int]]:
+        """Return what binds a subject, in order: scope, name of the binding, bit of the role."""
+        scopes, names, bits = self._columns.scopes, self._columns.names, self._bits
+        return [(scopes[n], names[n], bits[n]) for n in self._rows.get(subject, ())]
+
+    def role(self, bit: int) -> ObjectKey:
+        """Return the role of a bit."""
+        return self.roles[bit.bit_length() - 1]
 
     def _where(self, subject: Subject) -> tuple[tuple[str, ...], tuple[int, ...]]:
         """Return where a subject is bound, in order, and in each place the roles, by their bits."""
