@@ -5,16 +5,10 @@ Nothing is unpacked to disk, links inside archives are passed over, and what is 
 
 from __future__ import annotations
 
-import gzip
 import io
-import lzma
 import struct
-import tarfile
-import zipfile
 import zlib
 from collections.abc import Iterator
-
-import zstandard
 
 from rbacguard.errors import InputError
 from rbacguard.sources.files import (
@@ -71,47 +65,73 @@ def expand(
     """
     room = room or _Room(name, len(data))
     try:
-        if data.startswith(GZIP):
-            with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-                data = _bounded(packed, room)
-        elif data.startswith(ZSTANDARD):
-            reader = zstandard.ZstdDecompressor(max_window_size=2**31).stream_reader(
-                data, read_across_frames=True
-            )
-            data = _bounded(reader, room)
-        elif data.startswith(XZ):
-            with lzma.LZMAFile(io.BytesIO(data)) as xz:
-                data = _bounded(xz, room)
+        data = _unpacked(data, room)
         if data.startswith(ZIP):
             yield from _zip(name, data, room)
         elif is_tar(data):
             yield from _tar(name, data, room)
         else:
             yield NamedBytes(name, data, loose)
-    except (
-        EOFError,
-        zlib.error,
-        lzma.LZMAError,
-        zstandard.ZstdError,
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        gzip.BadGzipFile,
-        NotImplementedError,
-        RuntimeError,
-        OverflowError,
-        ValueError,
-        struct.error,
-    ) as error:
+    except _damage() as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{name}: cannot be unpacked: {reason}") from None
 
 
+def _damage() -> tuple[type[Exception], ...]:
+    """Return what damaged data raise; who unpacks loads what he needs, which takes its time."""
+    import gzip
+    import lzma
+    import tarfile
+    import zipfile
+
+    import zstandard
+
+    return (
+        *(EOFError, NotImplementedError, RuntimeError, OverflowError, ValueError),
+        *(struct.error, zlib.error, lzma.LZMAError, zstandard.ZstdError),
+        *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile),
+    )
+
+
+def _unpacked(data: bytes, room: _Room) -> bytes:
+    """Return what is in a packed file, or what is none as it is."""
+    if data.startswith(GZIP):
+        import gzip
+
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+            return _bounded(packed, room)
+    if data.startswith(ZSTANDARD):
+        return _unpacked_zstandard(data, room)
+    if data.startswith(XZ):
+        import lzma
+
+        with lzma.LZMAFile(io.BytesIO(data)) as xz:
+            return _bounded(xz, room)
+    return data
+
+
+def _unpacked_zstandard(data: bytes, room: _Room) -> bytes:
+    import zstandard
+
+    decompressor = zstandard.ZstdDecompressor(max_window_size=2**31)
+    if 0 <= zstandard.frame_content_size(data) <= room.left:
+        try:
+            # One frame that says how large it is needs no more room than that.
+            whole = decompressor.decompress(data, allow_extra_data=False)
+        except zstandard.ZstdError:
+            pass
+        else:
+            room.take(len(whole))
+            return whole
+    return _bounded(decompressor.stream_reader(data, read_across_frames=True), room)
+
+
 def _bounded(reader: Reader, room: _Room) -> bytes:
-    parts = []
+    whole = io.BytesIO()
     while chunk := reader.read(CHUNK):
         room.take(len(chunk))
-        parts.append(chunk)
-    return b"".join(parts)
+        whole.write(chunk)
+    return whole.getvalue()
 
 
 def _wanted(member: str) -> bool:
@@ -122,6 +142,8 @@ def _wanted(member: str) -> bool:
 
 
 def _tar(name: str, data: bytes, room: _Room) -> Iterator[NamedBytes]:
+    import tarfile
+
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
         for count, member in enumerate(archive):
             if count >= MAX_MEMBERS:
@@ -135,6 +157,8 @@ def _tar(name: str, data: bytes, room: _Room) -> Iterator[NamedBytes]:
 
 
 def _zip(name: str, data: bytes, room: _Room) -> Iterator[NamedBytes]:
+    import zipfile
+
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
         if len(members) > MAX_MEMBERS:

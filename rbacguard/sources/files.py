@@ -20,7 +20,7 @@ _SKIPPED_FOLDERS = frozenset({".git", "node_modules"})
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".zip")
 GZIP, ZSTANDARD, XZ, ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\x00", b"PK\x03\x04"
 """How what is packed begins."""
-CHUNK = 1 << 20
+CHUNK = 1 << 17
 
 
 def stem(name: str) -> str:

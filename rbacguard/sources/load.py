@@ -169,6 +169,9 @@ def read_bytes(file: NamedBytes, reading: Reading) -> None:
 
 
 def _read_json(name: str, data: bytes, reading: Reading) -> None:
+    if data.startswith(saved.BEGINNING):
+        saved.take(name, data, reading)
+        return
     if len(data) > _LARGE and not reading.workloads and bulk.take(name, data, reading):
         return
     try:

@@ -46,12 +46,16 @@ class PackedMeta(Struct, frozen=True, gc=False, rename="camel", omit_defaults=Tr
 
 
 class PackedColumns(Struct, frozen=True, rename="camel"):
-    """For each binding, in order of scope and name, the places of what it consists of."""
+    """For each binding, in order of scope and name, the places of what it consists of.
+
+    `count` is how many subjects each names; in `subjects` those of all follow one another.
+    """
 
     name: list[_Place] = []
     role_ref: list[_Place] = []
     metadata: list[_Place] = []
-    subjects: list[tuple[_Place, ...]] = []
+    count: list[_Place] = []
+    subjects: list[_Place] = []
 
 
 class PackedBindings(Struct, frozen=True, rename="camel"):
@@ -95,7 +99,8 @@ def pack(bindings: Iterable[AnyBinding]) -> dict[str, Any]:
             [names[each.metadata.name] for each in kept],
             [role_refs[r.kind, r.name, r.api_group] for r in (each.role_ref for each in kept)],
             [metadatas[each] for each in metadata],
-            [tuple(map(subjects.__getitem__, each.subjects)) for each in kept],
+            [len(each.subjects) for each in kept],
+            [subjects[subject] for each in kept for subject in each.subjects],
         ),
     }
 
@@ -128,17 +133,15 @@ class Unpacked:
         """
         self._packed = packed
         self._refuse_broken()
-        columns, subject = packed.columns, packed.subjects.__getitem__
+        columns, ends = packed.columns, [*accumulate(packed.columns.count)]
         try:
+            named = list(map(packed.subjects.__getitem__, columns.subjects))
             self.columns = Columns(
                 list(chain.from_iterable(map(repeat, packed.scopes, packed.scopes.values()))),
                 list(map(packed.names.__getitem__, columns.name)),
                 [(ref.kind, ref.name) for ref in packed.role_refs],
                 columns.role_ref,
-                [
-                    (subject(places[0]),) if len(places) == 1 else tuple(map(subject, places))
-                    for places in columns.subjects
-                ],
+                [named[start:end] for start, end in zip(chain((0,), ends), ends, strict=False)],
             )
         except IndexError:
             raise ValueError("a binding's name or subject is not in the file") from None
@@ -146,8 +149,11 @@ class Unpacked:
     def _refuse_broken(self) -> None:
         packed, columns = self._packed, self._packed.columns
         expected = sum(packed.scopes.values())
-        if any(len(getattr(columns, name)) != expected for name in columns.__struct_fields__):
+        of_each = (columns.name, columns.role_ref, columns.metadata, columns.count)
+        if any(len(each) != expected for each in of_each):
             raise ValueError(f"expected {expected} bindings")
+        if len(columns.subjects) != sum(columns.count):
+            raise ValueError(f"expected {sum(columns.count)} subjects")
         for places, values in (
             (columns.role_ref, packed.role_refs),
             (columns.metadata, packed.metadata),
@@ -158,9 +164,9 @@ class Unpacked:
             raise ValueError("a binding has no name")
         # In order each is there once, and answers are told in the order in which they always are.
         starts = accumulate(packed.scopes.values())
-        if any(
-            chain.from_iterable(map(_descents, (packed.names, packed.subjects, [*packed.scopes])))
-        ) or not set(starts).issuperset(_descents(columns.name)):
+        pools: tuple[Sequence[Any], ...] = (packed.names, packed.subjects, [*packed.scopes])
+        is_ordered = not any(any(_descents(each)) for each in pools)
+        if not (is_ordered and set(starts).issuperset(_descents(columns.name))):
             raise ValueError("bindings are not in order")
 
     def count(self, kind: str) -> int:

@@ -34,6 +34,8 @@ from rbacguard.sources.workloads import WORKLOAD_TYPES
 API_VERSION = "rbacguard.io/snapshot/v2"
 _READ = ("rbacguard.io/snapshot/v1", API_VERSION)
 KIND = "ClusterSnapshot"
+BEGINNING = b'{"apiVersion":"rbacguard.io/snapshot/'
+"""How one begins that the tool wrote, which need not be looked through to know it."""
 
 _API_VERSIONS = {
     "Namespace": "v1",

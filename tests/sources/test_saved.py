@@ -165,8 +165,8 @@ def test_what_was_changed_afterwards_is_refused(part: str, tmp_path: Path) -> No
 
 BROKEN = {
     "later format": (
-        lambda v: {**v, "apiVersion": "rbacguard.io/snapshot/v2"},
-        "saved as 'rbacguard.io/snapshot/v2', expected 'rbacguard.io/snapshot/v1'",
+        lambda v: {**v, "apiVersion": "rbacguard.io/snapshot/v3"},
+        "saved as 'rbacguard.io/snapshot/v3', expected 'rbacguard.io/snapshot/v2'",
     ),
     "no content": (
         lambda v: {k: x for k, x in v.items() if k != "content"},
