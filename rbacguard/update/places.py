@@ -7,7 +7,7 @@ a subject once for each pattern of numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from functools import cached_property
 from operator import itemgetter
 from typing import NamedTuple, TypeAlias, TypeVar
@@ -256,10 +256,12 @@ class Table:
 
     def _where(self, subject: Subject) -> tuple[tuple[str, ...], tuple[int, ...]]:
         """Return where a subject is bound, in order, and in each place the roles, by their bits."""
-        rows, bits = self._rows.get(subject, ()), self._bits
-        scopes = tuple(map(self._columns.scopes.__getitem__, rows))
+        rows, all_scopes, bits = self._rows.get(subject, ()), self._columns.scopes, self._bits
+        if len(rows) == 1:
+            return (all_scopes[rows[0]],), (bits[rows[0]],)
+        scopes = tuple([all_scopes[number] for number in rows])
         if len(set(scopes)) == len(scopes):
-            return scopes, tuple(map(bits.__getitem__, rows))
+            return scopes, tuple([bits[number] for number in rows])
         found: dict[str, int] = {}
         for scope, number in zip(scopes, rows, strict=True):
             found[scope] = found.get(scope, 0) | bits[number]
@@ -290,15 +292,21 @@ class Table:
             subjects.append(subject)
             places.append(scopes)
             pattern_of.append(patterns.setdefault(alike, len(patterns)))
-        numbers: dict[tuple[Shape, Shape], int] = {}
-        told = [
-            tuple(
-                numbers.setdefault(shapes, len(numbers))
-                for shapes in zip(self._shapes(old, whole), other._shapes(new, whole), strict=True)
-            )
-            for old, new, whole in patterns
+        # By what is bound in the whole cluster and in the namespace, before and after.
+        numbers: dict[tuple[int, int | None, int, int | None], int] = {}
+        told = []
+        for old, new, whole in patterns:
+            was, now = (old[0], new[0]) if whole else (0, 0)
+            each: list[tuple[int, int | None, int, int | None]]
+            each = [(was, before, now, after) for before, after in zip(old, new, strict=True)]
+            if whole:
+                each[0] = (was, None, now, None)
+            told.append(tuple([numbers.setdefault(bits, len(numbers)) for bits in each]))
+        shapes = [
+            (self._shape(was, before), other._shape(now, after))
+            for was, before, now, after in numbers
         ]
-        return Places(tuple(numbers), told, subjects, places, pattern_of)
+        return Places(shapes, told, subjects, places, pattern_of)
 
     def _beside(self, other: Table) -> Iterable[Subject]:
         """Return everybody who is bound here or there, in order."""
@@ -306,11 +314,8 @@ class Table:
             return self._rows
         return sorted(self._rows.keys() | other._rows.keys(), key=in_text_order)
 
-    def _shapes(self, bits: Sequence[int], whole: bool) -> Iterator[Shape]:
-        """Yield what is bound in each scope, the first of which may be the whole cluster."""
-        cluster = self._of(bits[0]) if whole else ()
-        for place, each in enumerate(bits):
-            yield Shape(cluster, None if whole and not place else self._of(each))
+    def _shape(self, cluster: int, local: int | None) -> Shape:
+        return Shape(self._of(cluster), None if local is None else self._of(local))
 
     def _of(self, bits: int) -> Roles:
         if bits not in self._known:
