@@ -175,11 +175,7 @@ def make_plan(snapshot: Snapshot, target: Release, source: Release | None = None
         related=simulation.related.transitions((Change.LOST, Change.GAINED)),
         outcomes=_outcomes(simulation, now),
         wanted=simulation.wanted,
-        platform={
-            subject: scopes
-            for subject, scopes in changes.summary(Change.LOST).items()
-            if subject in simulation.platform
-        },
+        platform=simulation.platform,
         warnings=_warnings(snapshot, now, target, simulation.in_advance),
         gaps=_gaps(snapshot, now),
     )
@@ -310,17 +306,19 @@ class _Simulation:
         here = [n for n, (shape, _) in enumerate(places.shapes) if MIGRATE_ROLE in shape.own]
         self.in_advance = sum(map(len, places.where(here).values()))
         losing = places.where(lost, widest=True)
-        self.platform = frozenset(filter(is_platform, losing))
-        self.wanted = {who: at for who, at in losing.items() if who not in self.platform}
+        platform = frozenset(filter(is_platform, losing))
+        self.wanted = {who: scopes for who, scopes in losing.items() if who not in platform}
         # The update touches no binding, so they may as well be made after it.
         self._after[Strategy.PREBIND] = nothing.with_bindings(
             lambda: bindings_for(_needs(self.wanted), snapshot)
         )
         # All strategies are compared in the same places, so that what one of them changes is told
         # by the numbers of these.
-        self._bound = places.with_role(MIGRATE_ROLE, lost, self.platform)
+        self._bound = places.with_role(MIGRATE_ROLE, lost, platform)
         self._unbound = self._bound.unchanged()
         self._nothing = self._compared(Strategy.NOTHING)
+        losing = self._unbound.where(self._nothing.numbers(Change.LOST))
+        self.platform = {who: losing[who] for who in losing if who in platform}
         self._always = self._handing_on(always, self._unbound)
 
     def _ask(self, snapshot: Snapshot) -> Access:
