@@ -27,7 +27,7 @@ class Columns(NamedTuple):
     names: Sequence[str]
     roles: Sequence[tuple[str, str]]
     role_of: Sequence[int]
-    subjects: Sequence[Sequence[Subject]]
+    subjects: Sequence[tuple[Subject, ...]]
 
 
 def in_columns(bindings: Mapping[str, Iterable[AnyBinding]]) -> Columns:
@@ -40,7 +40,7 @@ def in_columns(bindings: Mapping[str, Iterable[AnyBinding]]) -> Columns:
     names: list[str] = []
     role_of: list[int] = []
     roles: dict[tuple[str, str], int] = {}
-    subjects: list[Sequence[Subject]] = []
+    subjects: list[tuple[Subject, ...]] = []
     for scope, there in bindings.items():
         for binding in there:
             ref = binding.role_ref

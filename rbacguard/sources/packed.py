@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
 from functools import cached_property
-from itertools import accumulate, chain, compress, count, islice, repeat
-from operator import ge
+from itertools import accumulate, chain, compress, count, groupby, islice, pairwise, repeat
+from operator import ge, itemgetter
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
@@ -45,6 +45,14 @@ class PackedMeta(Struct, frozen=True, gc=False, rename="camel", omit_defaults=Tr
     owner_references: tuple[OwnerReference, ...] = ()
 
 
+class PackedSubjects(Struct, frozen=True, gc=False, omit_defaults=True):
+    """The names of subjects of one kind, in one namespace where they name one; in order."""
+
+    kind: str
+    names: list[str]
+    namespace: str = ""
+
+
 class PackedColumns(Struct, frozen=True, rename="camel"):
     """For each binding, in order of scope and name, the places of what it consists of.
 
@@ -65,7 +73,7 @@ class PackedBindings(Struct, frozen=True, rename="camel"):
         scopes: how many are in each namespace, '' is ClusterRoleBindings; in order.
         names: their names, each once, in order.
         role_refs: what they point at, each once.
-        subjects: whom they name, each once, in order.
+        subjects: whom they name, each once, in order of kind, namespace and name.
         metadata: what else their metadata say, each once.
         columns: what each consists of.
     """
@@ -73,7 +81,7 @@ class PackedBindings(Struct, frozen=True, rename="camel"):
     scopes: dict[str, _Count] = {}
     names: list[str] = []
     role_refs: list[RoleRef] = []
-    subjects: list[Subject] = []
+    subjects: list[PackedSubjects] = []
     metadata: list[PackedMeta] = []
     columns: PackedColumns = PackedColumns()
 
@@ -87,20 +95,23 @@ def pack(bindings: Iterable[AnyBinding]) -> dict[str, Any]:
     metadata = [msgspec.json.encode(_meta(each)) for each in kept]
     names = _places(each.metadata.name for each in kept)
     role_refs = _places((r.kind, r.name, r.api_group) for r in (each.role_ref for each in kept))
-    subjects = _places(subject for each in kept for subject in each.subjects)
+    subjects = _places(_as_packed(subject) for each in kept for subject in each.subjects)
     metadatas = _places(metadata)
     return {
         "scopes": scopes,
         "names": list(names),
         "roleRefs": [RoleRef(*each) for each in role_refs],
-        "subjects": [_subject(each) for each in subjects],
+        "subjects": [
+            PackedSubjects(kind, [name for *_, name in same], namespace)
+            for (kind, namespace), same in groupby(subjects, key=itemgetter(0, 1))
+        ],
         "metadata": [msgspec.Raw(each) for each in metadatas],
         "columns": PackedColumns(
             [names[each.metadata.name] for each in kept],
             [role_refs[r.kind, r.name, r.api_group] for r in (each.role_ref for each in kept)],
             [metadatas[each] for each in metadata],
             [len(each.subjects) for each in kept],
-            [subjects[subject] for each in kept for subject in each.subjects],
+            [subjects[_as_packed(subject)] for each in kept for subject in each.subjects],
         ),
     }
 
@@ -117,9 +128,8 @@ def _meta(binding: AnyBinding) -> PackedMeta:
     )
 
 
-def _subject(subject: Subject) -> dict[str, str]:
-    namespace = {"namespace": subject.namespace} if subject.namespace else {}
-    return {"kind": subject.kind, "name": subject.name, **namespace}
+def _as_packed(subject: Subject) -> tuple[str, str, str]:
+    return subject.kind, subject.namespace, subject.name
 
 
 class Unpacked:
@@ -133,15 +143,20 @@ class Unpacked:
         """
         self._packed = packed
         self._refuse_broken()
-        columns, ends = packed.columns, [*accumulate(packed.columns.count)]
+        columns = packed.columns
+        subjects = [
+            Subject(each.kind, name, each.namespace)
+            for each in packed.subjects
+            for name in each.names
+        ]
         try:
-            named = list(map(packed.subjects.__getitem__, columns.subjects))
+            named = tuple(map(subjects.__getitem__, columns.subjects))
             self.columns = Columns(
                 list(chain.from_iterable(map(repeat, packed.scopes, packed.scopes.values()))),
                 list(map(packed.names.__getitem__, columns.name)),
                 [(ref.kind, ref.name) for ref in packed.role_refs],
                 columns.role_ref,
-                [named[start:end] for start, end in zip(chain((0,), ends), ends, strict=False)],
+                [named[a:b] for a, b in pairwise(accumulate(columns.count, initial=0))],
             )
         except IndexError:
             raise ValueError("a binding's name or subject is not in the file") from None
@@ -164,7 +179,9 @@ class Unpacked:
             raise ValueError("a binding has no name")
         # In order each is there once, and answers are told in the order in which they always are.
         starts = accumulate(packed.scopes.values())
-        pools: tuple[Sequence[Any], ...] = (packed.names, packed.subjects, [*packed.scopes])
+        kinds = [(each.kind, each.namespace) for each in packed.subjects]
+        pools: list[Sequence[Any]] = [packed.names, [*packed.scopes], kinds]
+        pools += [each.names for each in packed.subjects]
         is_ordered = not any(any(_descents(each)) for each in pools)
         if not (is_ordered and set(starts).issuperset(_descents(columns.name))):
             raise ValueError("bindings are not in order")
@@ -197,7 +214,7 @@ class Unpacked:
                 more.owner_references,
             )
             make = RoleBinding if scope else ClusterRoleBinding
-            made = make(metadata, packed.role_refs[role_ref], tuple(subjects))
+            made = make(metadata, packed.role_refs[role_ref], subjects)
             found[make.kind][key_of((make.kind, scope, name))] = made
         return found
 

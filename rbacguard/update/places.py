@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import compress, count
 from operator import itemgetter
 from typing import NamedTuple, TypeAlias, TypeVar
 
@@ -208,9 +209,7 @@ class Table:
         self.roles = roles
         self._columns, self._bits = columns, _bits(columns, roles)
         rows: dict[Subject, list[int]] = {}
-        for number, bit in enumerate(self._bits):
-            if not bit:
-                continue
+        for number in compress(count(), self._bits):
             for each in columns.subjects[number]:
                 subject = applying_subject(each, columns.scopes[number])
                 if subject is None:
