@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +23,7 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".zip")
 GZIP, ZSTANDARD, XZ, ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\x00", b"PK\x03\x04"
 """How what is packed begins."""
 CHUNK = 1 << 17
+_LARGE = 1024 * 1024
 
 
 def stem(name: str) -> str:
@@ -122,3 +125,19 @@ def _expand(name: str, data: bytes, *, loose: bool) -> Iterator[NamedBytes]:
         yield from archives.expand(name, data, loose=loose)
     else:
         yield NamedBytes(name, data, loose)
+
+
+def sha256(data: bytes | memoryview) -> Callable[[], str]:
+    """Return what returns the digest; that of a large file is made meanwhile, on another core."""
+    digest = hashlib.sha256()
+    if len(data) < _LARGE:
+        digest.update(data)
+        return digest.hexdigest
+    thread = threading.Thread(target=digest.update, args=(data,))
+    thread.start()
+
+    def finished() -> str:
+        thread.join()
+        return digest.hexdigest()
+
+    return finished

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from rbacguard.errors import ContradictionError, InputError
 from rbacguard.sources import bulk, machine_yaml, saved
-from rbacguard.sources.files import NamedBytes, open_input
+from rbacguard.sources.files import NamedBytes, open_input, sha256
 from rbacguard.sources.objects import OBJECT_TYPES
 from rbacguard.sources.reading import (
     COLLECT_COMMAND,
@@ -80,7 +79,7 @@ def load(paths: Iterable[str], *, workloads: bool = False) -> Reading:
     for path in paths:
         digests: list[tuple[str, Callable[[], str]]] = []
         for file in open_input(path):
-            digests.append((file.name, _sha256(file.data)))
+            digests.append((file.name, sha256(file.data)))
             _note_layout(file.name, reading)
             try:
                 read_bytes(NamedBytes(encodable(file.name), file.data, file.loose), reading)
@@ -103,23 +102,7 @@ def fingerprint(path: str) -> str:
     Raises:
         InputError: it cannot be read.
     """
-    return _input(path, [(file.name, _sha256(file.data)()) for file in open_input(path)]).sha256
-
-
-def _sha256(data: bytes) -> Callable[[], str]:
-    """Return what returns the digest; that of a large file is made meanwhile, on another core."""
-    digest = hashlib.sha256()
-    if len(data) < _LARGE:
-        digest.update(data)
-        return digest.hexdigest
-    thread = threading.Thread(target=digest.update, args=(data,))
-    thread.start()
-
-    def finished() -> str:
-        thread.join()
-        return digest.hexdigest()
-
-    return finished
+    return _input(path, [(file.name, sha256(file.data)()) for file in open_input(path)]).sha256
 
 
 def _input(path: str, digests: list[tuple[str, str]]) -> Input:

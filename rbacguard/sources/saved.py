@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from msgspec import NODEFAULT, Raw, Struct, structs
@@ -19,6 +19,7 @@ from msgspec import NODEFAULT, Raw, Struct, structs
 from rbacguard.errors import InputError
 from rbacguard.rbac.objects import RBAC_GROUP, AnyBinding, ObjectKey, ObjectMeta
 from rbacguard.sources import bulk, packed
+from rbacguard.sources.files import sha256
 from rbacguard.sources.objects import HyperConverged, KubeVirt
 from rbacguard.sources.reading import (
     Coverage,
@@ -241,27 +242,20 @@ def take(name: str, raw: Raw | bytes, reading: Reading) -> None:
             f"{name}: saved as {saved.api_version!r}, expected {API_VERSION!r}; read it with the "
             "release of rbacguard that wrote it, or a later one"
         )
-    for part, expected in (("content", saved.digests.content), ("origin", saved.digests.origin)):
-        if hashlib.sha256(getattr(saved, part)).hexdigest() != expected:
-            raise InputError(
-                f"{name}: its {part} is not what was saved (SHA-256 differs): the file was changed "
-                "or damaged; take a new snapshot"
-            )
-    try:
-        content = _content(saved.content)
-        origin = msgspec.json.decode(saved.origin, type=Origin | None)
-        for kind, each in content.kinds.items():
-            if not reading.wants(kind):
-                continue
-            state = msgspec.convert(each.state, State)
-            reading.known[kind] = KindCoverage(state, 0, each.reasons, each.namespaces)
-        _take_objects(content, Location(name), reading)
-    except (msgspec.DecodeError, ValueError) as error:
-        raise InputError(f"{name}: a broken snapshot: {_reason(error)}") from None
+    content, bindings, heads, kinds, origin = _decoded(name, saved)
+    reading.known.update((kind, each) for kind, each in kinds.items() if reading.wants(kind))
+    place = Location(name)
+    for kind in packed.KINDS:
+        reading.keep_late(packed.Late(bindings, kind), place, kind)
+    if isinstance(content, _Usual):
+        bulk.keep(content.objects, lambda _number: place, reading)
+    else:
+        for item, head in zip(content.objects, heads, strict=True):
+            reading.add(item, place, head.api_version, head.kind)
     reading.problems += content.problems
     reading.skipped.update(content.skipped)
     reading.defects += [
-        Defect(ObjectKey(d.kind, d.namespace, d.name), d.path, d.message, Location(name))
+        Defect(ObjectKey(d.kind, d.namespace, d.name), d.path, d.message, place)
         for d in content.defects
     ]
     if reading.origin is not None and origin is not None and reading.origin != origin:
@@ -269,23 +263,54 @@ def take(name: str, raw: Raw | bytes, reading: Reading) -> None:
     reading.origin = reading.origin or origin
 
 
-def _content(data: Raw) -> Content | _Usual:
+class _Decoded(NamedTuple):
+    """What was in a file; `heads` are of objects that are not decoded in one go."""
+
+    content: Content | _Usual
+    bindings: packed.Unpacked
+    heads: list[SavedObject]
+    kinds: dict[str, KindCoverage]
+    origin: Origin | None
+
+
+def _decoded(name: str, saved: SavedSnapshot) -> _Decoded:
+    """Decode a file's parts; the digests that they are to have are made meanwhile.
+
+    Raises:
+        InputError: a part was changed since it was saved, or is broken.
+    """
+    digests = {part: sha256(memoryview(getattr(saved, part))) for part in ("content", "origin")}
+    found, refusal = None, ""
     try:
-        return msgspec.json.decode(data, type=_Usual)
+        found = _parts(saved)
+    except (msgspec.DecodeError, ValueError) as error:
+        refusal = f"{name}: a broken snapshot: {_reason(error)}"
+    for part, digest in digests.items():
+        if digest() != getattr(saved.digests, part):
+            refusal = (
+                f"{name}: its {part} is not what was saved (SHA-256 differs): the file was changed "
+                "or damaged; take a new snapshot"
+            )
+            break
+    if found is None or refusal:
+        raise InputError(refusal)
+    return found
+
+
+def _parts(saved: SavedSnapshot) -> _Decoded:
+    content: Content | _Usual
+    heads = []
+    try:
+        content = msgspec.json.decode(saved.content, type=_Usual)
     except msgspec.ValidationError:
-        return msgspec.json.decode(data, type=Content)
-
-
-def _take_objects(content: Content | _Usual, place: Location, reading: Reading) -> None:
-    unpacked = packed.Unpacked(content.bindings)
-    for kind in packed.KINDS:
-        reading.keep_late(packed.Late(unpacked, kind), place, kind)
-    if isinstance(content, _Usual):
-        bulk.keep(content.objects, lambda _number: place, reading)
-        return
-    for item in content.objects:
-        head = msgspec.json.decode(item, type=SavedObject)
-        reading.add(item, place, head.api_version, head.kind)
+        content = msgspec.json.decode(saved.content, type=Content)
+        heads = [msgspec.json.decode(item, type=SavedObject) for item in content.objects]
+    kinds = {
+        kind: KindCoverage(msgspec.convert(each.state, State), 0, each.reasons, each.namespaces)
+        for kind, each in content.kinds.items()
+    }
+    origin = msgspec.json.decode(saved.origin, type=Origin | None)
+    return _Decoded(content, packed.Unpacked(content.bindings), heads, kinds, origin)
 
 
 def _reason(error: Exception) -> str:

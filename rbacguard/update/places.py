@@ -123,6 +123,8 @@ class Places:
             widest: whether the whole cluster, where it is one of them, stands for all.
         """
         wanted = frozenset(numbers)
+        if not wanted:
+            return {}
         known = (wanted, widest)
         if known not in self._known:
             picked = [self._picked(pattern, wanted, widest=widest) for pattern in self.patterns]
