@@ -211,9 +211,10 @@ class Table:
         self.roles = roles
         self._columns, self._bits = columns, _bits(columns, roles)
         rows: dict[Subject, list[int]] = {}
+        subjects, scopes = columns.subjects, columns.scopes
         for number in compress(count(), self._bits):
-            for each in columns.subjects[number]:
-                subject = applying_subject(each, columns.scopes[number])
+            for each in subjects[number]:
+                subject = applying_subject(each, scopes[number])
                 if subject is None:
                     continue
                 # Most stand here once: no empty lists are made to be thrown away.
