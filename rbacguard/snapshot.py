@@ -24,7 +24,7 @@ from rbacguard.rbac import (
     aggregate,
 )
 from rbacguard.rbac.aggregation import Unions
-from rbacguard.rbac.columns import Columns, in_columns
+from rbacguard.rbac.columns import Columns, ColumnsOfObjects
 from rbacguard.rbac.objects import AnyBinding, AnyRole
 from rbacguard.sources import Coverage, Defect, Location, Reading, from_objects, load, packed, saved
 from rbacguard.sources.objects import (
@@ -252,7 +252,7 @@ class Snapshot:
         kept = [self._by_kind.get(kind) for kind in packed.KINDS]
         sources = {each.source if isinstance(each, packed.Late) else None for each in kept}
         source = sources.pop()
-        return source.columns if source and not sources else in_columns(self.bindings_in)
+        return source.columns if source and not sources else ColumnsOfObjects(self.bindings_in)
 
     def binding(self, key: ObjectKey) -> AnyBinding | None:
         """Return a binding, or None when the input has none of that name."""

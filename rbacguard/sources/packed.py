@@ -130,6 +130,37 @@ def _as_packed(subject: Subject) -> tuple[str, str, str]:
     return subject.kind, subject.namespace, subject.name
 
 
+class ColumnsInFile(Columns):
+    """Columns of bindings as they stand in a file."""
+
+    def __init__(self, packed: PackedBindings) -> None:
+        """Put what is told by number in its place."""
+        columns, places = packed.columns, packed.columns.subjects
+        self.scopes = list(chain.from_iterable(map(repeat, packed.scopes, packed.scopes.values())))
+        self.names = list(map(packed.names.__getitem__, columns.name))
+        self.roles = [(ref.kind, ref.name) for ref in packed.role_refs]
+        self.role_of = columns.role_ref
+        self.subjects = [
+            Subject(each.kind, name, each.namespace)
+            for each in packed.subjects
+            for name in each.names
+        ]
+        self.named = [places[a:b] for a, b in pairwise(accumulate(columns.count, initial=0))]
+
+    def naming(self, numbers: Iterable[int]) -> Iterable[tuple[Subject, list[int]]]:
+        """Return whom some bindings name."""
+        named = self.named
+        found: list[list[int] | None] = [None] * len(self.subjects)
+        for number in numbers:
+            for place in named[number]:
+                known = found[place]
+                if known is None:
+                    found[place] = [number]
+                elif known[-1] != number:
+                    known.append(number)
+        return ((who, known) for who, known in zip(self.subjects, found, strict=True) if known)
+
+
 class Unpacked:
     """Bindings that were saved; objects are made when somebody asks for one."""
 
@@ -141,23 +172,7 @@ class Unpacked:
         """
         self._packed = packed
         self._refuse_broken()
-        columns = packed.columns
-        subjects = [
-            Subject(each.kind, name, each.namespace)
-            for each in packed.subjects
-            for name in each.names
-        ]
-        try:
-            named = tuple(map(subjects.__getitem__, columns.subjects))
-            self.columns = Columns(
-                list(chain.from_iterable(map(repeat, packed.scopes, packed.scopes.values()))),
-                list(map(packed.names.__getitem__, columns.name)),
-                [(ref.kind, ref.name) for ref in packed.role_refs],
-                columns.role_ref,
-                [named[a:b] for a, b in pairwise(accumulate(columns.count, initial=0))],
-            )
-        except IndexError:
-            raise ValueError("a binding's name or subject is not in the file") from None
+        self.columns = ColumnsInFile(packed)
 
     def _refuse_broken(self) -> None:
         packed, columns = self._packed, self._packed.columns
@@ -168,11 +183,13 @@ class Unpacked:
         if len(columns.subjects) != sum(columns.count):
             raise ValueError(f"expected {sum(columns.count)} subjects")
         for places, values in (
-            (columns.role_ref, packed.role_refs),
-            (columns.metadata, packed.metadata),
+            (columns.name, len(packed.names)),
+            (columns.role_ref, len(packed.role_refs)),
+            (columns.metadata, len(packed.metadata)),
+            (columns.subjects, sum(len(each.names) for each in packed.subjects)),
         ):
-            if max(places, default=-1) >= len(values):
-                raise ValueError("a binding's role or metadata is not in the file")
+            if max(places, default=-1) >= values:
+                raise ValueError("a part of a binding is not in the file")
         if "" in packed.names:
             raise ValueError("a binding has no name")
         # In order each is there once, and answers are told in the order in which they always are.
@@ -194,12 +211,13 @@ class Unpacked:
         """The objects themselves, by kind."""
         found: dict[str, dict[ObjectKey, AnyBinding]] = {kind: {} for kind in KINDS}
         packed, columns = self._packed, self.columns
-        for scope, name, role_ref, place, subjects in zip(
+        subject = columns.subjects.__getitem__
+        for scope, name, role_ref, place, named in zip(
             columns.scopes,
             columns.names,
             packed.columns.role_ref,
             packed.columns.metadata,
-            columns.subjects,
+            columns.named,
             strict=True,
         ):
             more = packed.metadata[place]
@@ -212,7 +230,7 @@ class Unpacked:
                 more.owner_references,
             )
             make = RoleBinding if scope else ClusterRoleBinding
-            made = make(metadata, packed.role_refs[role_ref], subjects)
+            made = make(metadata, packed.role_refs[role_ref], tuple(map(subject, named)))
             found[make.kind][key_of((make.kind, scope, name))] = made
         return found
 

@@ -210,24 +210,37 @@ class Table:
         """Leave out what does not matter."""
         self.roles = roles
         self._columns, self._bits = columns, _bits(columns, roles)
-        rows: dict[Subject, list[int]] = {}
-        subjects, scopes = columns.subjects, columns.scopes
-        for number in compress(count(), self._bits):
-            for each in subjects[number]:
-                subject = applying_subject(each, scopes[number])
-                if subject is None:
-                    continue
-                # Most stand here once: no empty lists are made to be thrown away.
-                numbers = rows.get(subject)
-                if numbers is None:
-                    rows[subject] = [number]
-                elif numbers[-1] != number:
-                    # A binding may name somebody twice, with and without an apiGroup.
-                    numbers.append(number)
+        rows = self._by_subject()
         # By subject, in order, the numbers of the bindings.
         self._rows = {subject: rows[subject] for subject in sorted(rows, key=in_text_order)}
         self._entries: dict[Subject, Entries] = {}
         self._known: dict[int, Roles] = {}
+
+    def _by_subject(self) -> Mapping[Subject, list[int]]:
+        """Return by which bindings everybody is bound, each once, in order."""
+        rows: dict[Subject, list[int]] = {}
+        several: set[Subject] = set()
+        for subject, numbers in self._columns.naming(compress(count(), self._bits)):
+            for applied, some in self._applied(subject, numbers):
+                if applied in rows:
+                    # Named in another way too.
+                    rows[applied] += some
+                    several.add(applied)
+                elif applied is not None:
+                    rows[applied] = some
+        for subject in several:
+            rows[subject] = sorted(set(rows[subject]))
+        return rows
+
+    def _applied(
+        self, subject: Subject, numbers: list[int]
+    ) -> Iterable[tuple[Subject | None, list[int]]]:
+        """Return who a subject is to the authorizer, in which of these bindings."""
+        if subject.kind != "ServiceAccount" or subject.namespace:
+            return ((applying_subject(subject, CLUSTER), numbers),)
+        # One without a namespace is of the namespace of each binding.
+        scopes = self._columns.scopes
+        return [(applying_subject(subject, scopes[number]), [number]) for number in numbers]
 
     @property
     def subjects(self) -> Collection[Subject]:

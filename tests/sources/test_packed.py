@@ -19,7 +19,7 @@ from rbacguard import Snapshot
 from rbacguard.errors import ContradictionError, InputError
 from rbacguard.kubevirt.releases import find_release
 from rbacguard.rbac import ObjectKey, Subject
-from rbacguard.rbac.columns import Columns, in_columns
+from rbacguard.rbac.columns import Columns, ColumnsOfObjects
 from rbacguard.sources import load
 from rbacguard.sources.packed import Late
 from rbacguard.update.plan import make_plan
@@ -65,10 +65,12 @@ def test_the_first_format_is_read_too(tmp_path: Path) -> None:
     assert replace(one.coverage, inputs=()) == replace(two.coverage, inputs=())
 
 
-def told(columns: Columns) -> list[tuple[Any, ...]]:
-    """Return what columns tell of each binding, wherever its role stands in them."""
+def told(columns: Columns) -> tuple[Any, ...]:
+    """Return what columns tell of each binding and of each subject, wherever that stands."""
     roles = [columns.roles[place] for place in columns.role_of]
-    return list(zip(columns.scopes, columns.names, roles, columns.subjects, strict=True))
+    numbers = range(len(roles))
+    some = dict(columns.naming(numbers[::2]))
+    return columns.scopes, columns.names, roles, dict(columns.naming(numbers)), some
 
 
 NAMED = st.sampled_from(["a", "b", "ä", "A/b", "\u202e", "system:serviceaccount:ns:a"])
@@ -214,7 +216,7 @@ def test_a_binding_from_another_file_is_added(first: str, tmp_path: Path) -> Non
     found = Snapshot.load([saved_, other] if first == "snapshot" else [other, saved_])
     added = [b for b in found.bindings if b not in state("A").bindings]
     assert [str(b.ref) for b in added] == ["RoleBinding web/more"]
-    assert told(found.columns) == told(in_columns(found.bindings_in))
+    assert told(found.columns) == told(ColumnsOfObjects(found.bindings_in))
     assert found.locations[added[0].ref].file == other
     assert {found.locations[b.ref].file for b in found.bindings if b not in added} == {saved_}
 
@@ -238,7 +240,7 @@ def test_what_changed_is_found_anew_and_the_rest_is_kept() -> None:
     with_binding = before.replace([added])
     assert added in with_binding.bindings
     assert added not in before.bindings
-    assert told(with_binding.columns) == told(in_columns(with_binding.bindings_in))
+    assert told(with_binding.columns) == told(ColumnsOfObjects(with_binding.bindings_in))
     assert with_binding.cluster_roles is before.cluster_roles
     with_role = with_binding.replace(delete=[ObjectKey("ClusterRole", "", "admin")])
     assert with_role.columns is with_binding.columns
