@@ -77,14 +77,15 @@ disagreement is a finding (`authorizer-disagrees`).
 
 ## Snapshots
 
-`rbacguard snapshot -o FILE` saves what was read: zstd over one JSON object, with the objects that
-audits look at (bindings in columns, in which each name, role and subject stands once), what was not
-read, the cluster's identity and version, and when. Snapshots of earlier formats are read too; `rbacguard
-schema snapshot` prints the JSON Schema of the one that is written. Both parts have a SHA-256 that is checked when it is read;
-`digests.content` is the same for the same state of the cluster. Secrets are never read, and only
-known annotations and fields are kept. The file is readable by its owner alone. `--machines` saves
-machines, nodes and storage too, for `readiness` and `migrations`; on a cluster it needs what
-`permissions readiness` prints besides. Such a snapshot cannot be redacted.
+`rbacguard snapshot -o FILE` saves what was read: zstd over one JSON object, with the objects
+that audits look at (bindings in columns, in which each name, role and subject stands once),
+what was not read, the cluster's identity and version, and when. Snapshots of earlier formats
+are read too; `rbacguard schema snapshot` prints the JSON Schema of the one that is written.
+Both parts have a SHA-256 that is checked when it is read; `digests.content` is the same for the
+same state of the cluster. Secrets are never read, and only known annotations and fields are
+kept. The file is readable by its owner alone. `--machines` saves machines, nodes and storage
+too, for `readiness` and `migrations`; on a cluster it needs what `permissions readiness` prints
+besides. Such a snapshot cannot be redacted.
 
 `--redact` replaces the names of users, groups, service accounts, namespaces, Roles and bindings;
 names that every cluster has, and ClusterRoles, stay. The same name becomes the same word in every

@@ -23,7 +23,6 @@ from rbacguard.rbac import (
     Role,
     aggregate,
 )
-from rbacguard.rbac.aggregation import Unions
 from rbacguard.rbac.columns import Columns, ColumnsOfObjects
 from rbacguard.rbac.objects import AnyBinding, AnyRole
 from rbacguard.sources import Coverage, Defect, Location, Reading, from_objects, load, packed, saved
@@ -92,7 +91,6 @@ class Snapshot:
         self.aggregate: AggregateMode = aggregate
         self._base: Snapshot | None = None
         self._changed: frozenset[str] = frozenset()
-        self._unions = Unions()
         # A snapshot never changes, so what was found once stays true.
         self._paths: dict[tuple[ObjectKey, PolicyRule], tuple[ObjectKey, ...]] = {}
 
@@ -204,7 +202,7 @@ class Snapshot:
             defects=[d for d in self.defects if d.key in by_kind.get(d.key.kind, {})],
             aggregate=aggregate or self.aggregate,
         )
-        made._base, made._changed, made._unions = self, frozenset(changed), self._unions
+        made._base, made._changed = self, frozenset(changed)
         return made
 
     def _made_from(self, kinds: Iterable[str]) -> Snapshot | None:
@@ -310,7 +308,7 @@ class Snapshot:
     @cached_property
     def aggregation(self) -> Aggregation:
         """What the aggregation controller would make of the ClusterRoles."""
-        return aggregate(self.cluster_roles.values(), self._unions)
+        return aggregate(self.cluster_roles.values())
 
     @cached_property
     def rules(self) -> Mapping[ObjectKey, tuple[PolicyRule, ...]]:

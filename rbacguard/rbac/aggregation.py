@@ -78,29 +78,8 @@ class Aggregation(Struct, frozen=True, dict=True):
         return _takers(self.sources)
 
 
-class Unions:
-    """The rules of several roles together, each once; the same roles' are put together once."""
-
-    def __init__(self) -> None:
-        """Know none yet."""
-        # By identity: the parts are kept, so that nothing else can come to stand at their places.
-        self._known: dict[tuple[int, ...], tuple[Sequence[object], tuple[PolicyRule, ...]]] = {}
-
-    def of(self, parts: Sequence[tuple[PolicyRule, ...]]) -> tuple[PolicyRule, ...]:
-        """Return the rules of all parts, in order."""
-        key = tuple(map(id, parts))
-        if key not in self._known:
-            self._known[key] = parts, tuple(dict.fromkeys(chain.from_iterable(parts)))
-        return self._known[key][1]
-
-
-def aggregate(cluster_roles: Iterable[ClusterRole], unions: Unions | None = None) -> Aggregation:
-    """Compute every aggregated ClusterRole to a fixed point.
-
-    Args:
-        cluster_roles: all of them.
-        unions: those made for nearly the same roles before.
-    """
+def aggregate(cluster_roles: Iterable[ClusterRole]) -> Aggregation:
+    """Compute every aggregated ClusterRole to a fixed point."""
     roles = {role.metadata.name: role for role in sorted(cluster_roles, key=_name)}
     by_label: dict[tuple[str, str], list[str]] = {}
     for name, role in roles.items():
@@ -129,8 +108,7 @@ def aggregate(cluster_roles: Iterable[ClusterRole], unions: Unions | None = None
         order = tuple(TopologicalSorter(inner).static_order())
     except CycleError:
         cycles, order = _cycles(inner), tuple(sources)
-    ordered = {name: sources[name] for name in order}
-    rules = _settled(roles, ordered, inner, cycles, unions or Unions())
+    rules = _settled(roles, {name: sources[name] for name in order}, inner, cycles)
     return Aggregation(
         rules={name: rules[name] for name in sources},
         sources=sources,
@@ -144,7 +122,6 @@ def _settled(
     sources: Mapping[str, tuple[str, ...]],
     inner: Mapping[str, tuple[str, ...]],
     cycles: Sequence[Sequence[str]],
-    unions: Unions,
 ) -> Mapping[str, tuple[PolicyRule, ...]]:
     """Return the rules of every role, from the recorded ones to where nothing changes any more.
 
@@ -153,12 +130,7 @@ def _settled(
         sources: what the aggregated ones select, in the order in which they are looked at.
         inner: the same, but for roles that are not aggregated.
         cycles: those that reach each other.
-        unions: those that were made before.
     """
-
-    def union(names: Iterable[str]) -> tuple[PolicyRule, ...]:
-        return unions.of(list(map(rules.__getitem__, names)))
-
     rules = {name: role.rules for name, role in roles.items()}
     users = _takers(inner)
     turning: frozenset[str] = frozenset()
@@ -168,17 +140,17 @@ def _settled(
             if name not in waiting:
                 continue
             waiting.remove(name)
-            found = union((name, *selected) if name in turning else selected)
-            if found != rules[name]:
-                if name in users and set(found) != set(rules[name]):
+            union = _union(rules, (name, *selected) if name in turning else selected)
+            if union != rules[name]:
+                if name in users and set(union) != set(rules[name]):
                     waiting.update(users[name])
-                rules[name] = found
+                rules[name] = union
         if cycles and not turning:
             # Once each was written, no rule gets lost in a ring of roles any more: the next one
             # takes it up before it is replaced. Sooner or later all hold all, or in turns for ever.
             turning = frozenset(chain.from_iterable(cycles))
             for ring in cycles:
-                rules.update(dict.fromkeys(ring, union(ring)))
+                rules.update(dict.fromkeys(ring, _union(rules, ring)))
             waiting.update(sources)
     return rules
 
@@ -203,6 +175,12 @@ def _select(
     # Those of one selector are in order as they are.
     selected = found[0] if len(found) == 1 else sorted(set().union(*found))
     return tuple([other for other in selected if other != name])
+
+
+def _union(
+    rules: Mapping[str, tuple[PolicyRule, ...]], names: Iterable[str]
+) -> tuple[PolicyRule, ...]:
+    return tuple(dict.fromkeys(chain.from_iterable(map(rules.__getitem__, names))))
 
 
 def _takers(sources: Mapping[str, Iterable[str]]) -> Mapping[str, Sequence[str]]:
