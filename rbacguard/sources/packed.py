@@ -57,11 +57,11 @@ class PackedColumns(Struct, frozen=True, rename="camel"):
     `count` is how many subjects each names; in `subjects` those of all follow one another.
     """
 
-    name: list[_Place] = []
-    role_ref: list[_Place] = []
-    metadata: list[_Place] = []
-    count: list[_Place] = []
-    subjects: list[_Place] = []
+    name: list[_Place]
+    role_ref: list[_Place]
+    metadata: list[_Place]
+    count: list[_Place]
+    subjects: list[_Place]
 
 
 class PackedBindings(Struct, frozen=True, rename="camel"):
@@ -76,12 +76,12 @@ class PackedBindings(Struct, frozen=True, rename="camel"):
         columns: what each consists of.
     """
 
-    scopes: dict[str, _Count] = {}
-    names: list[str] = []
-    role_refs: list[RoleRef] = []
-    subjects: list[PackedSubjects] = []
-    metadata: list[PackedMeta] = []
-    columns: PackedColumns = PackedColumns()
+    scopes: dict[str, _Count]
+    names: list[str]
+    role_refs: list[RoleRef]
+    subjects: list[PackedSubjects]
+    metadata: list[PackedMeta]
+    columns: PackedColumns
 
 
 def pack(bindings: Iterable[AnyBinding]) -> dict[str, Any]:
@@ -270,3 +270,13 @@ class Late(Mapping[ObjectKey, AnyBinding]):
     @property
     def _made(self) -> dict[ObjectKey, AnyBinding]:
         return self.source.objects[self._kind]
+
+
+def unpack(packed: PackedBindings) -> Mapping[str, Late]:
+    """Return bindings by kind.
+
+    Raises:
+        ValueError: they are not whole, in a few words.
+    """
+    source = Unpacked(packed)
+    return {kind: Late(source, kind) for kind in KINDS}

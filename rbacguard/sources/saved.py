@@ -95,7 +95,7 @@ class _Parts(Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...]
     skipped: dict[str, int]
     defects: tuple[SavedDefect, ...]
-    bindings: packed.PackedBindings = packed.PackedBindings()
+    bindings: packed.PackedBindings | None = None
 
 
 class Content(_Parts, frozen=True):
@@ -245,8 +245,8 @@ def take(name: str, raw: Raw | bytes, reading: Reading) -> None:
     content, bindings, heads, kinds, origin = _decoded(name, saved)
     reading.known.update((kind, each) for kind, each in kinds.items() if reading.wants(kind))
     place = Location(name)
-    for kind in packed.KINDS:
-        reading.keep_late(packed.Late(bindings, kind), place, kind)
+    for kind, late in bindings.items():
+        reading.keep_late(late, place, kind)
     if isinstance(content, _Usual):
         bulk.keep(content.objects, lambda _number: place, reading)
     else:
@@ -267,7 +267,7 @@ class _Decoded(NamedTuple):
     """What was in a file; `heads` are of objects that are not decoded in one go."""
 
     content: Content | _Usual
-    bindings: packed.Unpacked
+    bindings: Mapping[str, packed.Late]
     heads: list[SavedObject]
     kinds: dict[str, KindCoverage]
     origin: Origin | None
@@ -310,7 +310,10 @@ def _parts(saved: SavedSnapshot) -> _Decoded:
         for kind, each in content.kinds.items()
     }
     origin = msgspec.json.decode(saved.origin, type=Origin | None)
-    return _Decoded(content, packed.Unpacked(content.bindings), heads, kinds, origin)
+    if content.bindings is None and saved.api_version == API_VERSION:
+        raise ValueError("expected bindings, found none")
+    bindings = packed.unpack(content.bindings) if content.bindings else {}
+    return _Decoded(content, bindings, heads, kinds, origin)
 
 
 def _reason(error: Exception) -> str:

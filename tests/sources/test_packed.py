@@ -157,6 +157,14 @@ def pool(name: str, change: Any) -> Any:
 
 
 NOT_WHOLE = {
+    "no columns": (
+        lambda b: {key: value for key, value in b.items() if key != "columns"},
+        "missing required field columns",
+    ),
+    "no counts": (
+        lambda b: {**b, "columns": {k: v for k, v in b["columns"].items() if k != "count"}},
+        "missing required field count",
+    ),
     "one name too few": (column("name", lambda v: v[1:]), r"expected \d+ bindings"),
     "one role too many": (column("roleRef", lambda v: [*v, 0]), r"expected \d+ bindings"),
     "one count too few": (column("count", lambda v: v[1:]), r"expected \d+ bindings"),
@@ -204,6 +212,13 @@ def test_columns_that_are_not_whole_are_refused(change: Any, expected: str, tmp_
         load([path])
     assert str(caught.value).startswith(f"{path}: a broken snapshot: ")
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_without_bindings_is_not_one_of_a_cluster_without_any(tmp_path: Path) -> None:
+    value = unpacked(state("D").encode())
+    del value["content"]["bindings"]
+    with pytest.raises(InputError, match="a broken snapshot: expected bindings, found none"):
+        load([write(tmp_path / "s", repacked(value))])
 
 
 MORE = binding("more", "admin", user("zoe"), namespace="web")
