@@ -17,7 +17,7 @@ from rbacguard.checks.base import (
 )
 from rbacguard.kubevirt.permissions import is_platform
 from rbacguard.kubevirt.releases import HARDENED
-from rbacguard.update.delegation import delegations
+from rbacguard.update.delegation import delegations, places_of
 from rbacguard.update.simulate import apply_update
 from rbacguard.update.temporary import without_temporary
 
@@ -41,7 +41,7 @@ class DelegationCheck(Check, frozen=True, tag="delegation"):
         settled = snapshot
         if context.now.hardened is False:
             settled = apply_update(snapshot, context.now, HARDENED)
-        lasting = {(d.subject, d.namespace) for d in delegations(without_temporary(settled))}
+        lasting = places_of(without_temporary(settled))
         for found in delegations(snapshot):
             key = (found.subject, found.namespace)
             grant = found.grant

@@ -61,7 +61,7 @@ class HolderCheck(Check, frozen=True, tag="holder"):
         # By identity of what is combined, of which there is one for all who hold alike.
         known: dict[int, _Alike] = {}
         who: Subject | None = None
-        whole = frozenset[str]()
+        about, name, whole = dict[str, Value](), "", frozenset[str]()
         for each in holders(context.snapshot, permissions()[self.permission].granting):
             alike = known.get(id(each.combined))
             if alike is None:
@@ -69,26 +69,34 @@ class HolderCheck(Check, frozen=True, tag="holder"):
             if each.subject != who:
                 # The whole cluster comes first.
                 who, whole = each.subject, frozenset() if each.scope else alike.starts
+                about, name = _about(who), str(who)
             starts = alike.starts | whole
-            holder = known_holder(who)
             yield Fact(
                 fields={
                     **alike.fields,
-                    "subject": subject_fields(who),
+                    **about,
                     "scope": each.scope,
                     "place": place(each.scope),
                     "chain": chain(each.grants[0]) + alike.more,
-                    "broad": is_broad(who),
                     "console_only": starts == {"create VMIM"},
                     "virtctl_only": starts == {"update virtualmachines/migrate"},
-                    "platform": is_platform(who),
-                    "known": holder.label if holder else "",
                 },
-                group=str(who),
+                group=name,
                 scope=each.scope,
                 grants=each.grants,
                 objects=evidence(each.grants),
             )
+
+
+def _about(subject: Subject) -> dict[str, Value]:
+    """Return the fields that tell of the subject alone."""
+    holder = known_holder(subject)
+    return {
+        "subject": subject_fields(subject),
+        "broad": is_broad(subject),
+        "platform": is_platform(subject),
+        "known": holder.label if holder else "",
+    }
 
 
 class _Alike(NamedTuple):

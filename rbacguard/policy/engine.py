@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from rbacguard.checks import Check, Context, Fact
 from rbacguard.policy.model import Policy, Severity, Stage
@@ -67,32 +68,38 @@ def evaluate(
     Raises:
         PolicyError: a condition fails on a fact.
     """
-    facts: dict[Check, tuple[Fact, ...]] = {}
     chosen = selection or Selection()
+    told: list[PolicyResult] = []
+    asked: dict[Check, list[tuple[Policy, list[Finding]]]] = {}
+    found: dict[int, list[Finding]] = {}
+    for number, policy in enumerate(policies):
+        outcome, reason = Outcome.NOT_ASKED, "not selected"
+        if chosen.wants(policy.names):
+            outcome, reason = _asked(policy, context)
+        told.append(PolicyResult(policy, outcome, reason=reason))
+        if outcome is Outcome.CLEAN:
+            found[number] = []
+            asked.setdefault(policy.check, []).append((policy, found[number]))
+    # A fact is forgotten before the next one is made: a large cluster has hundreds of thousands.
+    for check, those in asked.items():
+        for fact in check.run(context):
+            for policy, findings in those:
+                if policy.holds(fact):
+                    findings.append(_finding(policy, fact, context))
     return tuple(
-        _evaluate(policy, context, facts)
-        if chosen.wants(policy.names)
-        else PolicyResult(policy, Outcome.NOT_ASKED, reason="not selected")
-        for policy in policies
+        _result(each, found[number], context) if number in found else each
+        for number, each in enumerate(told)
     )
 
 
-def _evaluate(
-    policy: Policy, context: Context, facts: dict[Check, tuple[Fact, ...]]
-) -> PolicyResult:
-    outcome, reason = _asked(policy, context)
-    if outcome is not None:
-        return PolicyResult(policy, outcome, reason=reason)
-    check = policy.check
-    if check not in facts:
-        facts[check] = tuple(check.run(context))
-    findings = tuple(_finding(policy, fact, context) for fact in policy.matching(facts[check]))
+def _result(asked: PolicyResult, findings: list[Finding], context: Context) -> PolicyResult:
+    """Return what a policy came to that was asked."""
     if findings:
-        return PolicyResult(policy, Outcome.FINDINGS, findings)
-    gaps = check.gaps(context)
+        return replace(asked, outcome=Outcome.FINDINGS, findings=tuple(findings))
+    gaps = asked.policy.check.gaps(context)
     if gaps:
-        return PolicyResult(policy, Outcome.UNDETERMINED, reason="; ".join(gaps))
-    return PolicyResult(policy, Outcome.CLEAN)
+        return replace(asked, outcome=Outcome.UNDETERMINED, reason="; ".join(gaps))
+    return asked
 
 
 def fingerprint(*identity: str) -> str:
@@ -100,8 +107,8 @@ def fingerprint(*identity: str) -> str:
     return hashlib.sha256("\0".join(identity).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _asked(policy: Policy, context: Context) -> tuple[Outcome | None, str]:
-    """Return why a policy is not evaluated on a cluster, if it is not."""
+def _asked(policy: Policy, context: Context) -> tuple[Outcome, str]:
+    """Return why a policy is not evaluated on a cluster; clean, as far as that goes, if it is."""
     hardened = context.now.hardened
     if policy.stage is not Stage.ANY or policy.applies_to.since or policy.applies_to.before:
         if hardened is None:
@@ -112,7 +119,7 @@ def _asked(policy: Policy, context: Context) -> tuple[Outcome | None, str]:
         if release is not None and not policy.applies_to.includes(release):
             return Outcome.NOT_ASKED, "another release"
     reason = policy.check.not_asked(context)
-    return (Outcome.NOT_ASKED, reason) if reason else (None, "")
+    return (Outcome.NOT_ASKED, reason) if reason else (Outcome.CLEAN, "")
 
 
 def _finding(policy: Policy, fact: Fact, context: Context) -> Finding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import cache, cached_property
 from operator import itemgetter
@@ -130,34 +130,31 @@ class Policy(
         """By what it is selected: its id, severity, stage and kind of check."""
         return (self.id, self.severity.value, self.stage.value, self.check.type)
 
-    def matching(self, facts: Iterable[Fact]) -> Iterator[Fact]:
-        """Yield the facts for which the condition holds.
+    @cached_property
+    def holds(self) -> Callable[[Fact], bool]:
+        """Tells whether the condition holds for a fact.
 
-        Raises:
-            PolicyError: the condition fails on one, such as by a key that is missing in a map.
+        It raises PolicyError where the condition fails, such as by a key that is missing in a map.
         """
         if not self.where:
-            yield from facts
-            return
+            return lambda _fact: True
         # Thousands of machines are alike in what a condition asks of them.
-        known, asked, values = self._known, self._asked, self._values
-        for fact in facts:
+        known: dict[Any, bool] = {}
+        asked, key_of = self._asked, self._key_of
+
+        def holds(fact: Fact) -> bool:
             fields = fact.fields
-            try:
-                key = values(fields)
-                holds = known.get(key)
-            except TypeError:
-                # Maps and lists are no keys.
-                key = tuple([_frozen(fields[name]) for name in asked])
-                holds = known.get(key)
-            if holds is None:
+            key = key_of(fields)
+            found = known.get(key)
+            if found is None:
                 if len(known) >= _MOST_KNOWN:
                     known.clear()
-                holds = known[key] = self._holds({name: fields[name] for name in asked})
-            if holds:
-                yield fact
+                found = known[key] = self._ask({name: fields[name] for name in asked})
+            return found
 
-    def _holds(self, asked: dict[str, Value]) -> bool:
+        return holds
+
+    def _ask(self, asked: dict[str, Value]) -> bool:
         # Whole numbers have 64 bits there; what is larger is as large as they get.
         asked = {
             name: max(min(value, _MOST), -_MOST - 1) if type(value) is int else value
@@ -181,15 +178,15 @@ class Policy(
         if self.where:
             _ = self._condition
 
-    @cached_property
-    def _values(self) -> Callable[[Any], Any]:
-        """Takes what the condition may refer to out of the fields of a fact."""
-        return itemgetter(*self._asked) if self._asked else lambda _fields: ()
-
-    @cached_property
-    def _known(self) -> dict[Any, bool]:
-        """What the condition came to, by the values that it was asked with."""
-        return {}
+    @property
+    def _key_of(self) -> Callable[[Any], Any]:
+        """Takes what the condition may refer to out of the fields of a fact, as a key."""
+        asked = self._asked
+        if not asked:
+            return lambda _fields: ()
+        if {self.check.FACTS[name] for name in asked} & {FactType.LIST, FactType.MAP}:
+            return lambda fields: tuple([_frozen(fields[name]) for name in asked])
+        return itemgetter(*asked)
 
     @cached_property
     def _asked(self) -> tuple[str, ...]:

@@ -72,6 +72,9 @@ class Access:
         self.rules: dict[ObjectKey, Answers] = {}
         self.masks: dict[ObjectKey, int] = {}
         self._chains: dict[ObjectKey, tuple[Chain, ...]] = {}
+        self._granting: dict[
+            tuple[ObjectKey, tuple[int, ...]], tuple[tuple[Chain, ...], tuple[int, ...]]
+        ] = {}
         for role, rules in snapshot.rules.items():
             answers, mask = questions.ask(rules)
             if mask and role not in without:
@@ -137,6 +140,19 @@ class Access:
                 for rule, numbers in allowed.items()
             )
         return found
+
+    def granting(
+        self, role: ObjectKey, numbers: tuple[int, ...]
+    ) -> tuple[tuple[Chain, ...], tuple[int, ...]]:
+        """Return by which chains a bound role grants any of these, and the places of those here."""
+        known = self._granting.get((role, numbers))
+        if known is None:
+            wanted = set(numbers)
+            chains = tuple(c for c in self.chains(role) if not wanted.isdisjoint(c.allows))
+            allowed = set(chain.from_iterable(c.allows for c in chains))
+            places = tuple(place for place, number in enumerate(numbers) if number in allowed)
+            known = self._granting[role, numbers] = chains, places
+        return known
 
     def grants(self, subject: Subject, scope: str, number: int) -> Iterator[Grant]:
         """Yield every grant of one action that counts in a scope."""
@@ -238,14 +254,13 @@ class Transition(Struct, frozen=True):
     def by_role(self, scope: str) -> Mapping[ObjectKey, ByRole]:
         """Return, by role that is bound, what the change rests on."""
         state, found = self.because, dict[ObjectKey, ByRole]()
-        wanted = dict(zip(self.numbers, self.actions, strict=True))
         for where, each in state.bound(self.subject, scope):
-            chains = [c for c in state.chains(each.role) if not wanted.keys().isdisjoint(c.allows)]
+            chains, places = state.granting(each.role, self.numbers)
             if chains:
-                allowed = sorted(wanted.keys() & chain(*(c.allows for c in chains)))
-                known = found.get(each.role, ByRole(tuple(map(wanted.__getitem__, allowed)), ()))
+                known = found.get(each.role)
+                actions = known.actions if known else tuple([self.actions[p] for p in places])
                 grants = [Grant(self.subject, where, each.binding, c.path, c.rule) for c in chains]
-                found[each.role] = ByRole(known.actions, (*known.grants, *grants))
+                found[each.role] = ByRole(actions, (*(known.grants if known else ()), *grants))
         return found
 
     def rows(self) -> Iterator[AccessChange]:

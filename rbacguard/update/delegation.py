@@ -6,7 +6,7 @@ or may `bind` it (kubernetes pkg/registry/rbac/rolebinding/policybased/storage.g
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
@@ -78,22 +78,30 @@ def can_hand_on(access: Access, shapes: Iterable[Shape], first: int = 0) -> dict
     return found
 
 
-def delegations(snapshot: Snapshot) -> tuple[Delegation, ...]:
-    """Return who can hand migration on, by holding it or by the verb `bind`."""
+def delegations(snapshot: Snapshot) -> Iterator[Delegation]:
+    """Yield who can hand migration on, by holding it or by the verb `bind`, in order."""
     access = Access(snapshot, Questions(requests()))
+    for subject, scope, how in _handing_on(access):
+        yield Delegation(subject, scope, how, _grant(access, subject, scope))
+
+
+def places_of(snapshot: Snapshot) -> frozenset[tuple[Subject, str]]:
+    """Return where somebody can hand migration on ('' is everywhere)."""
+    found = _handing_on(Access(snapshot, Questions(requests())))
+    return frozenset((subject, scope) for subject, scope, _ in found)
+
+
+def _handing_on(access: Access) -> Iterator[tuple[Subject, str, str]]:
+    """Yield who can hand it on, where, and how."""
     places = access.table.places
     hows = can_hand_on(access, (shape for shape, _ in places.shapes))
-    found = []
     for subject, scopes, pattern in places.each(places.patterns):
         numbers = zip(scopes, pattern, strict=True)
         where = {scope: hows[number] for scope, number in numbers if number in hows}
         if CLUSTER in where:
             where = {CLUSTER: where[CLUSTER]}
-        found += [
-            Delegation(subject, scope, how, _grant(access, subject, scope))
-            for scope, how in where.items()
-        ]
-    return tuple(found)
+        for scope, how in where.items():
+            yield subject, scope, how
 
 
 def _grant(access: Access, subject: Subject, namespace: str) -> Grant:

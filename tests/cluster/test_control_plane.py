@@ -525,6 +525,17 @@ def tried(plane: ControlPlane, item: dict[str, Any], *who: str, verb: str = "cre
 
 
 OTHER = ("--token", "other-admin-token")
+SNEAKY = role("s", rule("create", "kubevirt.io", VMIM.partition(".")[0]))
+UNAPPROVED = binding("x", "kubevirt.io:migrate", user("mallory"), namespace="web")
+
+
+def take_away(plane: ControlPlane, guard: Path) -> None:
+    """Delete a guard, and wait until the server does not ask it any more."""
+    plane.kubectl("delete", "-f", str(guard))
+    until = time.monotonic() + 60
+    while any(tried(plane, item, *OTHER) for item in (SNEAKY, UNAPPROVED)):
+        assert time.monotonic() < until, "the guard is asked although it is gone"
+        time.sleep(0.5)
 
 
 @pytest.fixture
@@ -542,14 +553,12 @@ def guarded(plane: ControlPlane, tool: Tool, tmp_path: Path) -> Iterator[Control
     try:
         until = time.monotonic() + 60
         temporary = role("kubevirt.io:upgrademigrate", rule("get", "core", "pods"))
-        unapproved = binding("x", "kubevirt.io:migrate", user("mallory"), namespace="web")
-        sneaky = role("s", rule("create", "kubevirt.io", VMIM.partition(".")[0]))
-        while not all(tried(plane, item, *OTHER) for item in (temporary, unapproved, sneaky)):
+        while not all(tried(plane, item, *OTHER) for item in (temporary, UNAPPROVED, SNEAKY)):
             assert time.monotonic() < until, "the guard does not take effect"
             time.sleep(0.5)
         yield plane
     finally:
-        plane.kubectl("delete", "-f", str(out / "30-clean-up"))
+        take_away(plane, out / "30-clean-up")
 
 
 def test_the_guard_refuses_what_would_hand_migration_out(guarded: ControlPlane) -> None:
@@ -637,15 +646,14 @@ def test_a_dated_guard_lets_the_temporary_role_be_made_until_then(
         assert plane.kubectl("apply", "-f", str(out / "30-clean-up")).returncode == 0
         try:
             until = time.monotonic() + 30
-            sneaky = role("s", rule("create", "kubevirt.io", VMIM.partition(".")[0]))
-            while not tried(plane, sneaky) or (expected and not tried(plane, temporary)):
+            while not tried(plane, SNEAKY) or (expected and not tried(plane, temporary)):
                 assert time.monotonic() < until, "the guard does not take effect"
                 time.sleep(0.5)
             assert (
                 (expected in tried(plane, temporary)) if expected else not tried(plane, temporary)
             )
         finally:
-            plane.kubectl("delete", "-f", str(out / "30-clean-up"))
+            take_away(plane, out / "30-clean-up")
 
 
 GITOPS: dict[str, list[dict[str, Any]]] = {
