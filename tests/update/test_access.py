@@ -225,6 +225,27 @@ def test_whom_a_binding_names_twice_holds_it_once() -> None:
     assert len(Access(snapshot, QUESTIONS).table.bound(zoe)["web"]) == 1
 
 
+def test_whom_bindings_name_in_several_ways_is_one() -> None:
+    """With a namespace of his own or that of the binding; a user's namespace says nothing."""
+    odd = {**user("zoe"), "namespace": "anywhere"}
+    given = [
+        binding("c", "admin", account("bot", "web"), odd, namespace="web"),
+        binding("b", "edit", account("bot"), user("zoe"), namespace="web"),
+        binding("a", "view", account("bot"), account("bot", "web"), odd, namespace="web"),
+        binding("d", "edit", account("bot"), user("zoe"), namespace="data"),
+        binding("e", "edit", account("bot")),
+    ]
+    table = Access(Snapshot.from_objects([*objects("D"), *given]), QUESTIONS).table
+    bot, zoe = Subject("ServiceAccount", "bot", "web"), Subject("User", "zoe")
+    for subject in (bot, zoe):
+        assert [each.binding.name for each in table.bound(subject)["web"]] == ["a", "b", "c"]
+    assert (list(table.bound(bot)), list(table.bound(zoe))) == (["web"], ["data", "web"])
+    other = Subject("ServiceAccount", "bot", "data")
+    assert [each.binding.name for each in table.bound(other)["data"]] == ["d"]
+    # One without a namespace in the whole cluster is nobody.
+    assert Subject("ServiceAccount", "bot") not in table.subjects
+
+
 def test_a_binding_that_is_added_may_give_a_role_of_its_namespace() -> None:
     own = {**HALF, "kind": "Role", "metadata": {"name": "half", "namespace": "web"}}
     snapshot = Snapshot.from_objects([*objects("D"), own])
