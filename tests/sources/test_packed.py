@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import zstandard
 from conftest import binding, objects, role, rule, state, user
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from test_saved import packed, unpacked, write
 
 from rbacguard import Snapshot
 from rbacguard.errors import ContradictionError, InputError
@@ -25,22 +25,11 @@ from rbacguard.sources.packed import Late
 from rbacguard.update.plan import make_plan
 
 
-def write(path: Path, data: bytes) -> str:
-    path.write_bytes(data)
-    return str(path)
-
-
-def unpacked(data: bytes) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(zstandard.decompress(data))
-    return found
-
-
 def repacked(value: dict[str, Any]) -> bytes:
     """Return a snapshot that somebody changed, digest and all."""
     content = json.dumps(value["content"], separators=(",", ":")).encode()
     digests = {**value["digests"], "content": hashlib.sha256(content).hexdigest()}
-    whole = {**value, "digests": digests}
-    return zstandard.compress(json.dumps(whole, separators=(",", ":")).encode())
+    return packed({**value, "digests": digests})
 
 
 def as_objects(value: dict[str, Any]) -> dict[str, Any]:
