@@ -354,9 +354,7 @@ def _bits(columns: Columns, roles: Roles) -> Sequence[int]:
     matters: dict[tuple[str, str, str], int] = {
         role: 1 << place for place, role in enumerate(roles)
     }
-    bit_of = [
-        0 if kind == "Role" else matters.get((kind, "", name), 0) for kind, name in columns.roles
-    ]
+    bit_of = [matters.get((kind, "", name), 0) for kind, name in columns.roles]
     bits = list(map(bit_of.__getitem__, columns.role_of))
     # A Role is one of the binding's own namespace.
     own = {role.name for role in roles if role.kind == "Role"}

@@ -141,6 +141,21 @@ def column(name: str, change: Any) -> Any:
     return changed
 
 
+def past(name: str, values: str) -> Any:
+    """Return what makes the last binding name a value just after the last one."""
+
+    def changed(bindings: dict[str, Any]) -> dict[str, Any]:
+        count = sum(len(each.get("names", "1")) for each in map(dict_of, bindings[values]))
+        made: dict[str, Any] = column(name, lambda v: [*v[:-1], count])(bindings)
+        return made
+
+    return changed
+
+
+def dict_of(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
 def pool(name: str, change: Any) -> Any:
     return lambda bindings: {**bindings, name: change(list(bindings[name]))}
 
@@ -159,10 +174,11 @@ NOT_WHOLE = {
     "one count too few": (column("count", lambda v: v[1:]), r"expected \d+ bindings"),
     "metadata too few": (column("metadata", lambda v: v[1:]), r"expected \d+ bindings"),
     "one subject too few": (column("subjects", lambda v: v[1:]), r"expected \d+ subjects"),
-    "no such name": (column("name", lambda v: [*v[:-1], 10**9]), "not in the file"),
-    "no such subject": (column("subjects", lambda v: [*v[:-1], 10**30]), "not in the file"),
-    "no such role": (column("roleRef", lambda v: [10**9, *v[1:]]), "not in the file"),
-    "no such metadata": (column("metadata", lambda v: [10**9, *v[1:]]), "not in the file"),
+    "no such name": (past("name", "names"), "not in the file"),
+    "no such subject": (past("subjects", "subjects"), "not in the file"),
+    "no such role": (past("roleRef", "roleRefs"), "not in the file"),
+    "no such metadata": (past("metadata", "metadata"), "not in the file"),
+    "no number of ours": (column("subjects", lambda v: [*v[:-1], 10**30]), "not in the file"),
     "a place before the first": (column("name", lambda v: [-1, *v[1:]]), "broken snapshot"),
     "a count of less than none": (column("count", lambda v: [-1, *v[1:]]), "broken snapshot"),
     "names in disorder": (pool("names", lambda v: v[::-1]), "not in order"),
