@@ -23,7 +23,7 @@ from rbacguard.update.compare import Comparison
 from rbacguard.update.crosscheck import disagreements
 from rbacguard.update.holding import Holding, holders
 from rbacguard.update.journey import Status
-from rbacguard.update.places import CLUSTER
+from rbacguard.update.places import CLUSTER, kind_in
 from rbacguard.update.plan import Plan
 from rbacguard.update.question import remarks, unnamed
 
@@ -326,8 +326,7 @@ class _Models:
                 role = state.table.role(bit)
                 chains = known[bit] = self._chains_of(state, role, value.numbers)
             if chains:
-                kind = "RoleBinding" if scope else "ClusterRoleBinding"
-                there.append(wire.BoundModel(kind, name, scope or None, chains))
+                there.append(wire.BoundModel(kind_in(scope), name, scope or None, chains))
         everywhere = found[CLUSTER]
         return wire.ChangeModel(
             self._subjects[value.subject],

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from rbacguard.checks import Check, Context, Fact
 from rbacguard.policy.model import Policy, Severity, Stage
@@ -69,17 +68,15 @@ def evaluate(
         PolicyError: a condition fails on a fact.
     """
     chosen = selection or Selection()
-    told: list[PolicyResult] = []
+    told = [
+        (policy, *(_why_not(policy, context) if chosen.wants(policy.names) else _NOT_SELECTED))
+        for policy in policies
+    ]
+    found: list[list[Finding]] = [[] for _ in told]
     asked: dict[Check, list[tuple[Policy, list[Finding]]]] = {}
-    found: dict[int, list[Finding]] = {}
-    for number, policy in enumerate(policies):
-        outcome, reason = Outcome.NOT_ASKED, "not selected"
-        if chosen.wants(policy.names):
-            outcome, reason = _asked(policy, context)
-        told.append(PolicyResult(policy, outcome, reason=reason))
-        if outcome is Outcome.CLEAN:
-            found[number] = []
-            asked.setdefault(policy.check, []).append((policy, found[number]))
+    for (policy, outcome, _), findings in zip(told, found, strict=True):
+        if outcome is None:
+            asked.setdefault(policy.check, []).append((policy, findings))
     # A fact is forgotten before the next one is made: a large cluster has hundreds of thousands.
     for check, those in asked.items():
         for fact in check.run(context):
@@ -87,19 +84,21 @@ def evaluate(
                 if policy.holds(fact):
                     findings.append(_finding(policy, fact, context))
     return tuple(
-        _result(each, found[number], context) if number in found else each
-        for number, each in enumerate(told)
+        PolicyResult(policy, outcome, reason=reason)
+        if outcome is not None
+        else _result(policy, findings, context)
+        for (policy, outcome, reason), findings in zip(told, found, strict=True)
     )
 
 
-def _result(asked: PolicyResult, findings: list[Finding], context: Context) -> PolicyResult:
+def _result(policy: Policy, findings: list[Finding], context: Context) -> PolicyResult:
     """Return what a policy came to that was asked."""
     if findings:
-        return replace(asked, outcome=Outcome.FINDINGS, findings=tuple(findings))
-    gaps = asked.policy.check.gaps(context)
+        return PolicyResult(policy, Outcome.FINDINGS, tuple(findings))
+    gaps = policy.check.gaps(context)
     if gaps:
-        return replace(asked, outcome=Outcome.UNDETERMINED, reason="; ".join(gaps))
-    return asked
+        return PolicyResult(policy, Outcome.UNDETERMINED, reason="; ".join(gaps))
+    return PolicyResult(policy, Outcome.CLEAN)
 
 
 def fingerprint(*identity: str) -> str:
@@ -107,8 +106,11 @@ def fingerprint(*identity: str) -> str:
     return hashlib.sha256("\0".join(identity).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _asked(policy: Policy, context: Context) -> tuple[Outcome, str]:
-    """Return why a policy is not evaluated on a cluster; clean, as far as that goes, if it is."""
+_NOT_SELECTED: tuple[Outcome | None, str] = (Outcome.NOT_ASKED, "not selected")
+
+
+def _why_not(policy: Policy, context: Context) -> tuple[Outcome | None, str]:
+    """Return why a policy is not evaluated on a cluster, if it is not."""
     hardened = context.now.hardened
     if policy.stage is not Stage.ANY or policy.applies_to.since or policy.applies_to.before:
         if hardened is None:
@@ -119,7 +121,7 @@ def _asked(policy: Policy, context: Context) -> tuple[Outcome, str]:
         if release is not None and not policy.applies_to.includes(release):
             return Outcome.NOT_ASKED, "another release"
     reason = policy.check.not_asked(context)
-    return (Outcome.NOT_ASKED, reason) if reason else (Outcome.CLEAN, "")
+    return (Outcome.NOT_ASKED, reason) if reason else (None, "")
 
 
 def _finding(policy: Policy, fact: Fact, context: Context) -> Finding:

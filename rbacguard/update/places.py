@@ -37,12 +37,12 @@ class Bound(Struct, frozen=True, gc=False):
     @property
     def binding(self) -> ObjectKey:
         """The binding's identity."""
-        return key_of((self.kind, self.scope, self.name))
+        return key_of((kind_in(self.scope), self.scope, self.name))
 
-    @property
-    def kind(self) -> str:
-        """The binding's kind."""
-        return "RoleBinding" if self.scope else "ClusterRoleBinding"
+
+def kind_in(scope: str) -> str:
+    """Return the kind of the bindings of a scope."""
+    return "RoleBinding" if scope else "ClusterRoleBinding"
 
 
 Entries: TypeAlias = Mapping[str, Sequence[Bound]]
