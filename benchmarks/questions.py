@@ -12,10 +12,11 @@ import json
 import sys
 import time
 
-from rbacguard import Attributes, Snapshot
+from rbacguard import Attributes
+from rbacguard.kubevirt.access import Access, in_order
 from rbacguard.kubevirt.permissions import live_migration
 from rbacguard.rbac.questions import Questions
-from rbacguard.update.access import Access, in_order
+from rbacguard.sources import load
 
 QUESTIONS = 1_000
 VERBS = ("get", "list", "create", "update", "delete")
@@ -26,7 +27,7 @@ def main() -> None:
     """Load, ask, print."""
     gc.disable()
     started = time.perf_counter()
-    snapshot = Snapshot.load([sys.argv[1]])
+    snapshot = load([sys.argv[1]])
     namespaces = sorted(snapshot.namespaces)
     loaded = time.perf_counter()
     granting = in_order(live_migration().granting)

@@ -1,7 +1,7 @@
-"""Audit who may live-migrate virtual machines before and after OpenShift Virtualization 4.19.
+"""Audit who can live-migrate virtual machines before and after OpenShift Virtualization 4.19.
 
->>> from rbacguard import Attributes, Snapshot
->>> snapshot = Snapshot.load(["dump.yaml"])
+>>> from rbacguard import Attributes, load
+>>> snapshot = load(["dump.yaml"])
 >>> snapshot.authorizer.authorize(Attributes(user="alice", verb="get", resource="pods"))
 """
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rbacguard.rbac import Attributes, Decision, Grant, PolicyRule, RoleRef, Subject
     from rbacguard.snapshot import Snapshot
+    from rbacguard.sources import load
 
 __version__ = "0.1.0"
 
@@ -23,12 +24,13 @@ __all__ = [
     "Snapshot",
     "Subject",
     "__version__",
+    "load",
 ]
+_MODULES = {"Snapshot": "rbacguard.snapshot", "load": "rbacguard.sources"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the public names when they are first used, so that `--help` stays fast."""
+    """Import a public name at its first use, so that `--help` stays fast."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "rbacguard.snapshot" if name == "Snapshot" else "rbacguard.rbac"
-    return getattr(import_module(module), name)
+    return getattr(import_module(_MODULES.get(name, "rbacguard.rbac")), name)

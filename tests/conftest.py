@@ -18,6 +18,7 @@ import pytest
 from programs import program, sarif_validator
 
 from rbacguard import Snapshot
+from rbacguard.sources import load
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
@@ -31,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @cache
 def state(letter: str) -> Snapshot:
     """Return one of the six states, A to F."""
-    return Snapshot.load([str(STATES[letter])])
+    return load([str(STATES[letter])])
 
 
 @cache

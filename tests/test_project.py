@@ -13,7 +13,8 @@ import pytest
 from conftest import ROOT, STATES, Run
 
 import rbacguard
-from rbacguard import Attributes, Snapshot, Subject
+from rbacguard import Attributes, Subject
+from rbacguard.sources import load
 
 
 def test_the_layers_hold() -> None:
@@ -44,7 +45,7 @@ def test_everything_public_can_be_imported() -> None:
 
 
 def test_the_public_api_answers_as_documented() -> None:
-    snapshot = Snapshot.load([str(STATES["A"])])
+    snapshot = load([str(STATES["A"])])
     decision = snapshot.authorizer.authorize(
         Attributes(
             user="alice",

@@ -74,7 +74,7 @@ def run() -> int:
 
 def _tell(error: str) -> None:
     # Seldom needed, and what starts fast completes fast.
-    from rbacguard.visible import visible
+    from rbacguard.text import visible
 
     click.echo(f"rbacguard: error: {visible(error)}", err=True)
 

@@ -42,8 +42,8 @@ def who_can(
     group is found in the rules of the input; 'NAME.' is the core group.
     """
     from rbacguard.output import reports
+    from rbacguard.queries import request as question
     from rbacguard.rbac import Attributes
-    from rbacguard.update import question
 
     if namespace and all_namespaces:
         raise click.UsageError("give -n or -A, not both")
@@ -91,9 +91,9 @@ def can_i(
     RESOURCE is written as for who-can.
     """
     from rbacguard.output import reports
+    from rbacguard.queries import request as question
+    from rbacguard.queries.can_i import decide
     from rbacguard.rbac import Attributes
-    from rbacguard.update import question
-    from rbacguard.update.ask import decide
 
     fields = options.attributes(verb, resource, name, subresource, namespace)
     asked = Attributes(**fields, user=user, groups=groups)
@@ -115,7 +115,7 @@ def explain(subject: str, source: Source, aggregate: AggregateMode, **shown: Any
     SUBJECT is a name, or user/NAME, group/NAME or sa/NAMESPACE/NAME.
     """
     from rbacguard.output import reports
-    from rbacguard.update import ask
+    from rbacguard.queries import can_i as ask
 
     snapshot = source.snapshot(aggregate)
     report = reports.explain(subject, ask.explain(snapshot, subject), snapshot)
@@ -143,7 +143,7 @@ def diff(
     Without AFTER, the cluster is what came after.
     """
     from rbacguard.output import reports
-    from rbacguard.update.compare import compare
+    from rbacguard.queries.diff import compare
 
     files = Source(filenames=(after,)) if after else source
     found = compare(Source(filenames=(before,)).snapshot(aggregate), files.snapshot(aggregate))

@@ -38,7 +38,10 @@ def snapshot(source: Source, file: str, redact: bool, machines: bool, force: boo
             "--redact does not go with --machines: names stand in what KubeVirt says of machines"
         )
     found = source.machines("readiness")[1] if machines else source.snapshot()
-    found = found.redacted() if redact else found
+    if redact:
+        from rbacguard.sources.redact import redact as redacted
+
+        found = redacted(found)
     options.save(found, file, force=force)
     return exits.of_gaps(list(found.coverage.gaps()))
 
@@ -63,9 +66,9 @@ def snapshot(source: Source, file: str, redact: bool, machines: bool, force: boo
 )
 def permissions(command: str, cross_check: bool, subject: str, namespaces: tuple[str, ...]) -> int:
     """Print the smallest ClusterRole and binding with which COMMAND (audit) can read a cluster."""
-    from rbacguard.cluster import access_rules
     from rbacguard.kubevirt.releases import RELEASES
     from rbacguard.manifests import permission_manifests
+    from rbacguard.sources.live import access_rules
 
     text = permission_manifests(
         f"rbacguard-{command}",

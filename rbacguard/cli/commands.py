@@ -204,7 +204,7 @@ def cli(ctx: click.Context) -> None:
     """Hold the commands; without one, tell where to start."""
     if ctx.invoked_subcommand is None:
         from rbacguard.cli.source import Source
-        from rbacguard.visible import visible
+        from rbacguard.text import visible
 
         place = visible(Source().place)
         read = f"The commands below read the cluster that you are logged in to: {place}"

@@ -216,6 +216,8 @@ def generate(
         _refuse_unused(lambda name: name not in used, "--layout cronjob does not look at")
         return _generate_job(job, Path(out), check=check, force=force, shown=shown)
     _refuse_unused(lambda name: name in job, "only --layout cronjob looks at")
+    from rbacguard.approvals.check import review, warnings
+    from rbacguard.approvals.model import load_approvals
     from rbacguard.kubevirt.installed import default_target
     from rbacguard.kubevirt.releases import find_release
     from rbacguard.manifests import (
@@ -228,9 +230,7 @@ def generate(
         step_of,
     )
     from rbacguard.output import reports
-    from rbacguard.update.approvals import load_approvals
     from rbacguard.update.plan import make_plan
-    from rbacguard.update.review import review, warnings
     from rbacguard.writing import differences, write_bundle
 
     access = load_approvals(approvals) if approvals else None
@@ -295,9 +295,9 @@ def _refuse_unused(is_unused: Callable[[str], bool], why: str) -> None:
 def _generate_job(
     job: dict[str, Any], out: Path, *, check: bool, force: bool, shown: dict[str, Any]
 ) -> int:
-    from rbacguard.cluster import access_rules
     from rbacguard.manifests import CronJob, Publish
     from rbacguard.output import reports
+    from rbacguard.sources.live import access_rules
     from rbacguard.writing import differences, write_bundle
 
     if not job["image"]:
@@ -340,12 +340,12 @@ def approvals_init(
     force: bool,
 ) -> int:
     """Write an approvals file for those who lose migration; nothing in it is approved."""
+    from rbacguard.approvals.usage import uses
     from rbacguard.kubevirt.releases import find_release
     from rbacguard.manifests import render_approvals
-    from rbacguard.sources.audit import read_audit_logs
-    from rbacguard.update.evidence import uses
+    from rbacguard.sources.audit_log import read_audit_logs
     from rbacguard.update.plan import make_plan
-    from rbacguard.update.proposal import proposal
+    from rbacguard.update.propose import proposal
 
     used = uses(read_audit_logs(logs), None) if logs else None
     snapshot = source.snapshot()
@@ -375,9 +375,9 @@ def approvals_check(
 
     Exits 1 on errors and warnings.
     """
+    from rbacguard.approvals.check import review
+    from rbacguard.approvals.model import load_approvals
     from rbacguard.output import reports
-    from rbacguard.update.approvals import load_approvals
-    from rbacguard.update.review import review
 
     access = load_approvals(file)
     snapshot = source.snapshot()
@@ -401,11 +401,11 @@ def approvals_merge(
 
     Without -o the file itself is rewritten, whole or not at all.
     """
+    from rbacguard.approvals.model import load_approvals
     from rbacguard.kubevirt.releases import find_release
     from rbacguard.manifests import merged_approvals
-    from rbacguard.update.approvals import load_approvals
     from rbacguard.update.plan import make_plan
-    from rbacguard.update.proposal import newcomers, proposal
+    from rbacguard.update.propose import newcomers, proposal
 
     access = load_approvals(file)
     snapshot = source.snapshot()

@@ -85,8 +85,8 @@ class Fleet:
             InputError: a path, a context or a kubeconfig is not there.
             ClusterError: the hub cannot be read.
         """
-        from rbacguard.cluster import Overrides, find_access
         from rbacguard.fleet import clusters
+        from rbacguard.sources.live import Overrides, find_access
 
         given = self._given
         if given["hub"] != bool(given["template"]):

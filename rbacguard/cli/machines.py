@@ -14,9 +14,9 @@ from rbacguard.output import exits
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from rbacguard.checks import Machines
     from rbacguard.output import wire
     from rbacguard.policy import Policy, Selection
+    from rbacguard.policy.checks import Machines
     from rbacguard.snapshot import Snapshot
 
 
@@ -58,9 +58,9 @@ def readiness(
     could migrate who loses the permission. It exits 1 when a drain does not complete, or on
     findings.
     """
-    from rbacguard.checks import Machines
     from rbacguard.output.suppress import suppressed_findings
     from rbacguard.policy import About
+    from rbacguard.policy.checks import Machines
 
     about = options.selected(policy_folders, known, About.MACHINES)
     suppression = options.suppression(known, at.date())
@@ -85,9 +85,9 @@ def readiness_report(
     selection: Selection,
 ) -> wire.ReadinessReport:
     """Judge machines and ask the policies that are about them."""
-    from rbacguard.checks import Context
     from rbacguard.output import readiness as output
     from rbacguard.policy import evaluate
+    from rbacguard.policy.checks import Context
 
     today = machines.now.date()
     context = Context(snapshot, today=today, inputs=source.arguments, machines=machines)
@@ -125,12 +125,12 @@ def migrations(
 
     With an audit log it also tells who used the permission, and who holds it and did not.
     """
-    from rbacguard.checks import Context, Machines
+    from rbacguard.approvals.usage import unused, uses
     from rbacguard.output import migrations as output
     from rbacguard.output.suppress import suppressed_findings
     from rbacguard.policy import About, evaluate
-    from rbacguard.sources.audit import read_audit_logs
-    from rbacguard.update.evidence import unused, uses
+    from rbacguard.policy.checks import Context, Machines
+    from rbacguard.sources.audit_log import read_audit_logs
 
     policies, selection = options.selected(policy_folders, known, About.MACHINES, "migration")
     suppression = options.suppression(known, at.date())

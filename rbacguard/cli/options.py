@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from rbacguard.output.exits import SEVERITIES
-from rbacguard.visible import visible
+from rbacguard.text import visible
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -520,7 +520,9 @@ def save(snapshot: Snapshot, file: str, *, force: bool) -> None:
     Raises:
         OutputError: the file exists, or cannot be written.
     """
-    data = snapshot.encode()
+    from rbacguard.sources import snapshot_file
+
+    data = snapshot_file.encode(snapshot)
     stop_working()
     write(file, data, force=force)
     click.echo(f"rbacguard: {file}: {len(snapshot)} objects, {len(data)} bytes", err=True)

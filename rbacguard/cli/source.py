@@ -17,22 +17,23 @@ from click.shell_completion import CompletionItem
 from rbacguard import __version__
 from rbacguard.cli.options import DURATION, complete_namespaces, working
 from rbacguard.errors import InputError
-from rbacguard.visible import visible
+from rbacguard.sources import load, snapshot_of
+from rbacguard.text import visible
 
 if TYPE_CHECKING:
-    from rbacguard.cluster import Connection
-    from rbacguard.cluster.reading import Progress
     from rbacguard.rbac import Reviews
     from rbacguard.readiness.inventory import Inventory
     from rbacguard.snapshot import AggregateMode, Snapshot
     from rbacguard.sources import Reading
+    from rbacguard.sources.live import Connection
+    from rbacguard.sources.live.lists import Progress
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def _contexts(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete a context; a kubeconfig that cannot be read has none to offer."""
-    from rbacguard.cluster import Overrides, context_names
+    from rbacguard.sources.live import Overrides, context_names
 
     overrides = Overrides(kubeconfig=ctx.params.get("kubeconfig") or "")
     try:
@@ -145,7 +146,7 @@ class Source:
     @property
     def place(self) -> str:
         """The context and server that it reads, '' where none can be told."""
-        from rbacguard.cluster import Overrides, find_access
+        from rbacguard.sources.live import Overrides, find_access
 
         try:
             access = find_access(Overrides(), os.environ, Path.home())
@@ -167,11 +168,9 @@ class Source:
             ClusterError: the cluster cannot be reached, or lets nothing be read.
             click.UsageError: files were given, and how to connect as well.
         """
-        from rbacguard.snapshot import Snapshot
-
         if self._is_files():
-            return Snapshot.load(self.filenames, aggregate=mode)
-        return Snapshot.of(self._read_cluster(namespace), aggregate=mode)
+            return load(self.filenames, aggregate=mode)
+        return snapshot_of(self._read_cluster(namespace), aggregate=mode)
 
     def machines(
         self, *more: str, mode: AggregateMode = "as-recorded"
@@ -188,14 +187,13 @@ class Source:
             click.UsageError: files were given, and how to connect as well.
         """
         from rbacguard.readiness.inventory import Inventory
-        from rbacguard.snapshot import Snapshot
-        from rbacguard.sources import load
+        from rbacguard.sources.decode import read_paths
 
         if self._is_files():
-            reading = load(self.filenames, workloads=True)
+            reading = read_paths(self.filenames, workloads=True)
         else:
             reading = self._read_cluster(None, *more)
-        return Inventory.of(reading), Snapshot.of(reading, aggregate=mode)
+        return Inventory.of(reading), snapshot_of(reading, aggregate=mode)
 
     def _is_files(self) -> bool:
         """Whether files are read, which takes a while and goes with no way to connect."""
@@ -206,7 +204,7 @@ class Source:
 
     def _read_cluster(self, namespace: str | None, *more: str) -> Reading:
         """Read what the command that runs needs of the cluster, and further ones."""
-        from rbacguard.cluster import NEEDS, read_cluster
+        from rbacguard.sources.live import NEEDS, read_cluster
 
         words = click.get_current_context().command_path.split()
         command = next(word for word in words[1:] if word in NEEDS)
@@ -228,11 +226,10 @@ class Source:
         """
         import threading
 
-        from rbacguard.cluster import namespace_names
-        from rbacguard.snapshot import Snapshot
+        from rbacguard.sources.live import namespace_names
 
         if self.filenames:
-            return tuple(Snapshot.load(self.filenames).namespaces)
+            return tuple(load(self.filenames).namespaces)
         with replace(self, request_timeout=2.0).connection() as connection:
             deadline = threading.Timer(2.0, connection.close)
             deadline.start()
@@ -251,8 +248,8 @@ class Source:
         Raises:
             ClusterError: the cluster does not answer.
         """
-        from rbacguard.cluster.reviews import ask
-        from rbacguard.update.crosscheck import SAMPLE, questions
+        from rbacguard.queries.cross_check import SAMPLE, questions
+        from rbacguard.sources.live.reviews import ask
 
         asked = questions(snapshot, limit=None if extent == "all" else SAMPLE)
         click.echo(f"rbacguard: asking {len(asked)} access reviews, which create nothing", err=True)
@@ -262,7 +259,7 @@ class Source:
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """Connect to the cluster that is meant; warnings go to standard error."""
-        from rbacguard.cluster import Connection, Impersonation, Overrides, find_access
+        from rbacguard.sources.live import Connection, Impersonation, Overrides, find_access
 
         overrides = Overrides(
             kubeconfig=self.kubeconfig,

@@ -60,12 +60,12 @@ def audit(
     **shown: Any,
 ) -> int:
     """Show who can migrate today and why, and the findings of all policies."""
-    from rbacguard.checks import Context, Machines
     from rbacguard.kubevirt.releases import find_release
     from rbacguard.output import reports
     from rbacguard.output.suppress import suppressed_findings
     from rbacguard.policy import About, evaluate
-    from rbacguard.update.journey import status as journey
+    from rbacguard.policy.checks import Context, Machines
+    from rbacguard.update.status import status as journey
 
     found_policies, selection = options.selected(policy_folders, known, About.ACCESS)
     suppression = options.suppression(known, options.day(today))
@@ -74,7 +74,7 @@ def audit(
     access = None
     if approvals:
         # Imported here: pydantic, which reads them, takes long to load.
-        from rbacguard.update.approvals import load_approvals
+        from rbacguard.approvals.model import load_approvals
 
         access = load_approvals(approvals)
     drains = None
@@ -158,10 +158,10 @@ def verify(
     **shown: Any,
 ) -> int:
     """After the update: is everything as approved, and nothing left over."""
+    from rbacguard.approvals.check import review, warnings
+    from rbacguard.approvals.model import load_approvals
     from rbacguard.output import reports
     from rbacguard.update import verify as verification
-    from rbacguard.update.approvals import load_approvals
-    from rbacguard.update.review import review, warnings
 
     access = load_approvals(approvals)
     snapshot = source.snapshot()
@@ -221,10 +221,10 @@ def watch(
     import gc
     import time
 
+    from rbacguard.approvals.check import review, warnings
+    from rbacguard.approvals.model import load_approvals
     from rbacguard.output import reports
     from rbacguard.update import verify as verification
-    from rbacguard.update.approvals import load_approvals
-    from rbacguard.update.review import review, warnings
     from rbacguard.update.watch import until_clean
 
     access = load_approvals(approvals)
@@ -251,7 +251,7 @@ def watch(
 def status(source: Source, **shown: Any) -> int:
     """Tell which step of the update the cluster is at, and the next one."""
     from rbacguard.output import reports
-    from rbacguard.update.journey import status as journey
+    from rbacguard.update.status import status as journey
 
     snapshot = source.snapshot()
     report = reports.status(journey(snapshot), snapshot, source.arguments)

@@ -10,10 +10,10 @@ from pathlib import Path, PurePosixPath
 
 from msgspec import Struct
 
-from rbacguard.cluster import Access, Connection, Overrides, context_names, object_names
 from rbacguard.errors import ClusterError, InputError
 from rbacguard.sources.files import stem
-from rbacguard.visible import encodable
+from rbacguard.sources.live import Access, Connection, Overrides, context_names, object_names
+from rbacguard.text import encodable
 
 _HUB = "/apis/cluster.open-cluster-management.io/v1/managedclusters"
 PLACEHOLDER = "{cluster}"

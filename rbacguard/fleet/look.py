@@ -16,20 +16,21 @@ import msgspec
 from msgspec import Struct
 
 from rbacguard import __version__
-from rbacguard.cluster import NEEDS, Connection, Overrides, find_access, read_cluster
 from rbacguard.errors import RbacguardError
 from rbacguard.fleet.clusters import PLACEHOLDER, Cluster, file_name
 from rbacguard.kubevirt.releases import find_release
 from rbacguard.output import exits, reports, wire
 from rbacguard.snapshot import Snapshot
-from rbacguard.sources.load import fingerprint
-from rbacguard.update.journey import Status, status
+from rbacguard.sources import load, snapshot_of
+from rbacguard.sources.decode import fingerprint
+from rbacguard.sources.live import NEEDS, Connection, Overrides, find_access, read_cluster
+from rbacguard.update.status import Status, status
 
 if TYPE_CHECKING:
     # The last two are read by pydantic, which takes long to load.
+    from rbacguard.approvals.model import MigrationAccess
     from rbacguard.policy import Policy
     from rbacguard.policy.configuration import Exemption
-    from rbacguard.update.approvals import MigrationAccess
 
 Command: TypeAlias = Literal["audit", "plan", "verify"]
 _RESULTS: Mapping[int, wire.FleetResult] = {
@@ -98,9 +99,9 @@ class Task(Struct, frozen=True):
     def _audit(
         self, snapshot: Snapshot, approvals: str, day: datetime.date, step: Status
     ) -> _Answer:
-        from rbacguard.checks import Context
         from rbacguard.output.suppress import Suppression, suppressed_findings
         from rbacguard.policy import Selection, evaluate
+        from rbacguard.policy.checks import Context
 
         context = Context(
             snapshot,
@@ -158,7 +159,7 @@ class Task(Struct, frozen=True):
 @lru_cache(maxsize=1)
 def _snapshot(path: str, _content: str) -> Snapshot:
     """Read a snapshot that many clusters are compared with, once as long as it stays the same."""
-    return Snapshot.load([path])
+    return load([path])
 
 
 def _told(check: wire.CheckModel) -> str:
@@ -175,7 +176,7 @@ def _policies(own: tuple[str, ...]) -> tuple[Policy, ...]:
 
 
 def _approvals(path: str) -> MigrationAccess:
-    from rbacguard.update.approvals import load_approvals
+    from rbacguard.approvals.model import load_approvals
 
     return load_approvals(path)
 
@@ -212,7 +213,7 @@ def look(cluster: Cluster, task: Task, known: str = "") -> bytes:
         with _local(cluster) as path:
             if known and path and known == known_by(fingerprint(path), asked):
                 return b""
-            snapshot = Snapshot.load([path]) if path else _live(cluster, task.command)
+            snapshot = load([path]) if path else _live(cluster, task.command)
         # Of what was read, which may have changed since it was looked at.
         digest = "".join(each.sha256 for each in snapshot.coverage.inputs)
         step = status(snapshot)
@@ -278,4 +279,4 @@ def _live(cluster: Cluster, command: Command) -> Snapshot:
     overrides = Overrides(kubeconfig=cluster.kubeconfig, context=cluster.context)
     access = find_access(overrides, os.environ, Path.home())
     with Connection(access) as connection:
-        return Snapshot.of(read_cluster(connection, NEEDS[command]))
+        return snapshot_of(read_cluster(connection, NEEDS[command]))

@@ -14,8 +14,9 @@ from msgspec import Struct
 from yaml.nodes import MappingNode, Node, SequenceNode
 
 from rbacguard.rbac import ObjectKey
-from rbacguard.rbac.objects import RBAC_GROUP
-from rbacguard.sources import RBAC_KINDS, yaml
+from rbacguard.rbac.types import RBAC_GROUP
+from rbacguard.snapshot.coverage import RBAC_KINDS
+from rbacguard.sources import yaml
 from rbacguard.sources.files import NamedBytes, open_input
 
 FieldPath = tuple[str | int, ...]

@@ -11,7 +11,6 @@ from functools import cache
 from msgspec import Struct
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from rbacguard.checks.base import BROAD_GROUPS, SERVICE_ACCOUNT_GROUPS
 from rbacguard.errors import InputError, OutputError
 from rbacguard.kubevirt.names import (
     AGGREGATE_TO,
@@ -28,9 +27,10 @@ from rbacguard.kubevirt.releases import HARDENED, RELEASES, Release, cluster_rol
 from rbacguard.lint.reading import FieldPath, Manifest
 from rbacguard.manifests import problems
 from rbacguard.policy import Severity
+from rbacguard.policy.checks.base import BROAD_GROUPS, SERVICE_ACCOUNT_GROUPS
 from rbacguard.rbac import ClusterRole, ObjectKey, Role
 from rbacguard.sources import from_objects
-from rbacguard.update.temporary import AGGREGATED_DEFAULTS, actions_of
+from rbacguard.update.temporary_role import AGGREGATED_DEFAULTS, actions_of
 
 _BINDINGS = ("RoleBinding", "ClusterRoleBinding")
 _ROLES = ("Role", "ClusterRole")

@@ -12,7 +12,7 @@ from rbacguard.manifests.contents import Delivery, Layout
 from rbacguard.manifests.cronjob import CronJob, Publish
 from rbacguard.manifests.permissions import permission_manifests
 from rbacguard.manifests.render import merged_approvals, render_approvals
-from rbacguard.manifests.validate import problems, schemas_of
+from rbacguard.validation.schemas import problems, schemas_of
 
 __all__ = [
     "Bundle",

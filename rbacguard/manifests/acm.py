@@ -17,7 +17,7 @@ from rbacguard.manifests.contents import (
     files,
     kustomization,
 )
-from rbacguard.rbac.objects import RBAC_GROUP
+from rbacguard.rbac.types import RBAC_GROUP
 
 _POLICY = {
     "policy.open-cluster-management.io/standards": "NIST SP 800-53",

@@ -12,7 +12,10 @@ from typing import Any
 
 from msgspec import Struct
 
+from rbacguard.approvals.model import MigrationAccess
 from rbacguard.errors import OutputError
+from rbacguard.kubevirt.access import Change, summary
+from rbacguard.kubevirt.migrate_bindings import GENERATED_BY, Need, bindings_for
 from rbacguard.kubevirt.names import MIGRATE
 from rbacguard.kubevirt.permissions import Tier, live_migration
 from rbacguard.kubevirt.releases import HARDENED, Release
@@ -38,29 +41,26 @@ from rbacguard.manifests.render import (
     render_approvals,
     render_manifest,
 )
-from rbacguard.manifests.validate import problems
-from rbacguard.rbac import ClusterRole, ObjectMeta, Subject
-from rbacguard.rbac.objects import RBAC_GROUP, AnyBinding
-from rbacguard.snapshot import Snapshot
-from rbacguard.update.access import Change, summary
-from rbacguard.update.approvals import MigrationAccess
-from rbacguard.update.bindings import GENERATED_BY, Need, bindings_for
-from rbacguard.update.plan import Plan, Strategy
-from rbacguard.update.preflight import (
+from rbacguard.queries.preflight import (
     Applier,
     Obstacle,
     find_applier,
     is_service_account,
     obstacles,
 )
-from rbacguard.update.proposal import proposal
+from rbacguard.rbac import ClusterRole, ObjectMeta, Subject
+from rbacguard.rbac.types import RBAC_GROUP, AnyBinding
+from rbacguard.snapshot import Snapshot
+from rbacguard.update.plan import Plan, Strategy
+from rbacguard.update.propose import proposal
 from rbacguard.update.simulate import apply_update
-from rbacguard.update.temporary import (
+from rbacguard.update.temporary_role import (
     aggregation_labels,
     reaches,
     temporary_role,
     temporary_roles,
 )
+from rbacguard.validation.schemas import problems
 
 TRY = "try"
 LABELS = {

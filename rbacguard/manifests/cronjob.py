@@ -18,7 +18,6 @@ from rbacguard.kubevirt.releases import RELEASES
 from rbacguard.manifests.contents import file_name, kustomization
 from rbacguard.manifests.permissions import reading_access
 from rbacguard.manifests.render import manifest, render_manifest
-from rbacguard.manifests.validate import problems
 from rbacguard.rbac import (
     ClusterRole,
     ClusterRoleBinding,
@@ -29,7 +28,8 @@ from rbacguard.rbac import (
     RoleRef,
     Subject,
 )
-from rbacguard.rbac.objects import AnyBinding, AnyRole
+from rbacguard.rbac.types import AnyBinding, AnyRole
+from rbacguard.validation.schemas import problems
 
 NAME = "rbacguard-audit"
 """Name of everything that is made, and of what is published."""

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rbacguard.errors import OutputError
+from rbacguard.kubevirt.migrate_bindings import Need
 from rbacguard.kubevirt.names import MIGRATE, UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT
 from rbacguard.kubevirt.permissions import live_migration
 from rbacguard.rbac import Subject
-from rbacguard.rbac.objects import RBAC_GROUP
-from rbacguard.update.bindings import Need
+from rbacguard.rbac.types import RBAC_GROUP
 
 OPERATORS = (
     "system:serviceaccount:openshift-cnv:kubevirt-operator",

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rbacguard.errors import OutputError
 from rbacguard.manifests.render import manifest, render_manifest
-from rbacguard.manifests.validate import problems
 from rbacguard.rbac import (
     ClusterRole,
     ClusterRoleBinding,
@@ -17,7 +16,8 @@ from rbacguard.rbac import (
     RoleRef,
     Subject,
 )
-from rbacguard.rbac.objects import RBAC_GROUP, AnyBinding, AnyRole
+from rbacguard.rbac.types import RBAC_GROUP, AnyBinding, AnyRole
+from rbacguard.validation.schemas import problems
 
 _IN_NAMESPACES = frozenset({"roles", "rolebindings"})
 

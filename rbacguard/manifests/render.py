@@ -13,15 +13,15 @@ from typing import Any
 
 import jinja2
 
+from rbacguard.approvals.model import MigrationAccess, parse_approvals
 from rbacguard.bundled import bundled
 from rbacguard.errors import InputError
 from rbacguard.manifests.edit import append_items
 from rbacguard.manifests.emit import scalar, to_yaml
 from rbacguard.rbac import ClusterRole, Role, Subject
-from rbacguard.rbac.objects import RBAC_GROUP, AnyBinding, PolicyRule
+from rbacguard.rbac.types import RBAC_GROUP, AnyBinding, PolicyRule
 from rbacguard.sources import yaml
-from rbacguard.update.approvals import MigrationAccess, parse_approvals
-from rbacguard.visible import visible
+from rbacguard.text import visible
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~@&])")
 

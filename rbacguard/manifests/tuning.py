@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from decimal import ROUND_FLOOR, Decimal
 
-from rbacguard.readiness.draining import Readiness
+from rbacguard.readiness.drain import Readiness
+from rbacguard.readiness.duration import GIGABYTE, at_once, rounded_up
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.quantity import amount, shown
-from rbacguard.readiness.timing import GIGABYTE, at_once, rounded_up
-from rbacguard.sources.objects import entries
-from rbacguard.visible import visible
+from rbacguard.snapshot.objects import entries
+from rbacguard.text import visible
 
 _MIB = Decimal(2**20)
 _SHARE = Decimal("0.8")

@@ -10,7 +10,7 @@ from functools import singledispatch
 from rbacguard.output import wire
 from rbacguard.output.names import chain, name
 from rbacguard.output.results import results
-from rbacguard.visible import visible
+from rbacguard.text import visible
 
 _FORMULA = ("=", "+", "-", "@", "|", "%", "\t", "\r")
 _RESULTS = (

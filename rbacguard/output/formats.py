@@ -11,7 +11,7 @@ import msgspec
 
 from rbacguard.errors import FormatError
 from rbacguard.output import wire
-from rbacguard.sources import saved
+from rbacguard.sources import snapshot_file as saved
 
 _NOT_PLAIN = re.compile(r"[^\x00-\x7e]")
 _ROOMS = {
@@ -126,7 +126,7 @@ def schema(name: str) -> str:
 
         found = dict(configuration_schema())
     elif name == ACCESS:
-        from rbacguard.update.approvals import MigrationAccess
+        from rbacguard.approvals.model import MigrationAccess
 
         found = MigrationAccess.model_json_schema(by_alias=True)
     elif name == POLICY:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from rbacguard.errors import FormatError
 from rbacguard.output import wire
 from rbacguard.output.names import name
-from rbacguard.visible import visible
+from rbacguard.text import visible
 
 _MOST_EDGES = 450
 """Mermaid draws no more than 500 in a document (mermaid's maxEdges)."""

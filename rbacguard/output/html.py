@@ -22,7 +22,7 @@ from rbacguard.output import migrations, readiness, wire
 from rbacguard.output.graph import Edge, edges
 from rbacguard.output.names import chain, name
 from rbacguard.output.results import INCOMPLETE, SEVERITIES, Result, results, subjects_by_change
-from rbacguard.visible import visible
+from rbacguard.text import visible
 
 _EVERYWHERE = "(whole cluster)"
 

@@ -6,7 +6,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from rbacguard.output import wire
 from rbacguard.output.results import Case, cases, counting
-from rbacguard.visible import visible
+from rbacguard.text import visible
 
 
 def to_junit(report: wire.Report) -> str:

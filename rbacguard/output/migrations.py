@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from rbacguard.approvals.usage import Use
 from rbacguard.output import wire
 from rbacguard.output.readiness import Section, duration
 from rbacguard.output.reports import by_policy, coverage_of, subject
 from rbacguard.rbac import Subject
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.migrations import ENDED, Migration
-from rbacguard.update.evidence import Use
 
 if TYPE_CHECKING:
     from rbacguard.output.page import Page

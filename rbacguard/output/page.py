@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from rbacguard.output.formats import Options
-from rbacguard.visible import visible
+from rbacguard.text import visible
 
 COLOURS = {
     "critical": "bold red",

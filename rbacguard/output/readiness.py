@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from rbacguard.output import wire
 from rbacguard.output.names import counted
 from rbacguard.output.reports import by_policy, coverage_of
-from rbacguard.readiness.draining import OTHERS, NodeDrain, Readiness, SpareMemory
+from rbacguard.readiness.drain import OTHERS, NodeDrain, Readiness, SpareMemory
+from rbacguard.readiness.duration import rounded_up
+from rbacguard.readiness.eviction import Machine
 from rbacguard.readiness.inventory import Inventory
-from rbacguard.readiness.machines import Machine
-from rbacguard.readiness.placing import Place
 from rbacguard.readiness.quantity import shown
-from rbacguard.readiness.storage import Claim
-from rbacguard.readiness.timing import rounded_up
+from rbacguard.readiness.scheduling import Place
+from rbacguard.readiness.volumes import Claim
 
 if TYPE_CHECKING:
     from rbacguard.output.page import Page

@@ -9,32 +9,32 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from rbacguard.errors import InputError
+from rbacguard.kubevirt.access import Access, Change, Transition
+from rbacguard.kubevirt.holding import Holding, holders
 from rbacguard.kubevirt.installed import Installed
+from rbacguard.kubevirt.migrate_bindings import Need
 from rbacguard.kubevirt.permissions import Action, Tier, known_holder, live_migration
+from rbacguard.kubevirt.places import CLUSTER, kind_in
 from rbacguard.output import wire
+from rbacguard.queries.can_i import Answer, Explanation
+from rbacguard.queries.cross_check import disagreements
+from rbacguard.queries.diff import Comparison
+from rbacguard.queries.request import remarks, unnamed
 from rbacguard.rbac import Attributes, Grant, ObjectKey, PolicyRule, Subject
 from rbacguard.rbac.authorizer import effective_subject
 from rbacguard.snapshot import Snapshot
-from rbacguard.sources import Coverage, Origin
-from rbacguard.update.access import Access, Change, Transition
-from rbacguard.update.ask import Answer, Explanation
-from rbacguard.update.bindings import Need
-from rbacguard.update.compare import Comparison
-from rbacguard.update.crosscheck import disagreements
-from rbacguard.update.holding import Holding, holders
-from rbacguard.update.journey import Status
-from rbacguard.update.places import CLUSTER, kind_in
+from rbacguard.snapshot.coverage import Coverage, Origin
 from rbacguard.update.plan import Plan
-from rbacguard.update.question import remarks, unnamed
+from rbacguard.update.status import Status
 
 if TYPE_CHECKING:
     # What most commands do not need, and takes long to load.
-    from rbacguard.checks import Context
+    from rbacguard.approvals.check import Remark
+    from rbacguard.approvals.model import MigrationAccess
     from rbacguard.lint import Linting, LintRule
     from rbacguard.manifests import Bundle
     from rbacguard.policy import Finding, Policy, PolicyResult
-    from rbacguard.update.approvals import MigrationAccess
-    from rbacguard.update.review import Remark
+    from rbacguard.policy.checks import Context
     from rbacguard.update.verify import Verification
 
 

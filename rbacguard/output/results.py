@@ -14,7 +14,7 @@ from rbacguard.errors import FormatError
 from rbacguard.output import wire
 from rbacguard.output.names import chain, name
 from rbacguard.policy import fingerprint as identified
-from rbacguard.visible import visible
+from rbacguard.text import visible
 
 SEVERITIES = ("critical", "high", "medium", "low", "info")
 """Worst first."""

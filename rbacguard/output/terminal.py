@@ -13,7 +13,7 @@ from rich.tree import Tree
 
 from rbacguard.output.formats import Options
 from rbacguard.output.page import COLOURS, Node, Page
-from rbacguard.visible import visible
+from rbacguard.text import visible
 
 _ENDLESS = 100_000
 """Columns of a page without a width."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
-from rbacguard.visible import encodable
+from rbacguard.text import encodable
 
 ChangeName = Literal["kept", "lost", "gained"]
 

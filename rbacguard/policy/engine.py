@@ -8,11 +8,11 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from rbacguard.checks import Check, Context, Fact
+from rbacguard.policy.checks import Check, Context, Fact
 from rbacguard.policy.model import Policy, Severity, Stage
 from rbacguard.policy.selection import Selection
 from rbacguard.rbac import Grant
-from rbacguard.sources import Location
+from rbacguard.snapshot.coverage import Location
 
 
 class Outcome(StrEnum):

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from msgspec import Meta, Struct
 
-from rbacguard.checks import AnyCheck, Check, Fact, FactType, MachineCheck
-from rbacguard.checks.base import Value
 from rbacguard.errors import PolicyError, VersionError
 from rbacguard.kubevirt.releases import Release, find_release
+from rbacguard.policy.checks import AnyCheck, Check, Fact, FactType, MachineCheck
+from rbacguard.policy.checks.base import Value
 
 if TYPE_CHECKING:
     from cel_expr_python import cel

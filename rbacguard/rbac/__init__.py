@@ -7,9 +7,9 @@ here reads a file, knows KubeVirt or prints.
 from rbacguard.rbac.aggregation import Aggregation, aggregate
 from rbacguard.rbac.attributes import Attributes, Review, Reviews
 from rbacguard.rbac.authorizer import Authorizer, Decision, Grant
-from rbacguard.rbac.covering import covers
-from rbacguard.rbac.matching import rule_allows, rules_allow
-from rbacguard.rbac.objects import (
+from rbacguard.rbac.escalation import covers
+from rbacguard.rbac.rules import rule_allows, rules_allow
+from rbacguard.rbac.types import (
     AggregationRule,
     ClusterRole,
     ClusterRoleBinding,

@@ -15,7 +15,7 @@ from operator import attrgetter
 
 from msgspec import Struct
 
-from rbacguard.rbac.objects import ClusterRole, LabelSelector, LabelSelectorRequirement, PolicyRule
+from rbacguard.rbac.types import ClusterRole, LabelSelector, LabelSelectorRequirement, PolicyRule
 
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 _name = attrgetter("metadata.name")

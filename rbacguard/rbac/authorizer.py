@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from rbacguard.rbac.attributes import Attributes
-from rbacguard.rbac.matching import rules_allow
-from rbacguard.rbac.objects import AnyBinding, ObjectKey, PolicyRule, Subject
+from rbacguard.rbac.rules import rules_allow
+from rbacguard.rbac.types import AnyBinding, ObjectKey, PolicyRule, Subject
 
 SYSTEM_MASTERS = Subject("Group", "system:masters")
 SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 
-from rbacguard.rbac.objects import AnyBinding, Subject
+from rbacguard.rbac.types import AnyBinding, Subject
 
 
 class Columns(ABC):

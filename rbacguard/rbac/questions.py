@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from rbacguard.rbac.attributes import Attributes
-from rbacguard.rbac.matching import rules_allow
-from rbacguard.rbac.objects import PolicyRule
+from rbacguard.rbac.rules import rules_allow
+from rbacguard.rbac.types import PolicyRule
 
 Answers: TypeAlias = tuple[PolicyRule | None, ...]
 """For each request, the first rule that allows it."""

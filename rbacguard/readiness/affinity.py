@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from rbacguard.readiness.inventory import Inventory
-from rbacguard.sources.workloads import LabelRequirement, Pod, PodAffinityTerm, Selector
+from rbacguard.snapshot.workloads import LabelRequirement, Pod, PodAffinityTerm, Selector
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 Pairs: TypeAlias = set[tuple[str, str]]

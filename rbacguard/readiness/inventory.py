@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from rbacguard.rbac import ObjectKey
-from rbacguard.sources import Coverage, Reading, from_objects, load
-from rbacguard.sources.objects import HyperConverged, KubeVirt, Namespace
-from rbacguard.sources.workloads import (
+from rbacguard.snapshot.coverage import Coverage
+from rbacguard.snapshot.objects import HyperConverged, KubeVirt, Namespace
+from rbacguard.snapshot.workloads import (
     MachineConfigPool,
     MigrationPolicy,
     NetworkAttachmentDefinition,
@@ -24,6 +24,8 @@ from rbacguard.sources.workloads import (
     VirtualMachineInstance,
     VirtualMachineInstanceMigration,
 )
+from rbacguard.sources import Reading
+from rbacguard.sources.decode import read_objects, read_paths
 
 _DOMAIN = "kubevirt.io/domain"
 _LAUNCHER = {"kubevirt.io": "virt-launcher"}
@@ -56,7 +58,7 @@ class Inventory:
         Raises:
             InputError: something named cannot be read, or holds neither machines nor nodes.
         """
-        return cls.of(load([str(path) for path in paths], workloads=True))
+        return cls.of(read_paths([str(path) for path in paths], workloads=True))
 
     @classmethod
     def from_objects(cls, objects: Iterable[dict[str, Any]]) -> Inventory:
@@ -65,7 +67,7 @@ class Inventory:
         Raises:
             InputError: one of them is not what its kind says.
         """
-        return cls.of(from_objects(objects, workloads=True))
+        return cls.of(read_objects(objects, workloads=True))
 
     @cached_property
     def _by_type(self) -> Mapping[type[Struct], dict[ObjectKey, Any]]:

@@ -17,8 +17,8 @@ from msgspec import Struct
 
 from rbacguard.rbac import ObjectKey
 from rbacguard.readiness.inventory import Inventory
-from rbacguard.sources.audit import moment
-from rbacguard.sources.workloads import VirtualMachineInstanceMigration
+from rbacguard.snapshot.workloads import VirtualMachineInstanceMigration
+from rbacguard.sources.audit_log import moment
 
 ENDED = ("Succeeded", "Failed")
 WAITING = ("", "Pending", "Scheduling", "WaitingForSync")

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from rbacguard.kubevirt.releases import Release
 from rbacguard.readiness.quantity import amount
-from rbacguard.sources.objects import KubeVirt, entries
-from rbacguard.sources.workloads import Cpu, Domain, MachineSpec, VirtualMachineInstance
+from rbacguard.snapshot.objects import KubeVirt, entries
+from rbacguard.snapshot.workloads import Cpu, Domain, MachineSpec, VirtualMachineInstance
 
 _MIB = 2**20
 _LAUNCHER = (25 + 100) * _MIB

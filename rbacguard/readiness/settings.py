@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from rbacguard.kubevirt.releases import Minor, Release, release_of
 from rbacguard.readiness.inventory import Inventory
-from rbacguard.sources.objects import entries
-from rbacguard.sources.workloads import MigrationPolicy, VirtualMachineInstance
+from rbacguard.snapshot.objects import entries
+from rbacguard.snapshot.workloads import MigrationPolicy, VirtualMachineInstance
 
 Value: TypeAlias = int | bool | str | None
 Component: TypeAlias = Literal["KubeVirt", "HyperConverged"]

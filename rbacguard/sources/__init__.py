@@ -1,32 +1,13 @@
-"""Where a cluster's objects come from: files, folders, archives, standard input."""
+"""Input sources. Each returns a `Snapshot`, or a `Reading` to which more can be added."""
 
-from rbacguard.sources.load import from_objects, load
-from rbacguard.sources.reading import (
-    COLLECT_COMMAND,
-    INSPECT_COMMAND,
-    OTHER_KINDS,
-    RBAC_KINDS,
-    Coverage,
-    Defect,
-    KindCoverage,
-    Location,
-    Origin,
-    Reading,
-    State,
-)
+from rbacguard.sources.collection import COLLECT_COMMAND, INSPECT_COMMAND, Reading
+from rbacguard.sources.load import from_objects, load, snapshot_of
 
 __all__ = [
     "COLLECT_COMMAND",
     "INSPECT_COMMAND",
-    "OTHER_KINDS",
-    "RBAC_KINDS",
-    "Coverage",
-    "Defect",
-    "KindCoverage",
-    "Location",
-    "Origin",
     "Reading",
-    "State",
     "from_objects",
     "load",
+    "snapshot_of",
 ]

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 from msgspec import Struct, field
 
-from rbacguard.rbac.objects import (
+from rbacguard.rbac.types import (
     RBAC_GROUP,
     AggregationRule,
     ClusterRole,
@@ -26,8 +26,9 @@ from rbacguard.rbac.objects import (
     Subject,
     key_of,
 )
-from rbacguard.sources import objects
-from rbacguard.sources.reading import CLUSTER_SCOPED, Location, Reading, drop_last_applied
+from rbacguard.snapshot import objects
+from rbacguard.snapshot.coverage import Location
+from rbacguard.sources.collection import CLUSTER_SCOPED, Reading, drop_last_applied
 
 _RbacVersion: TypeAlias = Literal["rbac.authorization.k8s.io/v1"]
 _Subjects: TypeAlias = tuple[Subject, ...] | None

@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rbacguard.rbac.objects import (
+from rbacguard.rbac.types import (
     ClusterRole,
     ClusterRoleBinding,
     ObjectKey,
@@ -28,7 +28,9 @@ from rbacguard.rbac.objects import (
     RoleRef,
     Subject,
 )
-from rbacguard.sources.objects import (
+from rbacguard.snapshot import Snapshot
+from rbacguard.snapshot.coverage import Coverage, Defect, KindCoverage, Origin
+from rbacguard.snapshot.objects import (
     Group,
     GroupRestriction,
     RestrictionSpec,
@@ -37,7 +39,6 @@ from rbacguard.sources.objects import (
     ServiceAccountRestriction,
     UserRestriction,
 )
-from rbacguard.sources.reading import Coverage, Defect, KindCoverage, Origin
 
 _PUBLIC_NAMESPACE = re.compile(
     r"default|openshift|kubevirt|argocd|(?:openshift|kube|kubevirt|open-cluster-management)-.*|"
@@ -256,3 +257,21 @@ class Redactor:
 
 def _each(of: Callable[[str], str], names: Iterable[str] | None) -> tuple[str, ...]:
     return tuple(of(name) for name in names or ())
+
+
+def redact(snapshot: Snapshot) -> Snapshot:
+    """Return a snapshot with the names of users, groups and namespaces replaced.
+
+    The same name has the same replacement in all snapshots of one cluster.
+    """
+    origin = snapshot.coverage.origin
+    redactor = Redactor(origin.cluster_id if origin else "")
+    by_kind: dict[str, dict[ObjectKey, Struct]] = {}
+    for key, value in redactor.objects(snapshot.objects).items():
+        by_kind.setdefault(key.kind, {})[key] = value
+    return Snapshot(
+        by_kind,
+        coverage=redactor.coverage(snapshot.coverage),
+        defects=redactor.defects(snapshot.defects),
+        aggregate=snapshot.aggregate,
+    )

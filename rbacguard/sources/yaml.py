@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import yaml
 
-from rbacguard.sources.machine_yaml import Document
+from rbacguard.sources.kubectl_yaml import Document
 
 MAX_NODES = 5_000_000
 """How many values the aliases of one document may expand to; more is an alias bomb."""

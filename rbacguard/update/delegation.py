@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
+from rbacguard.kubevirt.access import Access
 from rbacguard.kubevirt.names import MIGRATE
+from rbacguard.kubevirt.places import CLUSTER, Shape
 from rbacguard.kubevirt.releases import migrate_rules
 from rbacguard.rbac import Attributes, Grant, Subject
 from rbacguard.rbac.questions import Questions
 from rbacguard.snapshot import Snapshot
-from rbacguard.update.access import Access
-from rbacguard.update.places import CLUSTER, Shape
 
 RBAC_GROUPS = ("rbac.authorization.k8s.io", "authorization.openshift.io")
 

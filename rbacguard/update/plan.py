@@ -10,7 +10,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from rbacguard.errors import VersionError
+from rbacguard.kubevirt.access import (
+    Access,
+    AccessChange,
+    Change,
+    Compared,
+    Transition,
+    in_order,
+)
 from rbacguard.kubevirt.installed import Installed, installed
+from rbacguard.kubevirt.migrate_bindings import MIGRATE_ROLE, Need, bindings_for
 from rbacguard.kubevirt.names import (
     ADMIN,
     AGGREGATE_TO,
@@ -20,24 +29,15 @@ from rbacguard.kubevirt.names import (
     UPGRADE_MIGRATE_EDIT,
 )
 from rbacguard.kubevirt.permissions import Action, is_platform, live_migration, permissions
+from rbacguard.kubevirt.places import Places
 from rbacguard.kubevirt.releases import HARDENED, Release
 from rbacguard.rbac import ClusterRole, Subject
-from rbacguard.rbac.objects import AnyBinding
 from rbacguard.rbac.questions import Questions
+from rbacguard.rbac.types import AnyBinding
 from rbacguard.snapshot import Snapshot
 from rbacguard.update import delegation
-from rbacguard.update.access import (
-    Access,
-    AccessChange,
-    Change,
-    Compared,
-    Transition,
-    in_order,
-)
-from rbacguard.update.bindings import MIGRATE_ROLE, Need, bindings_for
-from rbacguard.update.places import Places
 from rbacguard.update.simulate import apply_update, foreign_migrate
-from rbacguard.update.temporary import aggregation_labels, temporary_role, without_temporary
+from rbacguard.update.temporary_role import aggregation_labels, temporary_role, without_temporary
 
 
 class Strategy(StrEnum):

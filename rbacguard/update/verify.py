@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from rbacguard.kubevirt.holding import Held, holders, own_grants
 from rbacguard.kubevirt.installed import installed
+from rbacguard.kubevirt.migrate_bindings import Need, bound_to_migrate
 from rbacguard.kubevirt.names import MIGRATE, UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT
 from rbacguard.kubevirt.permissions import is_platform, live_migration
 from rbacguard.kubevirt.releases import migrate_rules
 from rbacguard.rbac import Grant, ObjectKey, covers
-from rbacguard.rbac.objects import AnyBinding
+from rbacguard.rbac.types import AnyBinding
 from rbacguard.snapshot import Snapshot
-from rbacguard.update.bindings import Need, bound_to_migrate
-from rbacguard.update.holding import Held, holders, own_grants
-from rbacguard.update.temporary import (
+from rbacguard.update.temporary_role import (
     AGGREGATED_DEFAULTS,
     actions_of,
     reaches,
@@ -29,7 +29,7 @@ from rbacguard.update.temporary import (
 
 if TYPE_CHECKING:
     # Read by pydantic, which takes long to load.
-    from rbacguard.update.approvals import MigrationAccess
+    from rbacguard.approvals.model import MigrationAccess
 
 
 class Result(StrEnum):

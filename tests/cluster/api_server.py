@@ -24,6 +24,7 @@ import trustme
 
 from rbacguard import Snapshot
 from rbacguard.rbac import Attributes
+from rbacguard.sources import from_objects
 
 KINDS = {
     ("rbac.authorization.k8s.io", "clusterroles"): "ClusterRole",
@@ -349,7 +350,7 @@ class ApiServer:
     def _snapshot(self) -> Snapshot:
         if self.version not in self._authorizers:
             items = [i for each in self._history[self.version].values() for i in each]
-            self._authorizers[self.version] = Snapshot.from_objects(items)
+            self._authorizers[self.version] = from_objects(items)
         return self._authorizers[self.version]
 
     def _decide(self, user: User, attributes: dict[str, str]) -> tuple[bool, str]:

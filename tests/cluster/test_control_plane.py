@@ -36,17 +36,16 @@ from conftest import (
 )
 from control_plane import CUSTOM_RESOURCES, ControlPlane, assets, cleaned, write_kubeconfig
 
-from rbacguard import Snapshot
-from rbacguard.cluster import NEEDS, Connection, Overrides, find_access, read_cluster
-from rbacguard.cluster.reviews import ask
 from rbacguard.manifests.cronjob import Publish, publish_command
 from rbacguard.manifests.render import manifest
+from rbacguard.queries.cross_check import disagreements, questions
+from rbacguard.queries.preflight import find_applier, obstacles
 from rbacguard.rbac import ClusterRoleBinding, ObjectMeta, RoleBinding, RoleRef, Subject
-from rbacguard.rbac.objects import RBAC_GROUP
-from rbacguard.sources import yaml
-from rbacguard.update.crosscheck import disagreements, questions
-from rbacguard.update.preflight import find_applier, obstacles
-from rbacguard.update.temporary import temporary_role
+from rbacguard.rbac.types import RBAC_GROUP
+from rbacguard.sources import load, snapshot_of, yaml
+from rbacguard.sources.live import NEEDS, Connection, Overrides, find_access, read_cluster
+from rbacguard.sources.live.reviews import ask
+from rbacguard.update.temporary_role import temporary_role
 
 PROGRAMS, MISSING = assets()
 pytestmark = [
@@ -140,7 +139,7 @@ def disagreeing(plane: ControlPlane, tool: Tool, folder: Path) -> list[str]:
     file = folder / "state.zst"
     done = tool("snapshot", "-o", str(file), "--force", "--consistent")
     assert done.returncode == 0, done.stderr
-    snapshot = Snapshot.load([str(file)])
+    snapshot = load([str(file)])
     access = find_access(Overrides(kubeconfig=str(plane.kubeconfig)), {}, folder)
     with Connection(access) as connection:
         reviews = ask(connection, questions(snapshot, limit=None))
@@ -304,7 +303,7 @@ def test_pages_and_expired_lists_are_as_a_real_server_has_them(
 
     thread = threading.Thread(target=disturb)
     thread.start()
-    from rbacguard.cluster import reading as module
+    from rbacguard.sources.live import lists as module
 
     page, module.PAGE = module.PAGE, 5
     try:
@@ -701,7 +700,7 @@ def test_what_hinders_the_applier_is_what_the_server_refuses(
     compared = 0
     try:
         with Connection(access) as connection:
-            snapshot = Snapshot.of(read_cluster(connection, NEEDS["generate"]))
+            snapshot = snapshot_of(read_cluster(connection, NEEDS["generate"]))
         for who in asked:
             applier = find_applier(who, snapshot)
             impersonated = ["--as", who, *(f"--as-group={g}" for g in applier.groups)]

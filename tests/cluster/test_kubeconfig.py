@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from rbacguard.cluster import Access, Impersonation, Overrides, find_access
 from rbacguard.errors import InputError
+from rbacguard.sources.live import Access, Impersonation, Overrides, find_access
 
 KUBECTL = shutil.which("kubectl")
 

@@ -34,8 +34,9 @@ from conftest import (
 )
 from machines import cluster, ready
 
-from rbacguard.cluster import NEEDS, Connection, Overrides, find_access, read_cluster
-from rbacguard.sources import RBAC_KINDS, yaml
+from rbacguard.snapshot.coverage import RBAC_KINDS
+from rbacguard.sources import yaml
+from rbacguard.sources.live import NEEDS, Connection, Overrides, find_access, read_cluster
 
 APPROVALS = str(ROOT / "examples" / "approvals.yaml")
 BEFORE = str(STATES["A"])

@@ -23,8 +23,10 @@ from api_server import Answer, ApiServer, Request, User, status
 from conftest import binding, objects, role, rule, user
 from msgspec import structs
 
-from rbacguard import Snapshot
-from rbacguard.cluster import (
+from rbacguard.errors import ClusterError, InputError
+from rbacguard.snapshot.coverage import RBAC_KINDS, State
+from rbacguard.sources import Reading, from_objects, snapshot_of
+from rbacguard.sources.live import (
     NEEDS,
     Access,
     Connection,
@@ -33,8 +35,6 @@ from rbacguard.cluster import (
     find_access,
     read_cluster,
 )
-from rbacguard.errors import ClusterError, InputError
-from rbacguard.sources import RBAC_KINDS, Reading, State
 
 RBAC_GROUP = "rbac.authorization.k8s.io"
 ROLES = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
@@ -87,8 +87,8 @@ WAITS: list[float] = []
 def test_a_cluster_reads_as_its_dump_does(tmp_path: Path) -> None:
     with ApiServer(objects("A")) as api:
         reading = read(api, tmp_path)
-    dumped = Snapshot.from_objects(objects("A"))
-    live = Snapshot.of(reading)
+    dumped = from_objects(objects("A"))
+    live = snapshot_of(reading)
     assert live.cluster_roles == dumped.cluster_roles
     assert live.bindings == dumped.bindings
     assert live.groups == dumped.groups
@@ -645,7 +645,7 @@ def test_kinds_are_read_side_by_side(tmp_path: Path) -> None:
 MEASURE = """
 import re, sys
 from pathlib import Path
-from rbacguard.cluster import Connection, NEEDS, Overrides, find_access, read_cluster
+from rbacguard.sources.live import Connection, NEEDS, Overrides, find_access, read_cluster
 access = find_access(Overrides(kubeconfig=sys.argv[1]), {}, Path("/"))
 with Connection(access) as connection:
     reading = read_cluster(connection, NEEDS["who-can"])

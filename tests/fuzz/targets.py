@@ -26,8 +26,8 @@ from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from rbacguard import Snapshot
-from rbacguard.checks.base import Context, Machines
-from rbacguard.cluster.kubeconfig import Overrides, find_access
+from rbacguard.approvals.model import load_approvals
+from rbacguard.approvals.usage import uses
 from rbacguard.errors import RbacguardError
 from rbacguard.kubevirt.releases import RELEASES
 from rbacguard.lint import LintRequest, fixed, lint
@@ -38,15 +38,15 @@ from rbacguard.output.formats import Options, to_parts
 from rbacguard.output.readiness import report as readiness_report
 from rbacguard.output.suppress import load_baseline
 from rbacguard.policy import Policy, evaluate, load_policies
+from rbacguard.policy.checks.base import Context, Machines
 from rbacguard.policy.configuration import load_configuration
 from rbacguard.rbac import ClusterRole, ClusterRoleBinding, RoleBinding, Subject
 from rbacguard.readiness.inventory import Inventory
-from rbacguard.sources import load
-from rbacguard.sources.audit import read_audit_logs
-from rbacguard.update.approvals import load_approvals
-from rbacguard.update.evidence import uses
-from rbacguard.update.journey import status
+from rbacguard.sources import decode, load, snapshot_file, snapshot_of
+from rbacguard.sources.audit_log import read_audit_logs
+from rbacguard.sources.live.kubeconfig import Overrides, find_access
 from rbacguard.update.plan import make_plan
+from rbacguard.update.status import status
 from rbacguard.update.verify import verify
 
 TODAY = datetime.date(2026, 11, 23)
@@ -81,12 +81,12 @@ def _policies() -> tuple[Policy, ...]:
 
 def dump(data: bytes) -> None:
     """Read a dump, in any form, and answer everything about it; saved, it is the same."""
-    found = _read("dump.json", data, lambda path: Snapshot.load([str(path)]))
+    found = _read("dump.json", data, lambda path: load([str(path)]))
     if not isinstance(found, Snapshot):
         return
     try:
         whole = answer(found)
-        saved = _read("saved.json", found.encode(), lambda path: Snapshot.load([str(path)]))
+        saved = _read("saved.json", snapshot_file.encode(found), lambda path: load([str(path)]))
         assert isinstance(saved, Snapshot)
         assert answer(saved) == whole
     except RbacguardError as error:
@@ -119,10 +119,10 @@ def machines(data: bytes) -> None:
     """Read a dump of machines, and judge everything about it."""
 
     def use(path: Path) -> None:
-        reading = load([str(path)], workloads=True)
+        reading = decode.read_paths([str(path)], workloads=True)
         inventory = Inventory.of(reading)
         found = Machines(inventory, NOW)
-        context = Context(Snapshot.of(reading), today=TODAY, machines=found)
+        context = Context(snapshot_of(reading), today=TODAY, machines=found)
         report = readiness_report(found.readiness, inventory, evaluate(_policies(), context))
         assert not (found.readiness.gaps and report.ready)
         for form in ("table", "html", "markdown"):
@@ -159,7 +159,7 @@ def approvals(data: bytes) -> None:
 @cache
 def _state(letter: str) -> Snapshot:
     (path,) = STATES.glob(f"{letter}-*.yaml")
-    return Snapshot.load([str(path)])
+    return load([str(path)])
 
 
 def policy(data: bytes) -> None:

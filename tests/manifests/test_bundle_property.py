@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from strategies import examples
 
 from rbacguard import Snapshot
+from rbacguard.approvals.model import parse_approvals
+from rbacguard.kubevirt.holding import holdings
+from rbacguard.kubevirt.migrate_bindings import Need
 from rbacguard.kubevirt.permissions import live_migration
 from rbacguard.kubevirt.releases import find_release
 from rbacguard.manifests import GenerateStrategy, Request, make_bundle
-from rbacguard.update.approvals import parse_approvals
-from rbacguard.update.bindings import Need
-from rbacguard.update.holding import holdings
+from rbacguard.sources import from_objects
 from rbacguard.update.plan import make_plan
 from rbacguard.update.simulate import apply_update
 
@@ -72,7 +73,7 @@ def test_the_bundle_gives_exactly_what_is_approved(
 ) -> None:
     head = {"apiVersion": "rbacguard.io/v1alpha1", "kind": "MigrationAccess"}
     access = parse_approvals({**head, "approvals": file})
-    snapshot = Snapshot.from_objects([*objects("A"), *extra])
+    snapshot = from_objects([*objects("A"), *extra])
     plan = make_plan(snapshot, find_release("4.20"))
     request = Request(
         strategy=GenerateStrategy.PREBIND,
@@ -85,7 +86,7 @@ def test_the_bundle_gives_exactly_what_is_approved(
         version="0",
     )
     bundle = make_bundle(snapshot, plan, request)
-    made = Snapshot.from_objects([*objects("A"), *extra, *map(dict, bundle.objects)])
+    made = from_objects([*objects("A"), *extra, *map(dict, bundle.objects)])
     anyway = held(apply_update(snapshot, plan.now, plan.target))
     after = held(apply_update(made, plan.now, plan.target))
     approved = set(access.approved(TODAY))

@@ -12,9 +12,10 @@ import pytest
 import yaml
 from conftest import STATES, Run, objects, write_dump
 
-from rbacguard import Attributes, Snapshot
-from rbacguard.cluster import NEEDS
+from rbacguard import Attributes
 from rbacguard.manifests.cronjob import Publish, publish_command
+from rbacguard.sources import load
+from rbacguard.sources.live import NEEDS
 
 ACCOUNT = "system:serviceaccount:rbacguard:rbacguard"
 IMAGE = "registry.example.com/rbacguard:0.1"
@@ -38,8 +39,8 @@ def test_the_account_may_read_what_an_audit_needs_and_write_one_object(
 ) -> None:
     found = made(run, tmp_path / "job", "--publish", publish)
     dump = write_dump(tmp_path / "dump.json", [*objects("D"), *found])
-    snapshot = Snapshot.load([dump])
-    bare = Snapshot.load([str(STATES["D"])])
+    snapshot = load([dump])
+    bare = load([str(STATES["D"])])
 
     def may(verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> bool:
         request = Attributes(

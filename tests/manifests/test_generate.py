@@ -20,17 +20,17 @@ from msgspec.structs import replace
 from strategies import examples
 
 from rbacguard import Snapshot, Subject
+from rbacguard.approvals.model import MigrationAccess, load_approvals, parse_approvals
 from rbacguard.errors import OutputError
+from rbacguard.kubevirt.access import Change
+from rbacguard.kubevirt.holding import holdings
 from rbacguard.kubevirt.permissions import live_migration
 from rbacguard.kubevirt.releases import find_release
 from rbacguard.manifests import Bundle, GenerateStrategy, Request, make_bundle, problems
 from rbacguard.manifests.emit import scalar, to_yaml
 from rbacguard.manifests.render import code, markdown, render_approvals
 from rbacguard.rbac import ClusterRole
-from rbacguard.sources import yaml
-from rbacguard.update.access import Change
-from rbacguard.update.approvals import MigrationAccess, load_approvals, parse_approvals
-from rbacguard.update.holding import holdings
+from rbacguard.sources import from_objects, yaml
 from rbacguard.update.plan import Plan, Strategy, make_plan
 from rbacguard.update.simulate import apply_update
 from rbacguard.writing import write_bundle
@@ -78,7 +78,7 @@ def applied(letter: str, files: dict[str, str], folder: str) -> Snapshot:
         if name.startswith(folder)
         for document in yaml.documents(text.encode())
     ]
-    read = Snapshot.from_objects([each for each in found if isinstance(each, dict)])
+    read = from_objects([each for each in found if isinstance(each, dict)])
     put: list[Any] = list(read.bindings)
     for role in read.cluster_roles.values():
         existing = snapshot.cluster_roles.get(role.metadata.name)
@@ -234,7 +234,7 @@ def test_restoring_the_default_before_the_update_is_refused() -> None:
 
 def test_bindings_keep_the_scope_of_the_approval_and_a_free_name() -> None:
     taken = binding("rbacguard-live-migration", "view", user("x"), namespace="web")
-    snapshot = Snapshot.from_objects([*objects("A"), taken])
+    snapshot = from_objects([*objects("A"), taken])
     access = parse_approvals(
         {
             "apiVersion": "rbacguard.io/v1alpha1",

@@ -15,8 +15,8 @@ import pytest
 import yaml
 from conftest import ROOT, STATES, Run, binding, group, objects, user, write_dump
 
-from rbacguard import Snapshot
-from rbacguard.update.approvals import load_approvals
+from rbacguard.approvals.model import load_approvals
+from rbacguard.sources import from_objects
 from rbacguard.update.verify import verify
 
 APPROVALS = str(ROOT / "examples" / "approvals.yaml")
@@ -404,8 +404,8 @@ def test_the_bundle_of_clean_up_makes_a_clean_cluster(run: Run, tmp_path: Path) 
     out = tmp_path / "out"
     generate(run, out, "kustomize", dump=str(STATES["E"]))
     made = [each for each in manifests(out / "bindings") if each["kind"] == "RoleBinding"]
-    after = Snapshot.from_objects([*objects("E"), *made])
-    before = Snapshot.from_objects(objects("A"))
+    after = from_objects([*objects("E"), *made])
+    before = from_objects(objects("A"))
     import datetime
 
     today = datetime.date(2026, 11, 23)

@@ -20,27 +20,27 @@ from machines import (
     ready,
 )
 
-from rbacguard import Snapshot
-from rbacguard.checks import Check, Context, Fact, Machines
-from rbacguard.checks.access_change import AccessChangeCheck
-from rbacguard.checks.approval import RestrictionCheck, UnapprovedCheck
-from rbacguard.checks.authorizer import CrossCheck
-from rbacguard.checks.binding import BindingCheck
-from rbacguard.checks.delegation import DelegationCheck
-from rbacguard.checks.holder import HolderCheck
-from rbacguard.checks.journey import JourneyCheck
-from rbacguard.checks.machine import MachineDrainCheck
-from rbacguard.checks.migration import MigrationCheck
-from rbacguard.checks.migration_settings import MigrationSettingsCheck
-from rbacguard.checks.node_drain import NodeDrainCheck
-from rbacguard.checks.recorded import DefectCheck
-from rbacguard.checks.role import RoleCheck
+from rbacguard.approvals.model import parse_approvals
 from rbacguard.kubevirt.names import ADMIN, UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT
+from rbacguard.policy.checks import Check, Context, Fact, Machines
+from rbacguard.policy.checks.access_change import AccessChangeCheck
+from rbacguard.policy.checks.approval import RestrictionCheck, UnapprovedCheck
+from rbacguard.policy.checks.authorizer import CrossCheck
+from rbacguard.policy.checks.binding import BindingCheck
+from rbacguard.policy.checks.delegation import DelegationCheck
+from rbacguard.policy.checks.holder import HolderCheck
+from rbacguard.policy.checks.machine import MachineDrainCheck
+from rbacguard.policy.checks.migration import MigrationCheck
+from rbacguard.policy.checks.migration_settings import MigrationSettingsCheck
+from rbacguard.policy.checks.node_drain import NodeDrainCheck
+from rbacguard.policy.checks.recorded import DefectCheck
+from rbacguard.policy.checks.role import RoleCheck
+from rbacguard.policy.checks.status import JourneyCheck
 from rbacguard.rbac import ObjectKey, Reviews
 from rbacguard.readiness.inventory import Inventory
-from rbacguard.sources import from_objects
-from rbacguard.update.approvals import parse_approvals
-from rbacguard.update.temporary import temporary_role
+from rbacguard.sources import from_objects, snapshot_of
+from rbacguard.sources.decode import read_objects
+from rbacguard.update.temporary_role import temporary_role
 
 Object = dict[str, Any]
 TODAY = datetime.date(2026, 11, 23)
@@ -49,7 +49,7 @@ NOW = datetime.datetime(2026, 11, 23, 9, tzinfo=datetime.UTC)
 
 def context(*items: Object | list[Object], letter: str = "A") -> Context:
     more = [each for item in items for each in (item if isinstance(item, list) else [item])]
-    return Context(Snapshot.from_objects([*objects(letter), *more]), today=TODAY)
+    return Context(from_objects([*objects(letter), *more]), today=TODAY)
 
 
 def of_machines(*items: Object | list[Object], access: bool = True) -> Context:
@@ -58,9 +58,9 @@ def of_machines(*items: Object | list[Object], access: bool = True) -> Context:
         o for o in objects("A") if o["kind"] not in ("KubeVirt", "HyperConverged", "Namespace")
     ]
     kept = known if access else [o for o in known if o["kind"] != "RoleBinding"]
-    reading = from_objects([*kept, *more], workloads=True)
+    reading = read_objects([*kept, *more], workloads=True)
     inventory = Inventory.of(reading)
-    return Context(Snapshot.of(reading), today=TODAY, machines=Machines(inventory, NOW))
+    return Context(snapshot_of(reading), today=TODAY, machines=Machines(inventory, NOW))
 
 
 def facts(check: Check, where: Context) -> list[Fact]:
@@ -164,7 +164,7 @@ def test_a_copy_is_told_from_what_is_made_of_others() -> None:
 def test_kubernetes_own_roles_are_known(*, name: str, own: bool) -> None:
     found = fields(
         RoleCheck(),
-        Context(Snapshot.from_objects([role(name, MIGRATES)]), today=TODAY),
+        Context(from_objects([role(name, MIGRATES)]), today=TODAY),
         role={"kind": "ClusterRole", "name": name, "namespace": ""},
     )
     assert found["kubernetes_own"] is own

@@ -25,17 +25,18 @@ from hypothesis import strategies as st
 from machines import kubevirt, machine, ready
 from strategies import examples
 
-from rbacguard import Snapshot
+from rbacguard.approvals.model import parse_approvals
 from rbacguard.bundled import bundled, read_bundled
-from rbacguard.checks import Context, FactType, Machines
 from rbacguard.errors import PolicyError
 from rbacguard.kubevirt.releases import cluster_roles, find_release
 from rbacguard.output import formats
 from rbacguard.policy import About, Outcome, Policy, PolicyResult, Severity, evaluate, load_policies
+from rbacguard.policy.checks import Context, FactType, Machines
 from rbacguard.rbac import Attributes, Review, Reviews
 from rbacguard.readiness.inventory import Inventory
-from rbacguard.sources import RBAC_KINDS, from_objects, yaml
-from rbacguard.update.approvals import parse_approvals
+from rbacguard.snapshot.coverage import RBAC_KINDS
+from rbacguard.sources import from_objects, snapshot_of, yaml
+from rbacguard.sources.decode import read_objects
 
 HERE = Path(__file__).parent
 POLICIES = {policy.id: policy for policy in load_policies()}
@@ -103,8 +104,8 @@ def context_of(path: Path) -> Context:
     replaced = {identity(d) for d in mine}
     objects = [o for o in base(first[1].decode()) if identity(o) not in replaced]
     mode: Any = "as-recorded" if b"# recorded" in data else "recompute"
-    reading = from_objects([*objects, *mine], workloads=True)
-    snapshot, inventory = Snapshot.of(reading, aggregate=mode), Inventory.of(reading)
+    reading = read_objects([*objects, *mine], workloads=True)
+    snapshot, inventory = snapshot_of(reading, aggregate=mode), Inventory.of(reading)
     machines = Machines(inventory, NOW)
     return Context(
         snapshot,
@@ -318,7 +319,7 @@ def test_a_condition_that_fails_on_a_fact_is_an_error_not_a_silence(tmp_path: Pa
     path = tmp_path / "broken.yaml"
     path.write_bytes(msgspec.json.encode(BROKEN | {"where": "subject.nothing == 'x'"}))
     (policy,) = [p for p in load_policies([str(tmp_path)]) if p.id == "broken"]
-    snapshot = Snapshot.from_objects(
+    snapshot = from_objects(
         [
             *base("before"),
             {
@@ -344,7 +345,7 @@ def test_commands_are_quoted_for_the_shell() -> None:
         "subjects": [evil],
     }
     half = role("half", rule("create", "kubevirt.io", "virtualmachineinstancemigrations"))
-    snapshot = Snapshot.from_objects([*base("after"), half, grant])
+    snapshot = from_objects([*base("after"), half, grant])
     (result,) = evaluate([POLICIES["migration-without-virtctl"]], Context(snapshot, today=TODAY))
     assert result.findings[0].commands == (
         "rbacguard explain '$(rm -rf /); echo '\"'\"'' -f cluster.json",
@@ -352,7 +353,7 @@ def test_commands_are_quoted_for_the_shell() -> None:
 
 
 def test_without_kubevirts_roles_policies_of_a_stage_are_undetermined() -> None:
-    snapshot = Snapshot.from_objects([role("r")])
+    snapshot = from_objects([role("r")])
     results = evaluate(POLICIES.values(), Context(snapshot, today=TODAY))
     staged = [r for r in results if r.policy.stage != "any"]
     assert {r.outcome for r in staged} == {Outcome.UNDETERMINED}
@@ -360,7 +361,7 @@ def test_without_kubevirts_roles_policies_of_a_stage_are_undetermined() -> None:
 
 def test_no_policy_is_clean_on_a_partial_view() -> None:
     roles_only = [o for o in base("after") if o["kind"] == "ClusterRole"]
-    results = evaluate(POLICIES.values(), Context(Snapshot.from_objects(roles_only), today=TODAY))
+    results = evaluate(POLICIES.values(), Context(from_objects(roles_only), today=TODAY))
     needing = {r.policy.id for r in results if r.outcome is Outcome.CLEAN and r.policy.check.NEEDS}
     assert needing == set()
 
@@ -374,7 +375,7 @@ def test_fingerprints_do_not_depend_on_order() -> None:
 
 
 def test_a_policy_that_needs_more_than_the_cluster_is_not_asked_without() -> None:
-    context = Context(Snapshot.from_objects(base("after")), today=TODAY)
+    context = Context(from_objects(base("after")), today=TODAY)
     results = {r.policy.id: r for r in evaluate(POLICIES.values(), context)}
     for policy_id, reason in (
         ("authorizer-disagrees", "only with --cross-check"),
@@ -386,17 +387,17 @@ def test_a_policy_that_needs_more_than_the_cluster_is_not_asked_without() -> Non
 
 def test_a_server_that_answers_no_review_leaves_the_policy_undetermined() -> None:
     reviews = Reviews("", note="the server allows no access review")
-    context = Context(Snapshot.from_objects(base("after")), today=TODAY, reviews=reviews)
+    context = Context(from_objects(base("after")), today=TODAY, reviews=reviews)
     (result,) = evaluate([POLICIES["authorizer-disagrees"]], context)
     assert result.outcome is Outcome.UNDETERMINED
     assert result.reason == "the server allows no access review"
 
 
 def test_with_the_ready_cluster_nothing_is_wrong() -> None:
-    reading = from_objects(base("machines"), workloads=True)
+    reading = read_objects(base("machines"), workloads=True)
     inventory = Inventory.of(reading)
     machines = Machines(inventory, NOW)
-    context = Context(Snapshot.of(reading), today=TODAY, machines=machines)
+    context = Context(snapshot_of(reading), today=TODAY, machines=machines)
     asked = load_policies(about=About.MACHINES)
     assert len(asked) > 20
     assert {each.outcome for each in evaluate(asked, context)} == {Outcome.CLEAN}
@@ -406,7 +407,7 @@ def test_with_the_ready_cluster_nothing_is_wrong() -> None:
 def test_policies_of_machines_are_asked_where_machines_were_read_and_nowhere_else() -> None:
     access, machines = load_policies(about=About.ACCESS), load_policies(about=About.MACHINES)
     assert {policy.id for policy in (*access, *machines)} == set(POLICIES)
-    context = Context(Snapshot.from_objects(base("before")), today=TODAY)
+    context = Context(from_objects(base("before")), today=TODAY)
     assert {each.outcome for each in evaluate(machines, context)} == {Outcome.NOT_ASKED}
 
 
@@ -424,10 +425,10 @@ def outcomes(*values: dict[str, Any], without: tuple[str, ...] = ()) -> dict[str
         for each in base("machines")
         if identity(each) not in replaced and each["kind"] not in without
     ]
-    reading = from_objects([*kept, *values], workloads=True)
+    reading = read_objects([*kept, *values], workloads=True)
     inventory = Inventory.of(reading)
     machines = Machines(inventory, NOW)
-    context = Context(Snapshot.of(reading), today=TODAY, machines=machines)
+    context = Context(snapshot_of(reading), today=TODAY, machines=machines)
     found = evaluate(load_policies(about=About.MACHINES), context)
     return {each.policy.id: each.outcome for each in found}
 

@@ -19,22 +19,25 @@ from oracle import is_circular
 from strategies import NAMESPACES, ROLE_NAMES, SUBJECTS, Objects, additions, clusters, examples
 
 from rbacguard import Snapshot
-from rbacguard.checks.base import Context
+from rbacguard.approvals.model import load_approvals
+from rbacguard.kubevirt.access import Change
+from rbacguard.kubevirt.holding import holdings
+from rbacguard.kubevirt.migrate_bindings import Need, bindings_for
 from rbacguard.kubevirt.permissions import is_platform, live_migration
 from rbacguard.kubevirt.releases import find_release
 from rbacguard.output import reports
 from rbacguard.policy import evaluate, load_policies
+from rbacguard.policy.checks.base import Context
+from rbacguard.queries.diff import compare
 from rbacguard.rbac import ObjectKey
-from rbacguard.sources import Origin, from_objects
-from rbacguard.update.access import Change
-from rbacguard.update.approvals import load_approvals
-from rbacguard.update.bindings import Need, bindings_for
-from rbacguard.update.compare import compare
-from rbacguard.update.holding import holdings
-from rbacguard.update.journey import status
+from rbacguard.snapshot.coverage import Origin
+from rbacguard.sources import from_objects, load, snapshot_of
+from rbacguard.sources.decode import read_objects
+from rbacguard.sources.redact import redact
 from rbacguard.update.plan import Plan, Strategy, make_plan
-from rbacguard.update.proposal import proposal
+from rbacguard.update.propose import proposal
 from rbacguard.update.simulate import apply_update
+from rbacguard.update.status import status
 from rbacguard.update.verify import Result, verify
 
 TODAY = datetime.date(2026, 11, 23)
@@ -45,7 +48,7 @@ TEMPORARY = ("kubevirt.io:upgrademigrate", "kubevirt.io:upgrademigrate-edit")
 
 
 def recomputed(items: Objects) -> Snapshot:
-    return Snapshot.from_objects(items, aggregate="recompute")
+    return from_objects(items, aggregate="recompute")
 
 
 def access(snapshot: Snapshot) -> set[tuple[str, str, str]]:
@@ -160,7 +163,7 @@ def renamed_text(name: str, words: dict[str, str]) -> str:
 @given(clusters("ABCDEF"))
 def test_renaming_namespaces_changes_nothing_else(items: Objects) -> None:
     words = {name: f"{name}-of-old" for name in ("payments", "web", "data", "legacy", "batch")}
-    plain, other = Snapshot.from_objects(items), Snapshot.from_objects(renamed(items, words))
+    plain, other = from_objects(items), from_objects(renamed(items, words))
 
     def told(found: set[tuple[str, ...]]) -> set[tuple[str, ...]]:
         back = {new: old for old, new in words.items()}
@@ -187,7 +190,7 @@ def test_renaming_namespaces_changes_nothing_else(items: Objects) -> None:
 def test_the_order_of_the_input_changes_no_answer(items: Objects, random: Any) -> None:
     shuffled = items[:]
     random.shuffle(shuffled)
-    first, second = (Snapshot.from_objects(each) for each in (items, shuffled))
+    first, second = (from_objects(each) for each in (items, shuffled))
     assert differing(answers(first), answers(second)) == []
 
 
@@ -206,7 +209,7 @@ def test_json_and_yaml_of_the_same_objects_give_the_same_answers(items: Objects)
         for name, text in texts.items():
             path = Path(folder) / name
             path.write_text(text, "utf-8")
-            found.append(answers(Snapshot.load([str(path)])))
+            found.append(answers(load([str(path)])))
     for each in found[1:]:
         assert differing(found[0], each) == []
 
@@ -279,9 +282,9 @@ def _differences(before: Snapshot, after: Snapshot) -> set[tuple[str, str, str, 
 
 def identified(items: Objects) -> Snapshot:
     """Return a snapshot of a cluster that is known, so that the same names get the same words."""
-    reading = from_objects(items)
+    reading = read_objects(items)
     reading.origin = Origin(cluster_id="6f0c1a52")
-    return Snapshot.of(reading)
+    return snapshot_of(reading)
 
 
 @examples(60)
@@ -311,7 +314,7 @@ def test_redaction_keeps_the_verdict(items: Objects, more: Objects) -> None:
             "access": len(access(snapshot)),
         }
 
-    whole, redacted = verdicts(now, older), verdicts(now.redacted(), older.redacted())
+    whole, redacted = verdicts(now, older), verdicts(redact(now), redact(older))
     assert differing(whole, redacted) == []
 
 

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from strategies import NAMESPACES, RULES, Objects, clusters, examples
 
-from rbacguard import Snapshot
+from rbacguard import Snapshot, sources
+from rbacguard.approvals.model import load_approvals
 from rbacguard.errors import InputError
-from rbacguard.sources.reading import RBAC_KINDS, KindCoverage, State
-from rbacguard.update.approvals import load_approvals
-from rbacguard.update.journey import Step, status
+from rbacguard.snapshot.coverage import RBAC_KINDS, KindCoverage, State
+from rbacguard.sources import from_objects, snapshot_file
+from rbacguard.update.status import Step, status
 from rbacguard.update.verify import verify
 
 TODAY = datetime.date(2026, 11, 23)
@@ -43,7 +44,7 @@ def load(**files: Any) -> Snapshot:
         for name, content in files.items():
             data = content if isinstance(content, bytes) else json.dumps(content).encode()
             (Path(folder) / f"{name}.json").write_bytes(data)
-        return Snapshot.load([folder])
+        return sources.load([folder])
 
 
 def listed(items: Objects, kind: str = "", **metadata: Any) -> dict[str, Any]:
@@ -93,15 +94,15 @@ def forbidden(draw: st.DrawFn) -> View:
     kind, share = draw(KINDS), draw(st.floats(0, 1))
 
     def view(items: Objects) -> Snapshot:
-        whole = Snapshot.from_objects(items)
+        whole = from_objects(items)
         keys = [key for key in whole.locations if key.kind == kind]
         gone = set(keys[int(len(keys) * share) :])
         kept = [o for o in items if _key(o) not in {(k.kind, k.namespace, k.name) for k in gone}]
-        partial = Snapshot.from_objects(kept)
+        partial = from_objects(kept)
         known = KindCoverage(State.PARTIAL, len(keys) - len(gone), ("forbidden",))
         coverage = replace(partial.coverage, kinds={**partial.coverage.kinds, kind: known})
         made = Snapshot(partial._by_kind, coverage=coverage, defects=partial.defects)  # noqa: SLF001
-        return load(saved=made.encode())
+        return load(saved=snapshot_file.encode(made))
 
     return view
 
@@ -192,7 +193,7 @@ def test_a_role_whose_labels_cannot_be_read_may_be_a_temporary_role(labels: Any)
     made = role("other", *RULES[:1], labels=labels)
     found = load(dump=listed([*objects("D"), made]))
     assert verdict(found) is None
-    assert verdict(load(saved=found.encode())) is None
+    assert verdict(load(saved=snapshot_file.encode(found))) is None
 
 
 def test_the_whole_of_the_clean_state_is_clean() -> None:

@@ -12,7 +12,8 @@ from strategies import examples
 
 from rbacguard import Snapshot
 from rbacguard.rbac import ObjectKey
-from rbacguard.update.temporary import reaches
+from rbacguard.sources import from_objects
+from rbacguard.update.temporary_role import reaches
 
 RULE = rule("create", "kubevirt.io", "virtualmachineinstancemigrations")
 NUMBERS = range(7)
@@ -32,7 +33,7 @@ def taking_up(label: str, *, some: bool = True) -> dict[str, Any]:
 
 def cluster(selected: Edges, holding: set[int]) -> Snapshot:
     """Return roles that select each other, with the rule recorded in some of them."""
-    return Snapshot.from_objects(
+    return from_objects(
         role(
             f"r{number}",
             *([RULE] if number in holding else []),
@@ -118,7 +119,7 @@ def test_aggregated_roles_hold_what_the_controller_makes_of_them_again_and_again
         f"r{number}": {f"things{n}" for each in lately[len(lately) // 2 :] for n in each[number]}
         for number in selected
     }
-    found = Snapshot.from_objects(items).aggregation.rules
+    found = from_objects(items).aggregation.rules
     assert {
         name: {resource for each in rules for resource in each.resources}
         for name, rules in found.items()
@@ -152,7 +153,7 @@ def chain(length: int, width: int) -> list[dict[str, Any]]:
 
 def test_chains_may_be_of_any_length_and_split_at_every_role() -> None:
     for length, width in ((3_000, 1), (60, 3)):
-        snapshot = Snapshot.from_objects(chain(length, width), aggregate="recompute")
+        snapshot = from_objects(chain(length, width), aggregate="recompute")
         first = ObjectKey("ClusterRole", "", "l0000-0")
         path = snapshot.path(first, snapshot.rules[first][0])
         assert [each.name for each in path] == [f"l{layer:04}-0" for layer in range(length)]
@@ -172,7 +173,7 @@ def test_a_ring_that_turns_its_rules_round_ends_with_all_of_them() -> None:
         for number in range(size)
     ]
     outside = role("outside", aggregationRule=selecting({"ring": "r0000"}))
-    found = Snapshot.from_objects([*ring, outside]).aggregation
+    found = from_objects([*ring, outside]).aggregation
     (everything,) = {frozenset(rules) for rules in found.rules.values()}
     assert len(found.cycles[0]) == size
     assert {each.resources for each in everything} <= {(f"things{n}",) for n in range(size)}

@@ -10,9 +10,10 @@ import msgspec
 import pytest
 from conftest import DATA, STATES, verdicts
 
-from rbacguard import Attributes, Snapshot
+from rbacguard import Attributes
 from rbacguard.rbac import PolicyRule, covers
-from rbacguard.rbac.objects import ObjectKey
+from rbacguard.rbac.types import ObjectKey
+from rbacguard.sources import from_objects, load
 
 SCENARIOS: list[dict[str, Any]] = json.loads(
     gzip.decompress((DATA / "authorizer-vectors.json.gz").read_bytes())
@@ -37,7 +38,7 @@ def test_there_are_300_scenarios_of_24_queries() -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario["id"])
 def test_every_query_is_answered_as_kubernetes_does(scenario: dict[str, Any]) -> None:
-    snapshot = Snapshot.from_objects(scenario["objects"], aggregate="recompute")
+    snapshot = from_objects(scenario["objects"], aggregate="recompute")
     for query in scenario["queries"]:
         expected = query["expect"]
         if "subjects" in expected:
@@ -57,7 +58,7 @@ def made(rules: list[dict[str, Any]]) -> set[PolicyRule]:
 @pytest.mark.parametrize("number", range(len(ODD)))
 def test_what_is_odd_is_answered_as_kubernetes_does(number: int) -> None:
     scenario = ODD[number]
-    snapshot = Snapshot.from_objects(scenario["objects"], aggregate="recompute")
+    snapshot = from_objects(scenario["objects"], aggregate="recompute")
     for name, expected in scenario["settled"].items():
         assert set(snapshot.rules[ObjectKey("ClusterRole", "", name)]) == made(expected), name
     for query in scenario["queries"]:
@@ -82,7 +83,7 @@ def test_what_is_covered_is_what_kubernetes_says(number: int) -> None:
 @pytest.mark.parametrize("aggregate", ["as-recorded", "recompute"])
 @pytest.mark.parametrize("letter", "ABCDEF")
 def test_verdicts_of_the_six_states_agree(letter: str, aggregate: Any) -> None:
-    snapshot = Snapshot.load([str(STATES[letter])], aggregate=aggregate)
+    snapshot = load([str(STATES[letter])], aggregate=aggregate)
     asked_for = 0
     for namespace, requests in verdicts()[letter].items():
         for request, expected in requests.items():
@@ -107,4 +108,4 @@ def test_verdicts_of_the_six_states_agree(letter: str, aggregate: Any) -> None:
 
 @pytest.mark.parametrize("letter", "ABCDEF")
 def test_the_real_controllers_rules_are_those_that_are_computed(letter: str) -> None:
-    assert Snapshot.load([str(STATES[letter])]).drift == {}
+    assert load([str(STATES[letter])]).drift == {}

@@ -11,7 +11,8 @@ from oracle import is_allowed, is_circular
 from strategies import clusters as real_clusters
 from strategies import examples
 
-from rbacguard import Attributes, Snapshot
+from rbacguard import Attributes
+from rbacguard.sources import from_objects
 
 NAMESPACES = ("web", "db")
 VERBS = ("get", "create", "update", "*")
@@ -113,7 +114,7 @@ def clusters(draw: st.DrawFn) -> list[dict[str, Any]]:
 def test_the_obvious_evaluator_agrees(
     objects: list[dict[str, Any]], request: dict[str, Any]
 ) -> None:
-    snapshot = Snapshot.from_objects(objects, aggregate="recompute")
+    snapshot = from_objects(objects, aggregate="recompute")
     # Roles that select each other keep what they once had: no function of the objects alone.
     assert is_circular(objects) == bool(snapshot.aggregation.cycles)
     assume(not is_circular(objects))
@@ -159,7 +160,7 @@ def test_it_agrees_on_clusters_with_kubevirt(
         "user": who[0],
         "groups": who[1],
     }
-    decision = Snapshot.from_objects(objects, aggregate="recompute").authorizer.authorize(
+    decision = from_objects(objects, aggregate="recompute").authorizer.authorize(
         Attributes(**request)
     )
     event(f"allowed: {decision.allowed}")
@@ -174,9 +175,7 @@ def test_the_order_of_objects_makes_no_difference(
     shuffled = objects[:]
     random.shuffle(shuffled)
     answers = [
-        Snapshot.from_objects(each, aggregate="recompute").authorizer.authorize(
-            Attributes(**request)
-        )
+        from_objects(each, aggregate="recompute").authorizer.authorize(Attributes(**request))
         for each in (objects, shuffled)
     ]
     assert answers[0].allowed == answers[1].allowed
@@ -190,9 +189,7 @@ def test_a_further_binding_never_takes_access_away(
 ) -> None:
     more = [*objects, binding("more", "c0", subject)]
     before, after = (
-        Snapshot.from_objects(each, aggregate="recompute").authorizer.authorize(
-            Attributes(**request)
-        )
+        from_objects(each, aggregate="recompute").authorizer.authorize(Attributes(**request))
         for each in (objects, more)
     )
     assert after.allowed or not before.allowed
@@ -203,7 +200,7 @@ def test_a_further_binding_never_takes_access_away(
 def test_whoever_is_listed_is_allowed_and_whoever_is_allowed_is_listed(
     objects: list[dict[str, Any]], request: dict[str, Any]
 ) -> None:
-    authorizer = Snapshot.from_objects(objects, aggregate="recompute").authorizer
+    authorizer = from_objects(objects, aggregate="recompute").authorizer
     attributes = Attributes(**request)
     listed = {grant.subject for grant in authorizer.grants(attributes)}
     grants = authorizer.authorize(attributes).grants

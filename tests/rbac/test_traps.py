@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from conftest import account, binding, group, role, rule, selecting, user
 
-from rbacguard import Attributes, PolicyRule, Snapshot, Subject
+from rbacguard import Attributes, PolicyRule, Subject
 from rbacguard.rbac import covers, rule_allows
 from rbacguard.rbac.authorizer import Authorizer
+from rbacguard.sources import from_objects
 
 VMIM: dict[str, Any] = {"api_group": "kubevirt.io", "resource": "virtualmachineinstancemigrations"}
 MIGRATE = {
@@ -21,7 +22,7 @@ MIGRATE = {
 
 def allowed(objects: list[dict[str, Any]], who: str = "alice", **asked: Any) -> bool:
     mode = asked.pop("aggregate", "as-recorded")
-    snapshot = Snapshot.from_objects(objects, aggregate=mode)
+    snapshot = from_objects(objects, aggregate=mode)
     return snapshot.authorizer.authorize(Attributes(user=who, **asked)).allowed
 
 
@@ -236,14 +237,14 @@ def test_a_missing_role_grants_nothing_and_other_bindings_still_count() -> None:
     ]
     assert not allowed(objects, verb="create", **VMIM, namespace="web")
     assert allowed(objects, who="bob", verb="create", **VMIM, namespace="web")
-    decision = Snapshot.from_objects(objects).authorizer.authorize(
+    decision = from_objects(objects).authorizer.authorize(
         Attributes(user="alice", verb="create", **VMIM, namespace="web")
     )
     assert [str(key) for key in decision.unread] == ["ClusterRole was-deleted"]
 
 
 def test_a_refusal_names_the_roles_of_the_asker_that_were_not_read() -> None:
-    snapshot = Snapshot.from_objects(
+    snapshot = from_objects(
         [
             role("there", rule("get", "core", "nodes")),
             binding("his", "gone", user("alice"), namespace="web"),
@@ -272,7 +273,7 @@ def test_a_refusal_names_the_roles_of_the_asker_that_were_not_read() -> None:
 
 
 def test_a_request_for_the_cluster_is_not_granted_by_an_empty_namespace() -> None:
-    authorizer = Snapshot.from_objects(
+    authorizer = from_objects(
         [role("get", rule("get", "core", "pods")), binding("b", "get", user("alice"))]
     ).authorizer
     asked = Attributes(user="alice", verb="get", resource="pods")
@@ -281,7 +282,7 @@ def test_a_request_for_the_cluster_is_not_granted_by_an_empty_namespace() -> Non
 
 
 def test_an_authorizer_without_paths_names_the_role_itself() -> None:
-    snapshot = Snapshot.from_objects(
+    snapshot = from_objects(
         [role("get", rule("get", "core", "pods")), binding("b", "get", user("alice"))]
     )
     bare = Authorizer(snapshot.bindings_in, snapshot.rules)
@@ -297,7 +298,7 @@ def test_the_api_group_of_a_subject_makes_no_second_user() -> None:
         binding("a", "r", user("alice"), namespace="web"),
         binding("b", "r", without, namespace="web"),
     ]
-    subjects = Snapshot.from_objects(objects).authorizer.allowed_subjects(
+    subjects = from_objects(objects).authorizer.allowed_subjects(
         Attributes(verb="get", resource="pods", namespace="web")
     )
     assert subjects == [Subject("Group", "system:masters"), Subject("User", "alice")]
@@ -327,7 +328,7 @@ def test_nobody_is_listed_whom_no_user_can_be_and_a_person_has_no_namespace() ->
         ),
     ]
     asked = Attributes(verb="get", resource="pods")
-    authorizer = Snapshot.from_objects(objects).authorizer
+    authorizer = from_objects(objects).authorizer
     wanted = [
         Subject("User", "alice"),
         Subject("Group", "devs"),
@@ -361,7 +362,7 @@ def test_a_service_account_is_also_a_user_and_in_its_groups() -> None:
 
 
 def test_system_masters_is_allowed_before_rbac_is_asked() -> None:
-    snapshot = Snapshot.from_objects([role("r")])
+    snapshot = from_objects([role("r")])
     decision = snapshot.authorizer.authorize(
         Attributes(user="root", groups=("system:masters",), verb="create", **VMIM)
     )
@@ -380,7 +381,7 @@ def test_the_controllers_result_replaces_what_is_written() -> None:
     assert allowed(objects, resource="pods", **asked)
     assert not allowed(objects, resource="secrets", **asked)
     assert allowed(objects, resource="secrets", verb="get")
-    assert set(Snapshot.from_objects(objects).drift) == {"sum"}
+    assert set(from_objects(objects).drift) == {"sum"}
 
 
 @pytest.mark.parametrize(
@@ -437,7 +438,7 @@ def test_a_selector_that_the_controller_refuses_leaves_the_role_alone(
         binding("b", "sum", user("alice")),
     ]
     assert allowed(objects, aggregate="recompute", verb="get", resource="secrets")
-    assert Snapshot.from_objects(objects).aggregation.invalid == {"sum": reason}
+    assert from_objects(objects).aggregation.invalid == {"sum": reason}
 
 
 def test_several_selectors_are_ored_and_labels_of_one_are_anded() -> None:
@@ -485,7 +486,7 @@ def test_chains_are_followed_to_the_end_in_any_order() -> None:
         binding("b", "c3", user("alice")),
     ]
     for objects in (chain, chain[::-1]):
-        snapshot = Snapshot.from_objects(objects, aggregate="recompute")
+        snapshot = from_objects(objects, aggregate="recompute")
         decision = snapshot.authorizer.authorize(
             Attributes(user="alice", verb="get", resource="pods")
         )
@@ -503,13 +504,13 @@ def test_roles_that_select_each_other_never_lose_a_rule(size: int) -> None:
         )
         for i in range(size)
     ]
-    snapshot = Snapshot.from_objects(ring, aggregate="recompute")
+    snapshot = from_objects(ring, aggregate="recompute")
     assert snapshot.aggregation.cycles == (tuple(f"r{i}" for i in range(size)),)
     # Who is only taken up by the ring is no part of it.
     below = role("below", labels={"ring": "1"}, aggregationRule=selecting({"no": "such"}))
-    assert Snapshot.from_objects([*ring, below]).aggregation.cycles == snapshot.aggregation.cycles
+    assert from_objects([*ring, below]).aggregation.cycles == snapshot.aggregation.cycles
     source = role("s", rule("get", "core", "nodes"), labels={"ring": "0"})
-    fed = Snapshot.from_objects([*ring, source], aggregate="recompute")
+    fed = from_objects([*ring, source], aggregate="recompute")
     for i in range(size):
         found = {r for rules in fed.aggregation.rules[f"r{i}"] for r in rules.resources}
         assert "nodes" in found

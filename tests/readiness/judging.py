@@ -7,10 +7,10 @@ from typing import Any
 from machines import kubevirt, node
 
 from rbacguard.rbac import ObjectKey
-from rbacguard.readiness.draining import Readiness, judge
+from rbacguard.readiness.drain import Readiness, judge
+from rbacguard.readiness.eviction import Drain, Machine
 from rbacguard.readiness.inventory import Inventory
-from rbacguard.readiness.machines import Drain, Machine
-from rbacguard.readiness.placing import Cluster, Place
+from rbacguard.readiness.scheduling import Cluster, Place
 
 Object = dict[str, Any]
 TWO = [node("a"), node("b")]

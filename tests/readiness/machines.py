@@ -1,7 +1,7 @@
 """Clusters with virtual machines, made from the published API types; the same seed, the same bytes.
 
 Fields as in kubevirt/kubevirt v1.9 staging/src/kubevirt.io/api/core/v1/types.go and the other
-sources named in rbacguard/sources/workloads.py, labels as virt-handler's node labeller writes them
+sources named in rbacguard/snapshot/workloads.py, labels as virt-handler's node labeller writes them
 (pkg/virt-handler/node-labeller), requests of launchers as virt-controller renders them: the guest's
 memory plus what a machine costs besides. `machines.py NODES MACHINES [v1] > dump.json` writes them
 whole, as `kubectl get -o json` shows them (`told.py`); tests take the parts that matter.

@@ -25,16 +25,16 @@ from machines import (
 )
 
 from rbacguard.rbac import ObjectKey
-from rbacguard.readiness.draining import Rollout, SpareMemory, judge
+from rbacguard.readiness.drain import Rollout, SpareMemory, judge
+from rbacguard.readiness.duration import at_once
+from rbacguard.readiness.eviction import Drain, Remark, condition, wants_host_model
 from rbacguard.readiness.inventory import Inventory
-from rbacguard.readiness.machines import Drain, Remark, condition, wants_host_model
 from rbacguard.readiness.migrations import AskedBy, Migration, made_by_people, migrations
 from rbacguard.readiness.overhead import requests
-from rbacguard.readiness.placing import Place
 from rbacguard.readiness.quantity import amount, shown
+from rbacguard.readiness.scheduling import Place
 from rbacguard.readiness.settings import Setting, in_force, release, settings
-from rbacguard.readiness.storage import Claim, claims
-from rbacguard.readiness.timing import at_once
+from rbacguard.readiness.volumes import Claim, claims
 
 # What a drain does.
 

@@ -18,10 +18,10 @@ from machines import machine, node
 from rbacguard.kubevirt.releases import RELEASES
 from rbacguard.rbac import ObjectMeta
 from rbacguard.readiness import overhead
-from rbacguard.readiness.draining import judge
+from rbacguard.readiness.drain import judge
 from rbacguard.readiness.inventory import Inventory
-from rbacguard.sources.objects import KubeVirt
-from rbacguard.sources.workloads import VirtualMachineInstance
+from rbacguard.snapshot.objects import KubeVirt
+from rbacguard.snapshot.workloads import VirtualMachineInstance
 
 MIB = 2**20
 PLAIN = (2 + 248 + 8 + 32) * MIB

@@ -17,12 +17,12 @@ from machines import GIB, MODELS, OVERHEAD, cluster, kubevirt, machine, node, po
 from strategies import examples
 
 from rbacguard.rbac import ObjectKey
-from rbacguard.readiness.draining import judge
+from rbacguard.readiness.drain import judge
+from rbacguard.readiness.eviction import Drain
 from rbacguard.readiness.inventory import Inventory
-from rbacguard.readiness.machines import Drain
-from rbacguard.readiness.placing import Cluster
 from rbacguard.readiness.quantity import amount, shown
 from rbacguard.readiness.reasons import REASONS
+from rbacguard.readiness.scheduling import Cluster
 from rbacguard.readiness.settings import policy_of, settings
 
 DISKS: dict[str, Any] = {"reason": "DisksNotLiveMigratable", "message": "PVC x is not shared"}

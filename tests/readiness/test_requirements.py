@@ -38,19 +38,20 @@ from machines import (
 )
 from strategies import examples
 
-from rbacguard import Snapshot, Subject
+from rbacguard import Subject
+from rbacguard.approvals.usage import Use, unused, uses
 from rbacguard.errors import InputError
 from rbacguard.kubevirt.releases import RELEASES, find_release
 from rbacguard.manifests.tuning import tuning
-from rbacguard.readiness.draining import Rollout, judge
+from rbacguard.readiness.drain import Rollout, judge
+from rbacguard.readiness.duration import Timing, data_size, drain_seconds, timing
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.migrations import AskedBy, migrations
 from rbacguard.readiness.settings import defaults, settings
-from rbacguard.readiness.storage import claims
-from rbacguard.readiness.timing import Timing, data_size, drain_seconds, timing
-from rbacguard.sources.audit import read_audit_logs
-from rbacguard.sources.machine_yaml import is_machine_written
-from rbacguard.update.evidence import Use, unused, uses
+from rbacguard.readiness.volumes import claims
+from rbacguard.sources import from_objects
+from rbacguard.sources.audit_log import read_audit_logs
+from rbacguard.sources.kubectl_yaml import is_machine_written
 
 Object = dict[str, Any]
 NOW = datetime.datetime(2026, 11, 23, 9, tzinfo=datetime.UTC)
@@ -371,7 +372,7 @@ def test_who_holds_it_and_did_not_use_it_is_told_by_user_group_and_account() -> 
         binding("b5", "kubevirt.io:migrate", group("system:masters"), namespace="web"),
     ]
     kept = [o for o in objects("E") if o["kind"] not in ("RoleBinding", "ClusterRoleBinding")]
-    snapshot = Snapshot.from_objects([*kept, *more])
+    snapshot = from_objects([*kept, *more])
     everybody = unused(snapshot, ())
     assert len(everybody) == 7
     bot = event("create", robot, user={"username": robot})

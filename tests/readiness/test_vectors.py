@@ -14,8 +14,8 @@ from conftest import DATA
 
 from rbacguard.readiness import overhead
 from rbacguard.readiness.inventory import Inventory
-from rbacguard.readiness.placing import Cluster
 from rbacguard.readiness.quantity import amount
+from rbacguard.readiness.scheduling import Cluster
 from rbacguard.readiness.settings import Setting, in_force, policy_of, settings
 
 VECTORS = json.loads(gzip.decompress((DATA / "machine-vectors.json.gz").read_bytes()))

@@ -23,10 +23,12 @@ from strategies import examples
 from rbacguard import Attributes, Snapshot
 from rbacguard.errors import InputError
 from rbacguard.rbac import ObjectMeta
-from rbacguard.sources import Reading, State, archives, bulk, machine_yaml, yaml
+from rbacguard.snapshot.coverage import State
+from rbacguard.snapshot.objects import OBJECT_TYPES
+from rbacguard.sources import Reading, archives, bulk, from_objects, load, yaml
+from rbacguard.sources import kubectl_yaml as machine_yaml
+from rbacguard.sources.decode import read_bytes
 from rbacguard.sources.files import NamedBytes
-from rbacguard.sources.load import read_bytes
-from rbacguard.sources.objects import OBJECT_TYPES
 
 ALLOWED = Attributes(user="alice", verb="get", resource="pods")
 SMALL = [role("r", rule("get", "core", "pods")), binding("b", "r", user("alice"))]
@@ -39,7 +41,7 @@ def as_yaml(items: list[dict[str, Any]]) -> str:
 def loaded(tmp_path: Path, content: str | bytes, name: str = "dump.yaml") -> Snapshot:
     path = tmp_path / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return Snapshot.load([str(path)])
+    return load([str(path)])
 
 
 def refused(tmp_path: Path, content: str | bytes, name: str = "dump.yaml") -> str:
@@ -132,7 +134,7 @@ def test_openshifts_own_forms_are_read() -> None:
         "metadata": {"name": "l", "namespace": "web"},
         "roleRef": {"name": "r", "namespace": "web"},
     }
-    snapshot = Snapshot.from_objects([old, local])
+    snapshot = from_objects([old, local])
     first, second = snapshot.bindings
     assert [str(s) for s in first.subjects] == [
         "Group system:authenticated",
@@ -152,7 +154,7 @@ def test_openshifts_form_of_an_object_is_no_contradiction() -> None:
         "userNames": ["alice"],
     }
     for order in ([*SMALL, old], [old, *SMALL]):
-        assert Snapshot.from_objects(order).bindings[0].metadata.annotations == {}
+        assert from_objects(order).bindings[0].metadata.annotations == {}
 
 
 def test_the_same_object_twice_is_fine_and_a_different_one_is_refused(tmp_path: Path) -> None:
@@ -177,7 +179,7 @@ def test_a_whole_cluster_has_no_gaps(letter: str) -> None:
 @pytest.mark.parametrize("kind", ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"])
 def test_a_kind_that_is_missing_is_a_gap(tmp_path: Path, kind: str) -> None:
     items = [item for item in objects("D") if item["kind"] != kind]
-    coverage = Snapshot.load([write_dump(tmp_path / "d.json", items)]).coverage
+    coverage = load([write_dump(tmp_path / "d.json", items)]).coverage
     assert coverage.gaps() == (f"{kind}: not in the input",)
 
 
@@ -201,7 +203,7 @@ def test_one_namespace_is_not_the_cluster(tmp_path: Path) -> None:
         for item in objects("A")
         if item["metadata"].get("namespace", "web") == "web" or item["kind"].startswith("Cluster")
     ]
-    gaps = Snapshot.load([write_dump(tmp_path / "d.json", items)]).coverage.gaps()
+    gaps = load([write_dump(tmp_path / "d.json", items)]).coverage.gaps()
     assert any("RoleBinding: every cluster has some in kube-system" in gap for gap in gaps)
 
 
@@ -232,7 +234,7 @@ def inspect_tree(root: Path, items: list[dict[str, Any]]) -> None:
 @pytest.mark.parametrize("top", ["", "must-gather.local.123/quay-io-image-sha256-abc"])
 def test_an_inspect_tree_is_read_whatever_its_top_folder(tmp_path: Path, top: str) -> None:
     inspect_tree(tmp_path / "dump" / top, objects("A"))
-    snapshot = Snapshot.load([str(tmp_path / "dump")])
+    snapshot = load([str(tmp_path / "dump")])
     assert snapshot.rules == state("A").rules
     assert snapshot.coverage.gaps() == ()
 
@@ -243,7 +245,7 @@ def test_namespaces_that_were_not_collected_are_a_gap(tmp_path: Path) -> None:
     (tmp_path / "namespaces" / "secret-project" / "pods.yaml").write_text(
         "kind: PodList\nitems: []"
     )
-    gaps = Snapshot.load([str(tmp_path)]).coverage.gaps()
+    gaps = load([str(tmp_path)]).coverage.gaps()
     assert any("nothing was collected from 1 namespaces (secret-project)" in gap for gap in gaps)
 
 
@@ -252,14 +254,14 @@ def test_a_must_gather_without_rbac_names_the_command(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "pods.yaml").write_text("apiVersion: v1\nkind: PodList\nitems: []\n")
     with pytest.raises(InputError, match="oc adm inspect --dest-dir=rbac"):
-        Snapshot.load([str(tmp_path)])
+        load([str(tmp_path)])
 
 
 def test_error_text_in_a_gathered_file_is_a_problem_not_a_crash(tmp_path: Path) -> None:
     inspect_tree(tmp_path, objects("A"))
     bad = tmp_path / "cluster-scoped-resources" / "error.yaml"
     bad.write_text("Unable to connect: the server:\tdid not answer: 5xx\n: [")
-    problems = Snapshot.load([str(tmp_path)]).coverage.problems
+    problems = load([str(tmp_path)]).coverage.problems
     assert len(problems) == 1
     assert "error.yaml" in problems[0]
 
@@ -646,7 +648,7 @@ def test_the_documentations_string_label_is_kept_as_a_defect() -> None:
         "kubevirt.io:upgrademigrate", labels="rbac.authorization.k8s.io/aggregate-to-admin=true"
     )
     boolean = role("other", labels={"rbac.authorization.k8s.io/aggregate-to-admin": True, "a": "b"})
-    snapshot = Snapshot.from_objects([documented, boolean])
+    snapshot = from_objects([documented, boolean])
     assert [(d.key.name, d.path) for d in snapshot.defects] == [
         ("kubevirt.io:upgrademigrate", "metadata.labels"),
         ("other", "metadata.labels"),
@@ -659,19 +661,19 @@ def test_a_link_loop_and_a_missing_file_get_one_line(tmp_path: Path) -> None:
     loop.symlink_to(loop)
     for path in (loop, tmp_path / "none.yaml"):
         with pytest.raises(InputError, match=str(path)):
-            Snapshot.load([str(path)])
+            load([str(path)])
 
 
 def test_linked_folders_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "self").symlink_to(tmp_path / "a")
     (tmp_path / "a" / "d.yaml").write_text(as_yaml(SMALL))
-    assert Snapshot.load([str(tmp_path / "a")]).authorizer.authorize(ALLOWED).allowed
+    assert load([str(tmp_path / "a")]).authorizer.authorize(ALLOWED).allowed
 
 
 def test_a_folder_without_manifests_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no \.yaml"):
-        Snapshot.load([str(tmp_path)])
+        load([str(tmp_path)])
 
 
 def test_names_go_through_json_and_yaml_unharmed(tmp_path: Path) -> None:

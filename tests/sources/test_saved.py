@@ -16,11 +16,14 @@ from conftest import STATES, account, binding, group, objects, role, rule, selec
 from msgspec.structs import replace
 
 from rbacguard import Snapshot
-from rbacguard.checks import Context
 from rbacguard.errors import InputError
 from rbacguard.policy import evaluate, load_policies
-from rbacguard.sources import Origin, from_objects, load, saved
-from rbacguard.sources.reading import Coverage
+from rbacguard.policy.checks import Context
+from rbacguard.snapshot.coverage import Coverage, Origin
+from rbacguard.sources import from_objects, load, snapshot_of
+from rbacguard.sources import snapshot_file as saved
+from rbacguard.sources.decode import read_objects
+from rbacguard.sources.redact import redact
 
 ORIGIN = Origin(
     context="prod",
@@ -62,7 +65,7 @@ def packed(value: object) -> bytes:
 @pytest.mark.parametrize("letter", STATES)
 def test_what_was_saved_is_what_is_read(letter: str, tmp_path: Path) -> None:
     before = with_origin(state(letter))
-    after = Snapshot.load([write(tmp_path / "s", before.encode())])
+    after = load([write(tmp_path / "s", saved.encode(before))])
     assert after.cluster_roles.keys() == before.cluster_roles.keys()
     assert after.rules == before.rules
     assert [(b.ref, b.role_ref, b.subjects) for b in after.bindings] == [
@@ -84,7 +87,7 @@ def findings(snapshot: Snapshot) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("letter", STATES)
 def test_findings_are_the_same(letter: str, tmp_path: Path) -> None:
-    after = Snapshot.load([write(tmp_path / "s", state(letter).encode())])
+    after = load([write(tmp_path / "s", saved.encode(state(letter)))])
     assert findings(after) == findings(state(letter))
 
 
@@ -97,27 +100,27 @@ def test_odd_roles_come_back_as_they_were(tmp_path: Path) -> None:
         role("urls", {"verbs": ["get"], "nonResourceURLs": ["/healthz"]}),
         binding("b", "all", account("a"), group("="), user("\u202e"), namespace="ns"),
     ]
-    before = Snapshot.from_objects(odd)
-    after = Snapshot.load([write(tmp_path / "s", before.encode())])
+    before = from_objects(odd)
+    after = load([write(tmp_path / "s", saved.encode(before))])
     assert after.cluster_roles == before.cluster_roles
     assert after.bindings == before.bindings
 
 
 def test_the_content_is_the_same_for_the_same_state_and_order_does_not_matter() -> None:
     later = Origin(context="prod", finished="2027-01-01T00:00:00Z")
-    one = unpacked(with_origin(Snapshot.from_objects(objects("A"))).encode())
-    two = unpacked(with_origin(Snapshot.from_objects(reversed(objects("A"))), later).encode())
+    one = unpacked(saved.encode(with_origin(from_objects(objects("A")))))
+    two = unpacked(saved.encode(with_origin(from_objects(reversed(objects("A"))), later)))
     assert one["digests"]["content"] == two["digests"]["content"]
     assert one["content"] == two["content"]
     assert one["digests"]["origin"] != two["digests"]["origin"]
-    assert with_origin(state("A")).encode() == with_origin(state("A")).encode()
+    assert saved.encode(with_origin(state("A"))) == saved.encode(with_origin(state("A")))
 
 
 def test_it_fits_its_published_schema() -> None:
     schema = saved.json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
-    value = unpacked(with_origin(state("C")).encode())
+    value = unpacked(saved.encode(with_origin(state("C"))))
     validator.validate(value)
     broken: dict[str, Any]
     for broken in ({"kind": "Other"}, {"content": {}}, {"digests": {}}):
@@ -145,7 +148,7 @@ def test_nothing_that_may_be_secret_is_saved() -> None:
         "metadata": {"name": "s", "namespace": "n"},
         "data": {"k": "hunter2"},
     }
-    text = zstandard.decompress(Snapshot.from_objects([*items, secret]).encode()).decode()
+    text = zstandard.decompress(saved.encode(from_objects([*items, secret]))).decode()
     assert "hunter2" not in text
     assert "parallelMigrationsPerCluster" in text
 
@@ -158,7 +161,7 @@ CHANGED = {
 
 @pytest.mark.parametrize("part", CHANGED)
 def test_what_was_changed_afterwards_is_refused(part: str, tmp_path: Path) -> None:
-    value = CHANGED[part](unpacked(with_origin(state("D")).encode()))
+    value = CHANGED[part](unpacked(saved.encode(with_origin(state("D")))))
     with pytest.raises(InputError, match=f"its {part} is not what was saved"):
         load([write(tmp_path / "s", packed(value))])
 
@@ -178,7 +181,7 @@ BROKEN = {
 
 @pytest.mark.parametrize(("change", "expected"), BROKEN.values(), ids=BROKEN)
 def test_a_broken_snapshot_is_one_line(change: Any, expected: str, tmp_path: Path) -> None:
-    value = change(unpacked(state("D").encode()))
+    value = change(unpacked(saved.encode(state("D"))))
     with pytest.raises(InputError) as caught:
         load([write(tmp_path / "s", packed(value))])
     assert expected in str(caught.value)
@@ -186,24 +189,24 @@ def test_a_broken_snapshot_is_one_line(change: Any, expected: str, tmp_path: Pat
 
 
 def test_a_truncated_snapshot_is_no_snapshot(tmp_path: Path) -> None:
-    data = state("D").encode()
+    data = saved.encode(state("D"))
     for length in (5, len(data) // 2, len(data) - 1):
         with pytest.raises(InputError):
             load([write(tmp_path / "s", data[:length])])
 
 
 def test_two_clusters_are_not_mixed(tmp_path: Path) -> None:
-    one = write(tmp_path / "1", with_origin(state("A")).encode())
+    one = write(tmp_path / "1", saved.encode(with_origin(state("A"))))
     other = Origin(context="other", cluster_id="another")
-    two = write(tmp_path / "2", with_origin(state("A"), other).encode())
+    two = write(tmp_path / "2", saved.encode(with_origin(state("A"), other)))
     with pytest.raises(InputError, match="a second snapshot; give one state of a cluster"):
         load([one, two])
 
 
 def test_gaps_are_saved_too(tmp_path: Path) -> None:
-    reading = from_objects([o for o in objects("A") if o["kind"] != "RoleBinding"])
-    snapshot = Snapshot.of(reading)
-    after = Snapshot.load([write(tmp_path / "s", snapshot.encode())])
+    reading = read_objects([o for o in objects("A") if o["kind"] != "RoleBinding"])
+    snapshot = snapshot_of(reading)
+    after = load([write(tmp_path / "s", saved.encode(snapshot))])
     assert after.coverage.gaps() == snapshot.coverage.gaps() != ()
 
 
@@ -215,7 +218,7 @@ NAMES = {
 
 
 def test_redaction_leaves_no_name() -> None:
-    text = zstandard.decompress(with_origin(state("D")).redacted().encode()).decode()
+    text = zstandard.decompress(saved.encode(redact(with_origin(state("D"))))).decode()
     strings = set(re.findall(r'"((?:[^"\\]|\\.)*)"', text))
     words = {word for string in strings for word in re.split(r"[:/ ]", string)}
     for names in NAMES.values():
@@ -228,20 +231,20 @@ def test_redaction_leaves_no_name() -> None:
 @pytest.mark.parametrize("letter", STATES)
 def test_findings_hold_on_a_redacted_snapshot(letter: str, tmp_path: Path) -> None:
     before = with_origin(state(letter))
-    after = Snapshot.load([write(tmp_path / "s", before.redacted().encode())])
+    after = load([write(tmp_path / "s", saved.encode(redact(before)))])
     expected = Counter(policy for policy, _ in findings(before))
     assert Counter(policy for policy, _ in findings(after)) == expected
     assert after.authorizer is not None
 
 
 def test_a_name_is_replaced_alike_in_every_snapshot_of_a_cluster() -> None:
-    before, after = with_origin(state("A")).redacted(), with_origin(state("D")).redacted()
+    before, after = redact(with_origin(state("A"))), redact(with_origin(state("D")))
     subjects = [
         {s.name for b in snapshot.bindings for s in b.subjects if s.kind == "User"}
         for snapshot in (before, after)
     ]
     assert subjects[0] <= subjects[1]
-    elsewhere = with_origin(state("A"), Origin(context="x", cluster_id="other")).redacted()
+    elsewhere = redact(with_origin(state("A"), Origin(context="x", cluster_id="other")))
     others = {s.name for b in elsewhere.bindings for s in b.subjects if s.kind == "User"}
     assert not {n for n in others if n.startswith("user-")} & subjects[0]
 
@@ -280,7 +283,7 @@ def test_groups_accounts_and_restrictions_stay_joined_to_their_names() -> None:
             },
         },
     ]
-    found = Snapshot.from_objects(items).redacted()
+    found = redact(from_objects(items))
     by_ref = {b.role_ref.name: b for b in found.bindings if b.ref.namespace}
     alice, devs, bot = by_ref["r"].subjects
     assert alice.name.startswith("user-")

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from strategies import examples
 
 from rbacguard import Snapshot
+from rbacguard.kubevirt.access import Access, Change, Compared, Masks, Transition, in_order
+from rbacguard.kubevirt.holding import Held, holders, holdings, own_grants
 from rbacguard.kubevirt.permissions import Tier, live_migration
+from rbacguard.kubevirt.places import Places, Shape
 from rbacguard.rbac import Grant, ObjectKey, Subject
 from rbacguard.rbac.questions import Questions
-from rbacguard.update.access import Access, Change, Compared, Masks, Transition, in_order
-from rbacguard.update.holding import Held, holders, holdings, own_grants
-from rbacguard.update.places import Places, Shape
+from rbacguard.sources import from_objects
 
 ASKED = in_order(live_migration().actions)
 QUESTIONS = Questions(action.attributes for action in ASKED)
@@ -76,8 +77,8 @@ def told(found: tuple[Transition, ...]) -> set[tuple[Subject, int, str, Change]]
 def test_what_is_compared_together_is_what_is_found_one_by_one(
     first: list[dict[str, Any]], second: list[dict[str, Any]]
 ) -> None:
-    before = Snapshot.from_objects([*objects("A"), HALF, *first])
-    after = Snapshot.from_objects([*objects("D"), HALF, *second])
+    before = from_objects([*objects("A"), HALF, *first])
+    after = from_objects([*objects("D"), HALF, *second])
     compared = Compared(ASKED, Access(before, QUESTIONS), Access(after, QUESTIONS))
     found = compared.transitions()
     old, new = held(before), held(after)
@@ -117,8 +118,8 @@ def test_what_is_compared_together_is_what_is_found_one_by_one(
 def test_bindings_that_are_added_count_as_if_they_had_been_there(
     first: list[dict[str, Any]], more: list[dict[str, Any]]
 ) -> None:
-    base = Snapshot.from_objects([*objects("D"), HALF, *first])
-    added = Snapshot.from_objects([*objects("D"), *more]).bindings
+    base = from_objects([*objects("D"), HALF, *first])
+    added = from_objects([*objects("D"), *more]).bindings
     known = {each.ref for each in base.bindings}
     planned = [each for each in added if each.ref not in known]
     before = Access(base, QUESTIONS)
@@ -147,7 +148,7 @@ def test_a_role_that_is_added_to_places_is_what_bindings_of_it_would_add(
     first: list[dict[str, Any]], data: st.DataObject
 ) -> None:
     """Those who get it everywhere need it nowhere else; some do not get it at all."""
-    snapshot = Snapshot.from_objects([*objects("D"), HALF, *first])
+    snapshot = from_objects([*objects("D"), HALF, *first])
     before = Access(snapshot, QUESTIONS)
     table = before.table.places
     numbers = data.draw(st.sets(st.sampled_from(range(len(table.shapes)))))
@@ -156,7 +157,7 @@ def test_a_role_that_is_added_to_places_is_what_bindings_of_it_would_add(
     wanted = {who: at for who, at in table.where(numbers, widest=True).items() if who not in but}
     for scopes in wanted.values():
         assert scopes == ("",) or "" not in scopes
-    planned = Snapshot.from_objects(
+    planned = from_objects(
         [
             *objects("D"),
             *(
@@ -183,7 +184,7 @@ def test_places_are_told_by_number_and_the_whole_cluster_may_stand_for_all() -> 
         # By the first role in order, and by the binding that comes last.
         binding("u", "view", user("yan"), namespace="web"),
     ]
-    snapshot = Snapshot.from_objects([*objects("D"), *given])
+    snapshot = from_objects([*objects("D"), *given])
     table = Access(snapshot, QUESTIONS).table
     zoe, yan = Subject("User", "zoe"), Subject("User", "yan")
     every = range(len(table.places.shapes))
@@ -217,7 +218,7 @@ def test_places_are_told_by_number_and_the_whole_cluster_may_stand_for_all() -> 
 def test_whom_a_binding_names_twice_holds_it_once() -> None:
     without = {key: text for key, text in user("zoe").items() if key != "apiGroup"}
     given = binding("b", "admin", user("zoe"), without, user("zoe"), namespace="web")
-    snapshot = Snapshot.from_objects([*objects("A"), given])
+    snapshot = from_objects([*objects("A"), given])
     zoe = Subject("User", "zoe")
     (found,) = holders(snapshot, ASKED, [zoe])
     assert len(set(found.grants)) == len(found.grants)
@@ -235,7 +236,7 @@ def test_whom_bindings_name_in_several_ways_is_one() -> None:
         binding("d", "edit", account("bot"), user("zoe"), namespace="data"),
         binding("e", "edit", account("bot")),
     ]
-    table = Access(Snapshot.from_objects([*objects("D"), *given]), QUESTIONS).table
+    table = Access(from_objects([*objects("D"), *given]), QUESTIONS).table
     bot, zoe = Subject("ServiceAccount", "bot", "web"), Subject("User", "zoe")
     for subject in (bot, zoe):
         assert [each.binding.name for each in table.bound(subject)["web"]] == ["a", "b", "c"]
@@ -248,8 +249,8 @@ def test_whom_bindings_name_in_several_ways_is_one() -> None:
 
 def test_a_binding_that_is_added_may_give_a_role_of_its_namespace() -> None:
     own = {**HALF, "kind": "Role", "metadata": {"name": "half", "namespace": "web"}}
-    snapshot = Snapshot.from_objects([*objects("D"), own])
-    (added,) = Snapshot.from_objects(
+    snapshot = from_objects([*objects("D"), own])
+    (added,) = from_objects(
         [binding("b", "half", user("zoe"), namespace="web", role_kind="Role")]
     ).bindings
     before = Access(snapshot, QUESTIONS)
@@ -263,7 +264,7 @@ def test_what_a_change_rests_on_is_told_by_role_place_and_path() -> None:
         binding("a", "admin", user("zoe"), namespace="web"),
         binding("m", "kubevirt.io:migrate", user("zoe")),
     ]
-    before, after = (Snapshot.from_objects([*objects(letter), *given]) for letter in "AE")
+    before, after = (from_objects([*objects(letter), *given]) for letter in "AE")
     states = [Access(each, QUESTIONS) for each in (before, after)]
     Access.share(states)
     found = [
@@ -298,7 +299,7 @@ def test_a_role_of_a_namespace_is_nobodys_default_whatever_its_name() -> None:
     own = {**HALF, "kind": "Role", "metadata": {"name": "admin", "namespace": "web"}}
     given = binding("b", "admin", user("zoe"), namespace="web", role_kind="Role")
     default = binding("c", "admin", user("yan"), namespace="web")
-    found = own_grants(Snapshot.from_objects([*objects("B"), own, given, default]))
+    found = own_grants(from_objects([*objects("B"), own, given, default]))
     zoe = [held for held in found if held.subject.name == "zoe"]
     assert zoe == [Held(Subject("User", "zoe"), zoe[0].action)]
     assert {str(grant.binding) for grant in found[zoe[0]]} == {"RoleBinding web/b"}
@@ -308,7 +309,7 @@ def test_a_role_of_a_namespace_is_nobodys_default_whatever_its_name() -> None:
 @examples(60)
 @given(first=many)
 def test_holdings_are_the_grants_that_the_authorizer_finds(first: list[dict[str, Any]]) -> None:
-    snapshot = Snapshot.from_objects([*objects("A"), HALF, *first])
+    snapshot = from_objects([*objects("A"), HALF, *first])
     found = {
         (each.subject, ASKED.index(each.action), scope): set(grants)
         for each, scopes in holdings(snapshot, ASKED).items()

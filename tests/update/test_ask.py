@@ -9,14 +9,15 @@ import pytest
 from conftest import account, binding, group, objects, role, rule, state, user
 
 from rbacguard import Attributes, Snapshot
+from rbacguard.kubevirt.holding import holders
 from rbacguard.kubevirt.permissions import permissions
+from rbacguard.queries.can_i import decide, explain, identities
 from rbacguard.rbac import Subject
 from rbacguard.rbac.authorizer import service_account_groups
-from rbacguard.rbac.matching import rules_allow
-from rbacguard.sources import State, from_objects
-from rbacguard.sources.reading import KindCoverage
-from rbacguard.update.ask import decide, explain, identities
-from rbacguard.update.holding import holders
+from rbacguard.rbac.rules import rules_allow
+from rbacguard.snapshot.coverage import KindCoverage, State
+from rbacguard.sources import from_objects, snapshot_of
+from rbacguard.sources.decode import read_objects
 
 EVERYBODY = Subject("Group", "system:authenticated")
 
@@ -45,7 +46,7 @@ MORE = [
 
 def cluster(*without: str, more: Any = MORE) -> Snapshot:
     kept = [each for each in objects("A") if each["kind"] not in without]
-    return Snapshot.from_objects([*kept, *more])
+    return from_objects([*kept, *more])
 
 
 def who(text: str, snapshot: Snapshot | None = None) -> list[str]:
@@ -281,10 +282,10 @@ def test_kube_admin_is_a_cluster_administrator() -> None:
 
 
 def test_a_namespace_that_was_read_whole_needs_no_other() -> None:
-    reading = from_objects([each for each in objects("A") if each["kind"] != "RoleBinding"])
+    reading = read_objects([each for each in objects("A") if each["kind"] != "RoleBinding"])
     reasons = ("only 1 namespace was read",)
     reading.known["RoleBinding"] = KindCoverage(State.PARTIAL, 0, reasons, ("web",))
-    snapshot = Snapshot.of(reading)
+    snapshot = snapshot_of(reading)
     assert decide(snapshot, asked("somebody", namespace="web")).gaps == ()
     assert decide(snapshot, asked("somebody", namespace="data")).gaps == (
         "RoleBinding: only 1 namespace was read",

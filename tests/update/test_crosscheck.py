@@ -10,14 +10,15 @@ from msgspec import to_builtins
 from test_review import APPROVALS, TODAY
 
 from rbacguard import Snapshot
+from rbacguard.approvals.model import load_approvals
 from rbacguard.errors import ClusterError
+from rbacguard.kubevirt.access import Change, in_order
 from rbacguard.kubevirt.permissions import live_migration
 from rbacguard.kubevirt.releases import migrate_rules
+from rbacguard.queries.cross_check import NOBODY, SAMPLE, disagreements, identity, questions
+from rbacguard.queries.diff import compare
 from rbacguard.rbac import Review, Subject
-from rbacguard.update.access import Change, in_order
-from rbacguard.update.approvals import load_approvals
-from rbacguard.update.compare import compare
-from rbacguard.update.crosscheck import NOBODY, SAMPLE, disagreements, identity, questions
+from rbacguard.sources import from_objects
 from rbacguard.update.delegation import delegations
 from rbacguard.update.verify import Verification, verify
 from rbacguard.update.watch import until_clean
@@ -48,7 +49,7 @@ def test_a_subject_asks_as_the_server_would_see_it(
 
 
 def small() -> Snapshot:
-    return Snapshot.from_objects(
+    return from_objects(
         [
             role("may", rule("create", "kubevirt.io", "virtualmachineinstancemigrations")),
             binding("a", "may", user("ann"), account("bot"), user(""), namespace="web"),
@@ -106,7 +107,7 @@ def test_a_sample_has_both_answers_and_is_the_same_each_time() -> None:
 
 
 def test_where_one_answer_is_rare_the_other_fills_the_sample() -> None:
-    one = Snapshot.from_objects(
+    one = from_objects(
         [
             role("may", rule("create", "kubevirt.io", "virtualmachineinstancemigrations")),
             binding("a", "may", user("ann"), namespace="web"),
@@ -118,7 +119,7 @@ def test_where_one_answer_is_rare_the_other_fills_the_sample() -> None:
     found = questions(one, limit=len(everything) - 1)
     assert len(found) == len(everything) - 1
     assert allowed[0] in found
-    most = Snapshot.from_objects(
+    most = from_objects(
         [role("all", rule("*", "*", "*")), binding("a", "all", group("system:authenticated"))]
     )
     assert len(questions(most, limit=10)) == 10
@@ -196,7 +197,7 @@ def test_who_can_hand_on_is_proved_by_the_grant_of_the_namespace_if_there_is_one
     binder = role("bind", rule("create", "rbac.authorization.k8s.io", "rolebindings"))
     local = [everything, binder, binding("here", "all", user("ann"), namespace="web")]
     wide = binding("wide", "bind", user("ann"))
-    (only,) = delegations(Snapshot.from_objects([*local, wide]))
+    (only,) = delegations(from_objects([*local, wide]))
     assert (only.namespace, only.how, str(only.grant.binding)) == (
         "web",
         "holds",
@@ -208,7 +209,7 @@ def test_who_can_hand_on_is_proved_by_the_grant_of_the_namespace_if_there_is_one
         role("held", *to_builtins(migrate_rules())),
         binding("held", "held", user("ann"), namespace="web"),
     ]
-    (other,) = delegations(Snapshot.from_objects(may))
+    (other,) = delegations(from_objects(may))
     assert (other.namespace, str(other.grant.binding)) == ("web", "ClusterRoleBinding wide")
 
 
@@ -220,9 +221,7 @@ def test_a_role_for_a_request_without_a_name_and_one_for_every_migration_count()
         rule("*", "kubevirt.io", "virtualmachineinstancemigrations"),
         rule("update", "subresources.kubevirt.io", "*/migrate"),
     )
-    (only,) = delegations(
-        Snapshot.from_objects([odd, binding("b", "odd", user("ann"), namespace="web")])
-    )
+    (only,) = delegations(from_objects([odd, binding("b", "odd", user("ann"), namespace="web")]))
     assert (str(only.subject), only.namespace, only.how) == ("User ann", "web", "holds")
 
 
@@ -238,8 +237,8 @@ def test_a_comparison_holds_both_sides_and_what_was_asked() -> None:
 
 
 def test_a_comparison_tells_what_was_not_read_of_either() -> None:
-    some = Snapshot.from_objects([each for each in objects("A") if each["kind"] != "Role"])
-    other = Snapshot.from_objects([each for each in objects("E") if each["kind"] != "ClusterRole"])
+    some = from_objects([each for each in objects("A") if each["kind"] != "Role"])
+    other = from_objects([each for each in objects("E") if each["kind"] != "ClusterRole"])
     assert [gap[:22] for gap in compare(some, other).gaps] == [
         "before: Role: not in t",
         "after: ClusterRole: no",

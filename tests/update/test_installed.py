@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from conftest import role
 
-from rbacguard import Snapshot
 from rbacguard.kubevirt.installed import Installed, installed
 from rbacguard.kubevirt.releases import cluster_roles, find_release
+from rbacguard.sources import from_objects
 
 Object = dict[str, Any]
 OLD = "ClusterRole kubevirt.io:admin grants migration: the roles of 4.18 or older"
@@ -58,7 +58,7 @@ def hyperconverged(*conditions: Object, name: str = "hco", **versions: str) -> O
 
 def found(*items: Object | list[Object]) -> Installed:
     more = [each for item in items for each in (item if isinstance(item, list) else [item])]
-    return installed(Snapshot.from_objects(more))
+    return installed(from_objects(more))
 
 
 def told(of: Installed) -> tuple[str | None, bool | None, bool | None]:

@@ -22,7 +22,9 @@ from conftest import (
 
 from rbacguard import Snapshot, Subject
 from rbacguard.errors import VersionError
+from rbacguard.kubevirt.access import Change
 from rbacguard.kubevirt.installed import Installed, aggregation_is_manual, installed
+from rbacguard.kubevirt.migrate_bindings import Need, bindings_for
 from rbacguard.kubevirt.permissions import permissions
 from rbacguard.kubevirt.releases import (
     HARDENED,
@@ -31,11 +33,10 @@ from rbacguard.kubevirt.releases import (
     cluster_roles,
     find_release,
 )
-from rbacguard.update.access import Change
-from rbacguard.update.bindings import Need, bindings_for
+from rbacguard.sources import from_objects
 from rbacguard.update.plan import Plan, Strategy, check_target, make_plan, resolve_now
 from rbacguard.update.simulate import apply_update, foreign_migrate
-from rbacguard.update.temporary import (
+from rbacguard.update.temporary_role import (
     actions_of,
     temporary_role,
     temporary_roles,
@@ -142,7 +143,7 @@ def test_who_is_reached_in_one_namespace_only_is_reached_there_and_missed_elsewh
         binding("k", "kubevirt.io:admin", user("zoe"), namespace="data"),
     ]
     zoe = Subject("User", "zoe")
-    found = outcomes(Snapshot.from_objects([*objects("A"), *both]))
+    found = outcomes(from_objects([*objects("A"), *both]))
     tiers = found[Strategy.TEMPORARY_TIERS]
     assert tiers.reached[zoe] == ("web",)
     assert tiers.missed[zoe] == ("data",)
@@ -158,7 +159,7 @@ def test_more_than_today_is_only_what_the_update_alone_would_not_give() -> None:
         binding("e", "edit", user("zoe"), namespace="web"),
     ]
     zoe = Subject("User", "zoe")
-    found = outcomes(Snapshot.from_objects([*objects("A"), *both]))
+    found = outcomes(from_objects([*objects("A"), *both]))
     assert found[Strategy.NOTHING].compared.summary(Change.GAINED)[zoe] == ("data",)
     assert {strategy: each.more.get(zoe) for strategy, each in found.items()} == {
         Strategy.NOTHING: None,
@@ -202,13 +203,13 @@ def test_a_temporary_role_without_an_end_has_no_annotation() -> None:
 
 def test_bindings_in_advance_are_told_for_the_first_release_too() -> None:
     early = binding("m", "kubevirt.io:migrate", user("zoe"), namespace="web")
-    snapshot = Snapshot.from_objects([*objects("A"), early])
+    snapshot = from_objects([*objects("A"), early])
     told = "1 subjects are bound to kubevirt.io:migrate in advance"
     for target, expected in (("4.18", False), ("4.19", True), ("4.20", True)):
         assert (told in str(plan(snapshot, target).warnings)) is expected
     # Whatever the role of that name grants until then.
     foreign = role("kubevirt.io:migrate", rule("get", "core", "pods"))
-    assert told in str(plan(Snapshot.from_objects([*objects("A"), early, foreign])).warnings)
+    assert told in str(plan(from_objects([*objects("A"), early, foreign])).warnings)
 
 
 def test_tenants_can_hand_it_on_while_a_default_role_holds_it() -> None:
@@ -258,7 +259,7 @@ def test_downgrades_and_contradictions_are_refused() -> None:
     with pytest.raises(VersionError, match="roles in the input are those of 4.18"):
         plan(state("A"), source=find_release("4.20"))
     with pytest.raises(VersionError, match="roles of 4.15"):
-        make_plan(Snapshot.from_objects([]), find_release("4.15"))
+        make_plan(from_objects([]), find_release("4.15"))
 
 
 def test_a_version_that_is_known_by_the_roles_alone_is_no_gap() -> None:
@@ -272,20 +273,20 @@ def test_a_version_that_is_known_by_the_roles_alone_is_no_gap() -> None:
             each["metadata"].pop("annotations", None)
             if each["metadata"]["name"] == "kubevirt.io:view":
                 each["rules"] = each["rules"][1:]
-        found = plan(Snapshot.from_objects(kept))
+        found = plan(from_objects(kept))
         assert found.now.release is None
         assert found.now.hardened is hardened
         assert found.gaps == ()
 
 
 def test_an_unknown_source_is_a_gap() -> None:
-    found = plan(Snapshot.from_objects([role("r")]))
+    found = plan(from_objects([role("r")]))
     assert any("installed version is not known" in gap for gap in found.gaps)
 
 
 def with_migrate_made_by_hand() -> Snapshot:
     mine = role("kubevirt.io:migrate", rule("create", "kubevirt.io", VMIM))
-    return Snapshot.from_objects([*objects("A"), mine])
+    return from_objects([*objects("A"), mine])
 
 
 def test_a_migrate_role_made_by_hand_stops_the_update() -> None:
@@ -299,7 +300,7 @@ def test_a_role_with_the_operators_label_is_deleted_by_the_update() -> None:
         rule("create", "kubevirt.io", VMIM),
         labels={AGGREGATE_ADMIN: "true", "app.kubernetes.io/managed-by": "virt-operator"},
     )
-    found = plan(Snapshot.from_objects([*objects("A"), copied]))
+    found = plan(from_objects([*objects("A"), copied]))
     lost = {row.subject.name for row in found.rows() if row.change is Change.LOST}
     assert "alice" in lost
 
@@ -319,7 +320,7 @@ def test_only_a_role_that_bears_the_operators_label_and_not_its_version_is_delet
         copied("installed", **version),
         role("own", rule("get", "core", "pods")),
     ]
-    snapshot = Snapshot.from_objects([*objects("A"), *added])
+    snapshot = from_objects([*objects("A"), *added])
     after = apply_update(snapshot, installed(snapshot), find_release("4.20"))
     gone = snapshot.cluster_roles.keys() - after.cluster_roles.keys()
     assert gone == {"copied"}
@@ -338,11 +339,7 @@ def test_a_custom_role_on_kubevirts_label_keeps_access() -> None:
 
 def test_a_binding_made_in_advance_takes_effect_by_the_update() -> None:
     early = binding("early", "kubevirt.io:migrate", user("eve"), namespace="web")
-    rows = [
-        r
-        for r in plan(Snapshot.from_objects([*objects("A"), early])).rows()
-        if r.subject.name == "eve"
-    ]
+    rows = [r for r in plan(from_objects([*objects("A"), early])).rows() if r.subject.name == "eve"]
     assert {row.change for row in rows} == {Change.GAINED}
 
 
@@ -354,11 +351,11 @@ def test_a_cluster_wide_row_stands_for_all_namespaces_but_those_that_differ() ->
     ]
     rows = {
         row.namespace: row.change
-        for row in plan(Snapshot.from_objects([*objects("A"), *extra])).rows()
+        for row in plan(from_objects([*objects("A"), *extra])).rows()
         if row.subject.name == "zoe" and row.action.verb == "create"
     }
     assert rows == {"": Change.LOST, "web": Change.KEPT}
-    needs = plan(Snapshot.from_objects([*objects("A"), *extra])).needs
+    needs = plan(from_objects([*objects("A"), *extra])).needs
     assert [need.namespace for need in needs if need.subject.name == "zoe"] == [""]
 
 
@@ -369,7 +366,7 @@ def test_what_is_wanted_for_the_whole_cluster_is_wanted_nowhere_else() -> None:
         binding("everywhere", "edit", user("zoe")),
         binding("more", "admin", user("zoe"), namespace="web"),
     ]
-    found = plan(Snapshot.from_objects([*objects("A"), *extra]))
+    found = plan(from_objects([*objects("A"), *extra]))
     by_strategy = {outcome.strategy: outcome for outcome in found.outcomes}
     assert by_strategy[Strategy.NOTHING].missed[zoe] == ("", "web")
     assert found.wanted[zoe] == ("",)
@@ -385,13 +382,13 @@ def test_who_can_hand_it_on_everywhere_is_told_once() -> None:
         binding("everywhere", "admin", user("zoe")),
         binding("more", "admin", user("zoe"), namespace="web"),
     ]
-    found = outcomes(Snapshot.from_objects([*objects("A"), *extra]))
+    found = outcomes(from_objects([*objects("A"), *extra]))
     assert found[Strategy.TEMPORARY_ROLE].can_hand_on[zoe] == ("",)
 
 
 def test_the_platforms_accounts_are_shown_and_get_no_binding() -> None:
     template = account("template-instance-controller", "openshift-infra")
-    found = plan(Snapshot.from_objects([*objects("A"), binding("t", "admin", template)]))
+    found = plan(from_objects([*objects("A"), binding("t", "admin", template)]))
     assert names(found.platform) == {"template-instance-controller"}
     assert "template-instance-controller" not in {need.subject.name for need in found.needs}
     prebind = next(each for each in found.outcomes if each.strategy is Strategy.PREBIND)
@@ -403,7 +400,7 @@ def test_manual_aggregation_from_4_22_takes_all_access_but_not_the_restored_defa
     for item in items:
         if item["kind"] == "HyperConverged":
             item["spec"]["roleAggregationStrategy"] = "Manual"
-    found = plan(Snapshot.from_objects(items), "4.22")
+    found = plan(from_objects(items), "4.22")
     reads = {
         row.change
         for row in found.rows()
@@ -434,7 +431,7 @@ def test_manual_aggregation_is_set_by_hyperconverged_or_by_kubevirt_itself(
     for item in items:
         if item["kind"] == kind:
             item["spec"] = spec
-    assert aggregation_is_manual(Snapshot.from_objects(items)) is manual
+    assert aggregation_is_manual(from_objects(items)) is manual
 
 
 def test_a_version_that_is_unknown_is_told_with_those_that_are() -> None:
@@ -450,7 +447,7 @@ def test_a_version_that_is_unknown_is_told_with_those_that_are() -> None:
 def test_a_role_of_the_temporary_roles_name_is_one_whatever_is_in_it() -> None:
     made = role("kubevirt.io:upgrademigrate", aggregationRule=selecting({"a": "b"}))
     other = role("made-of-others", aggregationRule=selecting({"a": "b"}))
-    found = temporary_roles(Snapshot.from_objects([*objects("D"), made, other]))
+    found = temporary_roles(from_objects([*objects("D"), made, other]))
     assert [each.name for each in found] == ["kubevirt.io:upgrademigrate"]
 
 
@@ -467,7 +464,7 @@ def test_a_custom_aggregated_role_follows_kubevirts() -> None:
     mine = role("ops", aggregationRule=selecting({AGGREGATE_ADMIN: "true"}))
     bound = binding("ops", "ops", user("olga"))
     items = [*objects("A"), mine, bound]
-    snapshot = Snapshot.from_objects(items, aggregate="recompute")
+    snapshot = from_objects(items, aggregate="recompute")
     rows = {r.action.verb: r.change for r in plan(snapshot).rows() if r.subject.name == "olga"}
     assert rows["create"] is Change.LOST
 
@@ -481,7 +478,7 @@ def test_the_roles_of_every_release_since_4_19_grant_migration_to_migrate_alone(
 
 
 def test_a_version_that_the_user_gives_must_fit_the_roles() -> None:
-    unknown = Snapshot.from_objects(
+    unknown = from_objects(
         [each for each in objects("A") if each["kind"] not in ("KubeVirt", "HyperConverged")]
     )
     assert resolve_now(unknown, find_release("4.18")).release == find_release("4.18")
@@ -493,7 +490,7 @@ def test_a_version_that_the_user_gives_must_fit_the_roles() -> None:
     with pytest.raises(VersionError) as new:
         resolve_now(state("D"), find_release("4.18"))
     assert str(new.value) == "--from 4.18: the roles in the input are those of 4.19 or later"
-    nothing = Snapshot.from_objects([role("a", rule("get", "core", "pods"))])
+    nothing = from_objects([role("a", rule("get", "core", "pods"))])
     found = resolve_now(nothing, find_release("4.17"))
     assert (found.release, found.hardened) == (find_release("4.17"), None)
 
@@ -533,7 +530,7 @@ def test_bindings_are_made_by_scope_under_a_free_name() -> None:
             annotations={"rbacguard.io/generated-by": "0.1.0"},
         ),
     ]
-    snapshot = Snapshot.from_objects(taken)
+    snapshot = from_objects(taken)
     wanted = [Need(place, who) for place in ("web", "data", "legacy") for who in (ann, bob)]
     made = bindings_for(wanted, snapshot)
     assert [(str(each.ref), each.subjects) for each in made] == [
@@ -555,7 +552,7 @@ def test_what_the_operator_writes_is_written_and_nothing_else() -> None:
             item["metadata"]["labels"] |= label
             item["aggregationRule"] = selecting({"a": "b"})
             item["rules"] = [rule("get", "core", "pods")]
-    before = Snapshot.from_objects(items)
+    before = from_objects(items)
     wanted = cluster_roles(find_release("4.22"))
     after = apply_update(before, installed(before), find_release("4.22")).cluster_roles
     assert {name for name in wanted if name not in after} == set()
@@ -570,10 +567,10 @@ def test_what_the_operator_writes_is_written_and_nothing_else() -> None:
     for item in items:
         if item["kind"] == "HyperConverged":
             item["spec"]["roleAggregationStrategy"] = "Manual"
-    manual = Snapshot.from_objects(items)
+    manual = from_objects(items)
     without = [each for each in items if each["metadata"]["name"] != "kubevirt.io:view"]
     anew = apply_update(
-        Snapshot.from_objects(without), installed(manual), find_release("4.22")
+        from_objects(without), installed(manual), find_release("4.22")
     ).cluster_roles["kubevirt.io:view"]
     assert anew.rules == wanted["kubevirt.io:view"].rules
     assert {v for k, v in anew.metadata.labels.items() if "aggregate-to" in k} == {"false"}
@@ -605,10 +602,10 @@ def test_a_migrate_role_of_somebody_elses_matters_before_the_update_alone(
 ) -> None:
     made = role("kubevirt.io:migrate", rule("get", "core", "pods"))
     now = Installed(find_release(release) if release else None, hardened, None, ())
-    found = foreign_migrate(Snapshot.from_objects([made]), now)
+    found = foreign_migrate(from_objects([made]), now)
     assert (found is not None) is foreign
     for operator in ("virt-operator", "kubevirt-operator"):
         own = {**made, "metadata": {**made["metadata"]}}
         own["metadata"]["labels"] = {"app.kubernetes.io/managed-by": operator}
-        assert foreign_migrate(Snapshot.from_objects([own]), now) is None
-    assert foreign_migrate(Snapshot.from_objects([role("other")]), now) is None
+        assert foreign_migrate(from_objects([own]), now) is None
+    assert foreign_migrate(from_objects([role("other")]), now) is None

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from conftest import DATA, account, binding, objects, role, rule, state, user
 
-from rbacguard import Snapshot
+from rbacguard.queries.preflight import Obstacle, find_applier, is_service_account, obstacles
 from rbacguard.rbac import (
     ClusterRole,
     ClusterRoleBinding,
@@ -22,8 +22,8 @@ from rbacguard.rbac import (
     RoleRef,
     Subject,
 )
-from rbacguard.update.preflight import Obstacle, find_applier, is_service_account, obstacles
-from rbacguard.update.temporary import temporary_role
+from rbacguard.sources import from_objects
+from rbacguard.update.temporary_role import temporary_role
 
 MIGRATE = RoleRef("ClusterRole", "kubevirt.io:migrate")
 RBAC = "rbac.authorization.k8s.io"
@@ -37,7 +37,7 @@ def bind(namespace: str = "web", name: str = "b", reference: RoleRef = MIGRATE) 
 
 
 def hindered(letter: str, who: str, *values: Any, more: Any = ()) -> tuple[Obstacle, ...]:
-    snapshot = Snapshot.from_objects([*objects(letter), *more])
+    snapshot = from_objects([*objects(letter), *more])
     return obstacles(snapshot, values, find_applier(who, snapshot))
 
 
@@ -399,7 +399,7 @@ def test_a_persons_groups_are_those_of_openshift() -> None:
     ]
     assert hindered("D", "gina", bind(), more=more) == ()
     assert hindered("D", "gino", bind(), more=more) != ()
-    snapshot = Snapshot.from_objects([*objects("D"), *more])
+    snapshot = from_objects([*objects("D"), *more])
     assert find_applier("gina", snapshot).groups == ("platform", "system:authenticated")
     assert str(find_applier("gina", snapshot)) == "gina"
 

@@ -9,8 +9,9 @@ from conftest import account, binding, group, objects, role, rule, state, user
 
 from rbacguard import Attributes, Snapshot
 from rbacguard.errors import QuestionError
+from rbacguard.queries.request import meant, remarks, unnamed
 from rbacguard.rbac import Subject
-from rbacguard.update.question import meant, remarks, unnamed
+from rbacguard.sources import from_objects
 
 VMIM = "virtualmachineinstancemigrations"
 
@@ -85,7 +86,7 @@ def test_what_no_rule_names_is_not_asked(text: str, said: str) -> None:
 
 
 def own(*rules: Any) -> Snapshot:
-    return Snapshot.from_objects([*objects("A"), role("own", *rules)])
+    return from_objects([*objects("A"), role("own", *rules)])
 
 
 def refused(text: str, snapshot: Snapshot) -> str:
@@ -106,11 +107,11 @@ def test_what_may_be_meant_is_told_as_it_can_be_asked() -> None:
 
 def test_that_roles_are_missing_is_said_where_no_rule_names_a_resource() -> None:
     items = [each for each in objects("A") if each["kind"] != "ClusterRole"]
-    told = refused("daemonsets", Snapshot.from_objects(items))
+    told = refused("daemonsets", from_objects(items))
     assert told == (
         "'daemonsets': no rule in the input names such a resource, and not all roles were read"
     )
-    assert names("vmim", snapshot=Snapshot.from_objects(items)) == (VMIM, "kubevirt.io")
+    assert names("vmim", snapshot=from_objects(items)) == (VMIM, "kubevirt.io")
 
 
 def test_a_subresource_may_be_in_a_group_of_its_own() -> None:
@@ -123,7 +124,7 @@ def test_a_subresource_may_be_in_a_group_of_its_own() -> None:
 
 def test_what_is_in_several_groups_is_not_guessed() -> None:
     rules = [rule("get", "b.example.com a.example.com", "foos"), rule("get", "*", "bars")]
-    snapshot = Snapshot.from_objects([*objects("A"), role("own", *rules)])
+    snapshot = from_objects([*objects("A"), role("own", *rules)])
     with pytest.raises(QuestionError) as error:
         names("foos", snapshot=snapshot)
     assert str(error.value).endswith("give foos.a.example.com or foos.b.example.com")
@@ -147,7 +148,7 @@ MORE = [
 
 
 def said(snapshot: Snapshot | None = None, **fields: Any) -> list[str]:
-    cluster = snapshot or Snapshot.from_objects([*objects("A"), *MORE])
+    cluster = snapshot or from_objects([*objects("A"), *MORE])
     verb, resource = fields.pop("verb", "create"), fields.pop("resource", VMIM)
     api_group = fields.pop("api_group", "kubevirt.io")
     everywhere = fields.pop("everywhere", False)
@@ -192,7 +193,7 @@ def test_words_that_no_rule_names_are_told() -> None:
 def test_a_namespace_that_is_not_there_is_told() -> None:
     assert said(namespace="pay") == ["namespace pay is not in the input"]
     items = [each for each in objects("A") if each["kind"] != "Namespace"]
-    assert said(Snapshot.from_objects(items), namespace="pay") == []
+    assert said(from_objects(items), namespace="pay") == []
 
 
 def test_where_rolebindings_allow_it_is_told_where_none_counts() -> None:
@@ -210,9 +211,7 @@ def test_where_rolebindings_allow_it_is_told_where_none_counts() -> None:
         *objects("A"),
         *(binding("m", "edit", user("zed"), namespace=f"n{number}") for number in range(7)),
     ]
-    assert said(Snapshot.from_objects(many), user="zed") == [
-        cluster + "n0, n1, n2, n3, n4 and 2 more"
-    ]
+    assert said(from_objects(many), user="zed") == [cluster + "n0, n1, n2, n3, n4 and 2 more"]
 
 
 def test_groups_that_are_not_in_the_input_are_told() -> None:
@@ -228,7 +227,7 @@ def test_groups_that_are_not_in_the_input_are_told() -> None:
 
 
 def test_somebody_whom_nothing_names_is_told() -> None:
-    cluster = Snapshot.from_objects([*objects("A"), *MORE])
+    cluster = from_objects([*objects("A"), *MORE])
 
     def of(kind: str, name: str, namespace: str = "") -> list[str]:
         return list(unnamed(cluster, Subject(kind, name, namespace)))

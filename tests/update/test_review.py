@@ -22,16 +22,17 @@ from conftest import (
 )
 
 from rbacguard import Snapshot
+from rbacguard.approvals import model as approvals
+from rbacguard.approvals.check import review
+from rbacguard.approvals.model import MigrationAccess, load_approvals, parse_approvals
 from rbacguard.errors import InputError
+from rbacguard.kubevirt.migrate_bindings import Need, bound_to_migrate
 from rbacguard.kubevirt.permissions import live_migration
 from rbacguard.kubevirt.releases import find_release
 from rbacguard.rbac import Subject
-from rbacguard.update import approvals
-from rbacguard.update.approvals import MigrationAccess, load_approvals, parse_approvals
-from rbacguard.update.bindings import Need, bound_to_migrate
+from rbacguard.sources import from_objects
 from rbacguard.update.plan import make_plan
-from rbacguard.update.proposal import newcomers, proposal
-from rbacguard.update.review import review
+from rbacguard.update.propose import newcomers, proposal
 from rbacguard.update.verify import verify
 
 TODAY = datetime.date(2026, 11, 23)
@@ -145,7 +146,7 @@ def test_a_name_is_known_as_what_it_is(who: dict[str, str], known: bool) -> None
             "metadata": {"name": "idle", "namespace": "web"},
         },
     ]
-    snapshot = Snapshot.from_objects([*objects("A"), *more])
+    snapshot = from_objects([*objects("A"), *more])
     found = review(access(entry(who, approved=False)), snapshot, today=TODAY)
     assert ("unknown-name" in {each.id for each in found}) is not known
 
@@ -160,7 +161,7 @@ def test_without_accounts_in_the_input_their_namespace_has_to_be_there() -> None
 def test_a_selector_among_namespaces_that_are_not_all_known_is_told_with_the_reason() -> None:
     kept = [each for each in objects("A") if each["kind"] != "Namespace"]
     found = access(entry(user("carol"), namespaceSelector={"matchLabels": {"a": "b"}}))
-    said = {r.id: r.message for r in review(found, Snapshot.from_objects(kept), today=TODAY)}
+    said = {r.id: r.message for r in review(found, from_objects(kept), today=TODAY)}
     assert said["selection-unknown"] == (
         "which namespaces are selected is not all known: Namespace: not in the input"
     )
@@ -238,7 +239,7 @@ def test_an_account_of_the_bindings_own_namespace_is_bound_there() -> None:
         binding("there", "kubevirt.io:migrate", account("bot", "ci"), namespace="data"),
         binding("other", "view", user("gino"), namespace="web"),
     ]
-    snapshot = Snapshot.from_objects(more)
+    snapshot = from_objects(more)
     bot, far = Subject("ServiceAccount", "bot", "web"), Subject("ServiceAccount", "bot", "ci")
     assert set(bound_to_migrate(snapshot)) == {
         Need("web", bot),
@@ -266,7 +267,7 @@ def test_who_holds_it_in_the_whole_cluster_is_granted_nothing_anew() -> None:
 
 
 def held_otherwise(who: dict[str, str], *more: dict[str, Any], **scope: Any) -> str | None:
-    snapshot = Snapshot.from_objects([*objects("D"), *more])
+    snapshot = from_objects([*objects("D"), *more])
     found = review(access(entry(who, **scope)), snapshot, today=TODAY)
     return {each.id: each.message for each in found}.get("held-otherwise")
 
@@ -362,7 +363,7 @@ def labelled(*names: str) -> Snapshot:
     for item in items:
         if item["kind"] == "Namespace" and item["metadata"]["name"] in names:
             item["metadata"]["labels"] = {"team": "vm"}
-    return Snapshot.from_objects(items)
+    return from_objects(items)
 
 
 SELECTED = entry(user("carol"), namespaceSelector={"matchLabels": {"team": "vm"}})
@@ -393,7 +394,7 @@ def test_verify_goes_by_the_namespaces_of_today() -> None:
 
 
 def test_a_selection_among_namespaces_that_were_not_read_is_not_known() -> None:
-    partial = Snapshot.from_objects([o for o in objects("D") if o["kind"] != "Namespace"])
+    partial = from_objects([o for o in objects("D") if o["kind"] != "Namespace"])
     assert verify(partial, access(SELECTED), today=TODAY).clean is not True
     (check,) = [
         c for c in verify(partial, access(SELECTED), today=TODAY).checks if c.id == "input-complete"

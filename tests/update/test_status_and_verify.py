@@ -19,11 +19,12 @@ from conftest import (
 )
 
 from rbacguard import Snapshot
+from rbacguard.approvals.check import review, warnings
+from rbacguard.approvals.model import MigrationAccess, load_approvals, parse_approvals
 from rbacguard.errors import InputError
 from rbacguard.snapshot import AggregateMode
-from rbacguard.update.approvals import MigrationAccess, load_approvals, parse_approvals
-from rbacguard.update.journey import Step, status
-from rbacguard.update.review import review, warnings
+from rbacguard.sources import from_objects
+from rbacguard.update.status import Step, status
 from rbacguard.update.verify import Result, Verification, VerifyCheck, verify
 
 TODAY = datetime.date(2026, 11, 23)
@@ -73,7 +74,7 @@ def test_each_of_the_six_states_is_named(letter: str, step: Step) -> None:
 
 def with_objects(letter: str, *more: dict[str, Any], without: tuple[str, ...] = ()) -> Snapshot:
     kept = [o for o in objects(letter) if o["metadata"]["name"] not in without]
-    return Snapshot.from_objects([*kept, *more])
+    return from_objects([*kept, *more])
 
 
 def test_bound_with_the_temporary_role_left_is_not_cleaned_up() -> None:
@@ -102,7 +103,7 @@ def test_an_update_under_way_is_seen_in_the_status(change: dict[str, Any]) -> No
     for item in items:
         if item["kind"] in change:
             item["status"] = change[item["kind"]]
-    assert status(Snapshot.from_objects(items)).step is Step.UPDATING
+    assert status(from_objects(items)).step is Step.UPDATING
 
 
 def test_a_reconcile_that_progresses_is_no_update() -> None:
@@ -121,7 +122,7 @@ def test_a_reconcile_that_progresses_is_no_update() -> None:
                 "targetDeploymentID": "a",
                 "conditions": [{"type": "Degraded", "status": "True"}],
             }
-    found = status(Snapshot.from_objects(items))
+    found = status(from_objects(items))
     assert found.step is Step.DONE
     assert found.installed.updating is False
     assert found.installed.release is not None
@@ -144,7 +145,7 @@ def test_roles_of_two_versions_and_backups_mean_an_update() -> None:
 
 def test_done_is_not_said_of_an_incomplete_input() -> None:
     items = [item for item in objects("D") if item["kind"] != "Role"]
-    assert status(Snapshot.from_objects(items)).step is Step.UNKNOWN
+    assert status(from_objects(items)).step is Step.UNKNOWN
 
 
 @pytest.mark.parametrize("letter", "ABCDEF")
@@ -182,11 +183,11 @@ def test_accepted_holders_are_not_questioned() -> None:
 @pytest.mark.parametrize("kind", ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"])
 def test_a_partial_view_of_a_clean_cluster_is_never_clean(kind: str) -> None:
     items = [item for item in objects("D") if item["kind"] != kind]
-    assert verified(Snapshot.from_objects(items)).clean is not True
+    assert verified(from_objects(items)).clean is not True
 
 
 def test_a_partial_view_from_before_leaves_it_open() -> None:
-    before = Snapshot.from_objects([o for o in objects("A") if o["kind"] != "Role"])
+    before = from_objects([o for o in objects("A") if o["kind"] != "Role"])
     found = verify(state("D"), approvals(), before=before, today=TODAY)
     assert found.clean is not True
 
@@ -206,7 +207,7 @@ def test_no_partial_view_of_an_unclean_cluster_is_clean() -> None:
         kinds = {item["kind"] for item in objects(letter)}
         for kind in sorted(kinds):
             items = [item for item in objects(letter) if item["kind"] != kind]
-            assert verified(Snapshot.from_objects(items)).clean is not True, (letter, kind)
+            assert verified(from_objects(items)).clean is not True, (letter, kind)
 
 
 LAUNDERED = [
@@ -252,12 +253,10 @@ def test_a_binding_for_the_whole_cluster_serves_an_approval_for_a_namespace() ->
     wide = binding("m", "kubevirt.io:migrate", user("alice"))
     kept = [o for o in objects("D") if o.get("roleRef", {}).get("name") != "kubevirt.io:migrate"]
     found = parse_approvals(access())
-    assert "approved-bound" in failed(verified(Snapshot.from_objects(kept), access=found))
-    assert "approved-bound" not in failed(
-        verified(Snapshot.from_objects([*kept, wide]), access=found)
-    )
+    assert "approved-bound" in failed(verified(from_objects(kept), access=found))
+    assert "approved-bound" not in failed(verified(from_objects([*kept, wide]), access=found))
     other = binding("m", "kubevirt.io:migrate", user("bob"))
-    assert "approved-bound" in failed(verified(Snapshot.from_objects([*kept, other]), access=found))
+    assert "approved-bound" in failed(verified(from_objects([*kept, other]), access=found))
 
 
 def test_whoever_is_approved_in_one_namespace_is_questioned_in_the_next() -> None:
@@ -318,7 +317,7 @@ def test_a_role_of_a_namespace_is_of_old_with_its_rules_and_its_binding(
     then: list[dict[str, Any]] = [given] if bound_then else []
     if rules_then:
         then.append(own if rules_then == "same" else less)
-    before = Snapshot.from_objects([*objects("A"), *then])
+    before = from_objects([*objects("A"), *then])
     found = verify(with_objects("D", own, given), approvals(), before=before, today=TODAY)
     assert ("handed-on" in failed(found)) is not old
     assert ("only-approved" in failed(found)) is not old
@@ -332,7 +331,7 @@ def test_what_is_found_twice_is_told_once() -> None:
         "(recorded rules)" in d for d in checked(verified(state("C")), "default-roles").details
     )
     left = [o for o in objects("C") if o["metadata"]["name"] != "kubevirt.io:upgrademigrate"]
-    details = checked(verified(Snapshot.from_objects(left)), "default-roles").details
+    details = checked(verified(from_objects(left)), "default-roles").details
     assert {"(computed rules)" in detail for detail in details} == {False}
 
 
@@ -362,7 +361,7 @@ def test_a_role_of_old_that_was_only_annotated_meanwhile_is_still_of_old() -> No
     items = objects("D")
     for item in items:
         item["metadata"].setdefault("annotations", {})["example.com/seen"] = "today"
-    assert verified(Snapshot.from_objects(items)).clean is True
+    assert verified(from_objects(items)).clean is True
 
 
 def test_an_approved_administrator_needs_no_binding() -> None:
@@ -376,7 +375,7 @@ def test_the_version_is_read_from_the_operators_annotation() -> None:
         if item["metadata"]["name"] == "kubevirt.io:admin":
             item["metadata"]["annotations"]["kubevirt.io/install-strategy-version"] = "v1.5.3"
             item["rules"] = item["rules"][1:]
-    found = status(Snapshot.from_objects(items)).installed
+    found = status(from_objects(items)).installed
     assert found.release is not None
     assert found.release.kubevirt == (1, 5)
 
@@ -387,14 +386,14 @@ def test_an_ineffective_label_does_not_restore_the_default(value: str) -> None:
     for item in items:
         if item["metadata"]["name"] == "kubevirt.io:migrate":
             item["metadata"]["labels"][AGGREGATE_ADMIN] = value
-    assert "old-default" not in failed(verified(Snapshot.from_objects(items)))
+    assert "old-default" not in failed(verified(from_objects(items)))
 
 
 @pytest.mark.parametrize("mode", ["as-recorded", "recompute"])
 def test_rules_still_recorded_in_admin_are_not_clean(mode: AggregateMode) -> None:
     # The temporary role was deleted and the aggregation controller has not run yet.
     items = [o for o in objects("C") if o["metadata"]["name"] != "kubevirt.io:upgrademigrate"]
-    found = verified(Snapshot.from_objects(items, aggregate=mode))
+    found = verified(from_objects(items, aggregate=mode))
     assert "default-roles" in failed(found)
     assert "temporary-role-gone" not in failed(found)
 

@@ -26,14 +26,15 @@ from conftest import (
 )
 
 from rbacguard import Snapshot
+from rbacguard.approvals.model import MigrationAccess, load_approvals
+from rbacguard.kubevirt.migrate_bindings import Need
 from rbacguard.kubevirt.releases import find_release
+from rbacguard.queries.diff import compare
 from rbacguard.rbac import Grant, Subject
-from rbacguard.update.approvals import MigrationAccess, load_approvals
-from rbacguard.update.bindings import Need
-from rbacguard.update.compare import compare
+from rbacguard.sources import from_objects
 from rbacguard.update.delegation import delegations
-from rbacguard.update.journey import status
 from rbacguard.update.plan import make_plan
+from rbacguard.update.status import status
 from rbacguard.update.verify import verify
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -50,7 +51,7 @@ def cluster(letter: str, *more: dict[str, Any], without: tuple[str, ...] = ()) -
         for each in objects(letter)
         if not {each["kind"], each["metadata"]["name"]} & set(without)
     ]
-    return Snapshot.from_objects([*kept, *more])
+    return from_objects([*kept, *more])
 
 
 def label(**labels: str) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def updating(letter: str) -> Snapshot:
                 "observedDeploymentID": "a",
                 "targetDeploymentID": "b",
             }
-    return Snapshot.from_objects(items)
+    return from_objects(items)
 
 
 MIGRATE = rule("create", "kubevirt.io", VMIM)
@@ -126,7 +127,7 @@ CASES: dict[str, Callable[[], Snapshot]] = {
     "migrate-missing": lambda: cluster("D", without=("kubevirt.io:migrate",)),
     "roles-missing": lambda: cluster("D", without=("Role",)),
     "bindings-missing": lambda: cluster("D", without=("RoleBinding",)),
-    "kubevirt-missing": lambda: Snapshot.from_objects(
+    "kubevirt-missing": lambda: from_objects(
         [each for each in objects("D") if "kubevirt" not in each["metadata"]["name"]]
     ),
     "bound-everywhere": lambda: cluster(
@@ -168,7 +169,7 @@ CASES: dict[str, Callable[[], Snapshot]] = {
         binding("d", "other-binder", user("gina")),
     ),
     "updating": partial(updating, "D"),
-    "cycles": lambda: Snapshot.from_objects([*objects("A"), *RING], aggregate="recompute"),
+    "cycles": lambda: from_objects([*objects("A"), *RING], aggregate="recompute"),
     "not-cleaned-up": lambda: cluster(
         "C",
         binding("m", "kubevirt.io:migrate", user("alice"), namespace="payments"),

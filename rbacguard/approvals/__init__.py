@@ -1,0 +1,1 @@
+"""The approvals file: who may hold live migration, and who decided so."""

@@ -1,0 +1,62 @@
+"""Does a rule cover a request (kubernetes pkg/apis/rbac/v1/evaluation_helpers.go).
+
+All comparisons are exact and case-sensitive; `*` is the only wildcard, and `*/subresource` the
+only pattern.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rbacguard.rbac.attributes import Attributes
+from rbacguard.rbac.types import PolicyRule
+
+
+def verb_matches(rule: PolicyRule, verb: str) -> bool:
+    """Port of VerbMatches."""
+    return "*" in rule.verbs or verb in rule.verbs
+
+
+def api_group_matches(rule: PolicyRule, api_group: str) -> bool:
+    """Port of APIGroupMatches; a rule without groups matches none."""
+    return "*" in rule.api_groups or api_group in rule.api_groups
+
+
+def resource_matches(rule: PolicyRule, combined_resource: str, subresource: str) -> bool:
+    """Port of ResourceMatches: `virtualmachines/*` and `*/*` are no patterns."""
+    return (
+        "*" in rule.resources
+        or combined_resource in rule.resources
+        or (bool(subresource) and f"*/{subresource}" in rule.resources)
+    )
+
+
+def resource_name_matches(rule: PolicyRule, name: str) -> bool:
+    """Port of ResourceNameMatches: no names means all of them."""
+    return not rule.resource_names or name in rule.resource_names
+
+
+def non_resource_url_matches(rule: PolicyRule, path: str) -> bool:
+    """Port of NonResourceURLMatches: exact, or a prefix, also an empty one, before stars."""
+    return any(
+        url == path or (url.endswith("*") and path.startswith(url.rstrip("*")))
+        for url in rule.non_resource_urls
+    )
+
+
+def rule_allows(attributes: Attributes, rule: PolicyRule) -> bool:
+    """Port of RuleAllows (plugin/pkg/auth/authorizer/rbac/rbac.go)."""
+    if not verb_matches(rule, attributes.verb):
+        return False
+    if attributes.is_resource_request:
+        return (
+            api_group_matches(rule, attributes.api_group)
+            and resource_matches(rule, attributes.combined_resource, attributes.subresource)
+            and resource_name_matches(rule, attributes.name)
+        )
+    return non_resource_url_matches(rule, attributes.path)
+
+
+def rules_allow(attributes: Attributes, rules: Iterable[PolicyRule]) -> PolicyRule | None:
+    """Return the first rule that allows the request, or None."""
+    return next((rule for rule in rules if rule_allows(attributes, rule)), None)

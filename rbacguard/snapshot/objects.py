@@ -1,0 +1,277 @@
+"""The kinds other than RBAC's own that answers depend on, and OpenShift's older RBAC forms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, field
+
+from rbacguard.rbac.types import (
+    AggregationRule,
+    ClusterRole,
+    ClusterRoleBinding,
+    ObjectMeta,
+    PolicyRule,
+    Role,
+    RoleBinding,
+    RoleRef,
+    Subject,
+)
+
+
+def entries(value: Any, key: str) -> dict[str, Any]:
+    """Return a map inside a map of anybody's making, empty where it is none."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _user(name: str) -> Subject:
+    """Return the subject behind an entry of `userNames`, where service accounts stand as users."""
+    namespace, colon, account = name.removeprefix("system:serviceaccount:").partition(":")
+    if name.startswith("system:serviceaccount:") and colon:
+        return Subject("ServiceAccount", account, namespace)
+    return Subject("User", name)
+
+
+class Namespace(Struct, frozen=True):
+    """A Namespace, or OpenShift's Project: its name and labels."""
+
+    metadata: ObjectMeta
+
+
+class ServiceAccount(Struct, frozen=True):
+    """A ServiceAccount: that it exists. Its secrets are never decoded."""
+
+    metadata: ObjectMeta
+
+
+class Group(Struct, frozen=True):
+    """OpenShift's user.openshift.io/v1 Group."""
+
+    metadata: ObjectMeta
+    users: tuple[str, ...] = ()
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Its users."""
+        return self.users
+
+
+class Condition(Struct, frozen=True):
+    """One entry of `status.conditions`."""
+
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+
+
+class NamedVersion(Struct, frozen=True):
+    """One entry of HyperConverged's `status.versions`."""
+
+    name: str = ""
+    version: str = ""
+
+
+class KubeVirtStatus(Struct, frozen=True, rename="camel"):
+    """The parts of KubeVirt's status that tell which version runs.
+
+    Field names: kubevirt/kubevirt staging/src/kubevirt.io/api/core/v1/types.go, KubeVirtStatus.
+    """
+
+    observed_kubevirt_version: str | None = field(default=None, name="observedKubeVirtVersion")
+    target_kubevirt_version: str | None = field(default=None, name="targetKubeVirtVersion")
+    observed_deployment_id: str | None = field(default=None, name="observedDeploymentID")
+    target_deployment_id: str | None = field(default=None, name="targetDeploymentID")
+    conditions: tuple[Condition, ...] | None = None
+
+
+class KubeVirt(Struct, frozen=True):
+    """The KubeVirt resource."""
+
+    metadata: ObjectMeta
+    spec: dict[str, Any] | None = None
+    status: KubeVirtStatus | None = None
+
+
+class HyperConvergedStatus(Struct, frozen=True):
+    """The parts of HyperConverged's status that tell which version runs."""
+
+    conditions: tuple[Condition, ...] | None = None
+    versions: tuple[NamedVersion, ...] | None = None
+
+
+class HyperConverged(Struct, frozen=True):
+    """The HyperConverged resource; `spec` differs between v1beta1 and v1, `status` does not."""
+
+    metadata: ObjectMeta
+    spec: dict[str, Any] | None = None
+    status: HyperConvergedStatus | None = None
+
+
+class UserRestriction(Struct, frozen=True):
+    """Which users a RoleBindingRestriction lets be bound."""
+
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    labels: tuple[Any, ...] | None = None
+
+
+class GroupRestriction(Struct, frozen=True):
+    """Which groups a RoleBindingRestriction lets be bound."""
+
+    groups: tuple[str, ...] = ()
+    labels: tuple[Any, ...] | None = None
+
+
+class ServiceAccountReference(Struct, frozen=True):
+    """A service account named by a RoleBindingRestriction."""
+
+    name: str = ""
+    namespace: str = ""
+
+
+class ServiceAccountRestriction(Struct, frozen=True, rename="camel"):
+    """Which service accounts a RoleBindingRestriction lets be bound."""
+
+    service_accounts: tuple[ServiceAccountReference, ...] | None = field(
+        default=None, name="serviceaccounts"
+    )
+    namespaces: tuple[str, ...] = ()
+
+
+class RestrictionSpec(Struct, frozen=True):
+    """The spec of a RoleBindingRestriction: exactly one of the three."""
+
+    userrestriction: UserRestriction | None = None
+    grouprestriction: GroupRestriction | None = None
+    serviceaccountrestriction: ServiceAccountRestriction | None = None
+
+
+class RoleBindingRestriction(Struct, frozen=True):
+    """OpenShift's limit on whom RoleBindings of a namespace may name.
+
+    openshift-kube-apiserver/admission/authorization/restrictusers: once a namespace has one, a new
+    subject must match one of them.
+    """
+
+    metadata: ObjectMeta
+    spec: RestrictionSpec = RestrictionSpec()
+
+    def allows(self, subject: Subject, groups: dict[str, tuple[str, ...]]) -> bool:
+        """Whether this restriction lets a subject be bound; label selectors are not evaluated."""
+        users, group, accounts = (
+            self.spec.userrestriction,
+            self.spec.grouprestriction,
+            self.spec.serviceaccountrestriction,
+        )
+        match subject.kind:
+            case "User" if users:
+                return subject.name in (users.users or ()) or any(
+                    subject.name in groups.get(name, ()) for name in users.groups or ()
+                )
+            case "Group" if group:
+                return subject.name in (group.groups or ())
+            case "ServiceAccount" if accounts:
+                return subject.namespace in (accounts.namespaces or ()) or any(
+                    account.name == subject.name
+                    and (account.namespace or self.metadata.namespace) == subject.namespace
+                    for account in accounts.service_accounts or ()
+                )
+            case _:
+                return False
+
+    @property
+    def has_selector(self) -> bool:
+        """Whether it admits subjects by label, which RBAC objects do not tell."""
+        users, group = self.spec.userrestriction, self.spec.grouprestriction
+        return bool((users and users.labels) or (group and group.labels))
+
+
+class _OpenShiftRole(Struct, frozen=True):
+    metadata: ObjectMeta
+    rules: tuple[PolicyRule, ...] | None = None
+    aggregation_rule: AggregationRule | None = field(default=None, name="aggregationRule")
+
+
+class _ObjectReference(Struct, frozen=True):
+    kind: str = ""
+    name: str = ""
+    namespace: str | None = None
+
+
+class _OpenShiftBinding(Struct, frozen=True, rename="camel"):
+    metadata: ObjectMeta
+    role_ref: _ObjectReference
+    subjects: tuple[_ObjectReference, ...] | None = None
+    user_names: tuple[str, ...] | None = None
+    group_names: tuple[str, ...] | None = None
+
+
+def _openshift_subjects(binding: _OpenShiftBinding) -> tuple[Subject, ...]:
+    kinds = {"SystemUser": "User", "SystemGroup": "Group"}
+    subjects = [
+        Subject(
+            kinds.get(reference.kind, reference.kind),
+            reference.name,
+            (reference.namespace or "") if reference.kind == "ServiceAccount" else "",
+        )
+        for reference in binding.subjects or ()
+    ]
+    # `userNames` and `groupNames` say the same again, with service accounts as user names.
+    subjects += [_user(name) for name in binding.user_names or ()]
+    subjects += [Subject("Group", name) for name in binding.group_names or ()]
+    return tuple(dict.fromkeys(subjects))
+
+
+OBJECT_TYPES: dict[tuple[str, str], type[Struct]] = {
+    ("rbac.authorization.k8s.io", "ClusterRole"): ClusterRole,
+    ("rbac.authorization.k8s.io", "Role"): Role,
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): ClusterRoleBinding,
+    ("rbac.authorization.k8s.io", "RoleBinding"): RoleBinding,
+    ("authorization.openshift.io", "ClusterRole"): _OpenShiftRole,
+    ("authorization.openshift.io", "Role"): _OpenShiftRole,
+    ("authorization.openshift.io", "ClusterRoleBinding"): _OpenShiftBinding,
+    ("authorization.openshift.io", "RoleBinding"): _OpenShiftBinding,
+    ("authorization.openshift.io", "RoleBindingRestriction"): RoleBindingRestriction,
+    ("", "Namespace"): Namespace,
+    ("project.openshift.io", "Project"): Namespace,
+    ("", "ServiceAccount"): ServiceAccount,
+    ("user.openshift.io", "Group"): Group,
+    ("hco.kubevirt.io", "HyperConverged"): HyperConverged,
+    ("kubevirt.io", "KubeVirt"): KubeVirt,
+}
+"""What is read, by API group and kind; the API version makes no difference to these fields."""
+
+
+def converted(kind: str, value: Struct) -> tuple[str, Struct]:
+    """Return the kind and value to keep: OpenShift's own forms become RBAC's."""
+    if isinstance(value, _OpenShiftRole):
+        rules = value.rules or ()
+        if kind == "Role":
+            return kind, Role(value.metadata, rules)
+        return kind, ClusterRole(value.metadata, rules, value.aggregation_rule)
+    if isinstance(value, _OpenShiftBinding):
+        reference = value.role_ref
+        role_kind = "Role" if reference.namespace else "ClusterRole"
+        role_ref = RoleRef(role_kind, reference.name)
+        subjects = _openshift_subjects(value)
+        if kind == "ClusterRoleBinding":
+            return kind, ClusterRoleBinding(value.metadata, role_ref, subjects)
+        return kind, RoleBinding(value.metadata, role_ref, subjects)
+    if isinstance(value, Namespace):
+        return "Namespace", value
+    return kind, value
+
+
+__all__ = [
+    "OBJECT_TYPES",
+    "Condition",
+    "Group",
+    "HyperConverged",
+    "KubeVirt",
+    "Namespace",
+    "RoleBindingRestriction",
+    "ServiceAccount",
+    "converted",
+]

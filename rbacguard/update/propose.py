@@ -1,0 +1,112 @@
+"""What to put before people for a decision: who loses migration, who holds it of his own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, cast
+
+from rbacguard.approvals.model import Approval, ApprovedSubject, MigrationAccess, OwnHolder
+from rbacguard.approvals.usage import Use, told
+from rbacguard.kubevirt.access import Change
+from rbacguard.kubevirt.holding import own_grants
+from rbacguard.kubevirt.migrate_bindings import Need, smallest
+from rbacguard.kubevirt.permissions import is_platform
+from rbacguard.rbac import Grant, Subject
+from rbacguard.snapshot import Snapshot
+from rbacguard.update.plan import Plan
+
+
+def proposal(snapshot: Snapshot, plan: Plan, used: Iterable[Use] | None = None) -> MigrationAccess:
+    """Return approvals for those who lose migration, and those who hold their own to accept.
+
+    Nothing in it is approved or accepted.
+
+    Args:
+        snapshot: the cluster.
+        plan: what the update changes.
+        used: who used the permission, to be told beside each entry; None where nobody knows.
+    """
+    reasons = {
+        Need(scope, each.subject): _reason(next(iter(each.by_role(scope).values())).grants[0])
+        for each in reversed(plan.changes)
+        if each.change is Change.LOST
+        for scope in each.namespaces
+    }
+    needs = plan.needs
+    wanted = frozenset(needs)
+    holders = []
+    for held, grants in own_grants(snapshot).items():
+        for grant in grants:
+            need = Need(grant.namespace, held.subject)
+            if not is_platform(held.subject) and need not in wanted:
+                reasons.setdefault(need, _reason(grant))
+                holders.append(need)
+    if used is not None:
+        known = tuple(used)
+        reasons = {
+            need: f"{reason}; {told(need.subject, need.namespace, known)}"
+            for need, reason in reasons.items()
+        }
+    return _undecided(needs, smallest(holders), reasons)
+
+
+def _reason(grant: Grant) -> str:
+    return f"held by {grant.binding} to {grant.role.name}"
+
+
+def newcomers(access: MigrationAccess, proposed: MigrationAccess) -> MigrationAccess:
+    """Return what is proposed and stands in no decision yet, approved, refused or accepted.
+
+    Args:
+        access: the decisions, with selectors resolved.
+        proposed: what a cluster asks to be decided.
+    """
+    known = {need for entry in (*access.approvals, *access.holders) for need in entry.needs}
+    everywhere = {need.subject for need in known if not need.namespace}
+
+    def new(needs: Iterable[Need]) -> list[Need]:
+        return [n for n in needs if n not in known and n.subject not in everywhere]
+
+    reasons = {
+        need: entry.reason
+        for entry in (*proposed.approvals, *proposed.holders)
+        for need in entry.needs
+    }
+    return _undecided(
+        new(need for entry in proposed.approvals for need in entry.needs),
+        new(need for entry in proposed.holders for need in entry.needs),
+        reasons,
+    )
+
+
+def _undecided(
+    needs: Iterable[Need], holders: Iterable[Need], reasons: Mapping[Need, str]
+) -> MigrationAccess:
+    def grouped(items: Iterable[Need]) -> dict[Subject, list[str]]:
+        found: dict[Subject, list[str]] = {}
+        for need in sorted(items, key=lambda n: (n.subject, n.namespace)):
+            found.setdefault(need.subject, []).append(need.namespace)
+        return found
+
+    def entry(subject: Subject, scopes: list[str]) -> dict[str, Any]:
+        named = ApprovedSubject(
+            kind=cast("Literal['User', 'Group', 'ServiceAccount']", subject.kind),
+            name=subject.name,
+            namespace=subject.namespace,
+        )
+        if "" in scopes:
+            return {"subject": named, "cluster_wide": True}
+        return {"subject": named, "namespaces": scopes}
+
+    return MigrationAccess(
+        api_version="rbacguard.io/v1alpha1",
+        kind="MigrationAccess",
+        approvals=[
+            Approval(approved=False, reason=reasons[Need(scopes[0], s)], **entry(s, scopes))
+            for s, scopes in grouped(needs).items()
+        ],
+        holders=[
+            OwnHolder(accepted=False, reason=reasons[Need(scopes[0], s)], **entry(s, scopes))
+            for s, scopes in grouped(holders).items()
+        ],
+    )
