@@ -11,16 +11,21 @@ import itertools
 import json
 import sys
 import time
+from functools import partial
 
 from rbacguard import Attributes
-from rbacguard.kubevirt.access import Access, in_order
+from rbacguard.kubevirt.access import in_order, requests_of
 from rbacguard.kubevirt.permissions import live_migration
-from rbacguard.rbac.questions import Questions
+from rbacguard.rbac.access import AccessRow, EffectiveAccess
 from rbacguard.sources import load
 
 QUESTIONS = 1_000
 VERBS = ("get", "list", "create", "update", "delete")
 RESOURCES = (("", "pods"), ("apps", "deployments"), ("kubevirt.io", "virtualmachines"))
+
+
+def _allows(number: int, row: AccessRow) -> bool:
+    return bool(row.allowed(0) >> number & 1)
 
 
 def main() -> None:
@@ -31,13 +36,11 @@ def main() -> None:
     namespaces = sorted(snapshot.namespaces)
     loaded = time.perf_counter()
     granting = in_order(live_migration().granting)
-    access = Access(snapshot, Questions(action.attributes for action in granting))
+    access = EffectiveAccess(requests_of(granting), [snapshot.resolved_roles], snapshot.bindings_in)
     places = dict.fromkeys(granting, 0)
-    found = access.table.places
-    held = [access.mask(shape.cluster) | access.mask(shape.local) for shape, _ in found.shapes]
     for number, action in enumerate(granting):
-        where = found.where(place for place, mask in enumerate(held) if mask >> number & 1)
-        places[action] += sum(map(len, where.values()))
+        found = access.select(partial(_allows, number))
+        places[action] += sum(map(len, found.values()))
     asked = time.perf_counter()
     kinds = itertools.product(VERBS, RESOURCES, namespaces)
     for verb, (group, resource), namespace in itertools.islice(kinds, 0, 7 * QUESTIONS, 7):

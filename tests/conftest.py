@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from programs import program, sarif_validator
 
-from rbacguard import Snapshot
+from rbacguard import Snapshot, Subject
+from rbacguard.kubevirt.permissions import Action
 from rbacguard.sources import load
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +34,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def state(letter: str) -> Snapshot:
     """Return one of the six states, A to F."""
     return load([str(STATES[letter])])
+
+
+def access_of(snapshot: Snapshot, actions: Iterable[Action]) -> set[tuple[Subject, Action, str]]:
+    """Return which subject has which action in which namespace, by single requests."""
+    return {
+        (grant.subject, action, grant.namespace)
+        for action in actions
+        for grant in snapshot.authorizer.grants_everywhere(action.attributes)
+    }
 
 
 @cache

@@ -10,10 +10,11 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from rbacguard.approvals.model import Approval, MigrationAccess, OwnHolder
-from rbacguard.kubevirt.holding import Held, holders, own_grants
+from rbacguard.kubevirt.access import covers_actions, explicit_access, list_access
 from rbacguard.kubevirt.migrate_bindings import Need, bound_to_migrate
 from rbacguard.kubevirt.permissions import Tier, live_migration
-from rbacguard.rbac import Grant, Subject
+from rbacguard.rbac import Subject
+from rbacguard.rbac.identity import identify
 from rbacguard.snapshot import Snapshot
 from rbacguard.snapshot.coverage import State
 
@@ -85,9 +86,9 @@ class _Reviewer:
         self._snapshot, self._today, self._warn_before = snapshot, today, warn_before
         self._actions = live_migration().granting
         self._held: dict[Subject, set[str]] = {}
-        for each in holders(snapshot, live_migration().of(Tier.DIRECT)):
-            self._held.setdefault(each.subject, set()).add(each.scope)
-        self._own = own_grants(snapshot)
+        for each in list_access(snapshot, live_migration().of(Tier.DIRECT)):
+            self._held.setdefault(each.subject, set()).add(each.namespace)
+        self._own = explicit_access(snapshot)
         self._bound = bound_to_migrate(snapshot)
         named = {subject for binding in snapshot.bindings for subject in binding.subjects}
         self._names = {(subject.kind, subject.name) for subject in named}
@@ -190,17 +191,22 @@ class _Reviewer:
         """Return by what somebody holds all of migration in a scope besides this approval."""
         where = need.namespace or "the whole cluster"
         who = need.subject
-        grants = [self._own.get(Held(who, action), ()) for action in self._actions]
-        covering = [[g for g in each if g.namespace in ("", need.namespace)] for each in grants]
-        if all(covering):
-            first: Grant = covering[0][0]
+        own = self._own.get(who, ())
+        if covers_actions(own, self._actions, need.namespace):
+            # Grants of the first action come first.
+            first = next(
+                grant
+                for each in own
+                if each.namespace in ("", need.namespace) and each.actions[0] == self._actions[0]
+                for grant in each.grants
+            )
             return f"{who} holds it in {where} already, by {first.binding} to {first.role.name}"
         everywhere = self._bound.get(Need("", who))
         if need.namespace and everywhere is not None:
             return f"{who} holds it in {where} already, by {everywhere.ref}"
         if who.kind != "User":
             return ""
-        for group in self._snapshot.groups_of(who.name):
+        for group in identify(who.name, members=self._snapshot.groups).groups:
             for scope in {"", need.namespace}:
                 binding = self._bound.get(Need(scope, Subject("Group", group)))
                 if binding is not None:

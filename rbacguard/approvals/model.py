@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from rbacguard.errors import InputError
 from rbacguard.kubevirt.migrate_bindings import Need, smallest
 from rbacguard.rbac import LabelSelector, LabelSelectorRequirement, Subject
-from rbacguard.rbac.aggregation import selector_error, selector_matches
+from rbacguard.rbac.selectors import selector_error, selector_matches
 from rbacguard.snapshot import Snapshot
 from rbacguard.sources import yaml
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from rbacguard.kubevirt.holding import holders
+from rbacguard.kubevirt.access import list_access
 from rbacguard.kubevirt.permissions import Tier, is_platform, live_migration
 from rbacguard.rbac import Subject
-from rbacguard.rbac.authorizer import service_account_groups, service_account_user
+from rbacguard.rbac.identity import service_account_groups, service_account_user
 from rbacguard.snapshot import Snapshot
 from rbacguard.snapshot.objects import entries
 from rbacguard.sources.audit_log import moment
@@ -116,7 +116,7 @@ def unused(snapshot: Snapshot, used: Iterable[Use]) -> tuple[Subject, ...]:
     as for an emergency, the log does not tell.
     """
     known = tuple(used)
-    able = {each.subject for each in holders(snapshot, live_migration().of(Tier.DIRECT))}
+    able = {each.subject for each in list_access(snapshot, live_migration().of(Tier.DIRECT))}
     return tuple(
         sorted(each for each in able if not is_platform(each) and not used_by(each, known))
     )

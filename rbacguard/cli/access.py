@@ -92,13 +92,13 @@ def can_i(
     """
     from rbacguard.output import reports
     from rbacguard.queries import request as question
-    from rbacguard.queries.can_i import decide
+    from rbacguard.queries.can_i import check_access
     from rbacguard.rbac import Attributes
 
     fields = options.attributes(verb, resource, name, subresource, namespace)
     asked = Attributes(**fields, user=user, groups=groups)
     snapshot = source.snapshot(aggregate, namespace=namespace)
-    answer = decide(snapshot, question.meant(snapshot, asked))
+    answer = check_access(snapshot, question.meant(snapshot, asked))
     report = reports.can_i(answer, snapshot)
     options.show(report, **shown)
     return 0 if exit_zero else exits.of_can_i(report)
@@ -115,10 +115,10 @@ def explain(subject: str, source: Source, aggregate: AggregateMode, **shown: Any
     SUBJECT is a name, or user/NAME, group/NAME or sa/NAMESPACE/NAME.
     """
     from rbacguard.output import reports
-    from rbacguard.queries import can_i as ask
+    from rbacguard.queries.explain import explain as explained
 
     snapshot = source.snapshot(aggregate)
-    report = reports.explain(subject, ask.explain(snapshot, subject), snapshot)
+    report = reports.explain(subject, explained(snapshot, subject), snapshot)
     options.show(report, **shown)
     return exits.of_gaps(report.gaps)
 

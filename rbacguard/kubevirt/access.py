@@ -1,392 +1,247 @@
-"""What roles grant to whom, and the difference between two snapshots.
-
-Each role is asked once, and what follows is worked out once for each combination of roles that
-somebody is bound to (`places`), not for each subject and namespace.
-"""
+"""Which subjects have which actions of a permission, and through which grants."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from enum import StrEnum
-from functools import cached_property
-from itertools import chain
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
-from rbacguard.kubevirt.permissions import Action, Tier
-from rbacguard.kubevirt.places import (
-    CLUSTER,
-    Bound,
-    Places,
-    Roles,
-    Shape,
-    Table,
-    picker,
-)
-from rbacguard.rbac import Grant, ObjectKey, PolicyRule, Subject
-from rbacguard.rbac.questions import Answers, Questions
-from rbacguard.rbac.types import AnyBinding
+from rbacguard.kubevirt.names import ADMIN, EDIT, MIGRATE
+from rbacguard.kubevirt.permissions import Action, Tier, live_migration
+from rbacguard.rbac import Grant, ObjectKey, Subject
+from rbacguard.rbac.access import Change, EffectiveAccess
+from rbacguard.rbac.rules import RequestSet
 from rbacguard.snapshot import Snapshot
 
-
-class Change(StrEnum):
-    """What happens to one permission."""
-
-    KEPT = "kept"
-    LOST = "lost"
-    GAINED = "gained"
-
-
-class Chain(NamedTuple):
-    """How a bound role comes by a rule, and the numbers of the questions that it allows."""
-
-    path: tuple[ObjectKey, ...]
-    rule: PolicyRule
-    allows: tuple[int, ...]
+DEFAULT_ROLES = frozenset(
+    ObjectKey("ClusterRole", "", name) for name in ("admin", "edit", "view", ADMIN, EDIT, MIGRATE)
+)
+"""Roles that grant live migration by default, or after a decision."""
+_TIERS = tuple(Tier)
+_T = TypeVar("_T")
 
 
-class ByRole(NamedTuple):
-    """Which actions a bound role grants somebody in a place, and by which grants, each once."""
+class ActionAccess(NamedTuple):
+    """The actions that a subject has in one namespace, by bindings of that namespace alone.
+
+    Attributes:
+        subject: as in bindings, normalised.
+        namespace: `CLUSTER_WIDE` for access by ClusterRoleBindings.
+        actions: the actions, in the order of the question.
+        grants: every grant, those of the first action first.
+        allows: for each grant, the indexes of its actions in `actions`.
+    """
+
+    subject: Subject
+    namespace: str
+    actions: tuple[Action, ...]
+    grants: tuple[Grant, ...]
+    allows: tuple[tuple[int, ...], ...]
+
+    @property
+    def grants_by_action(self) -> Iterator[tuple[Action, tuple[Grant, ...]]]:
+        """Each action with its grants, in order of binding."""
+        in_order = sorted(zip(self.grants, self.allows, strict=True), key=lambda e: e[0].binding)
+        for index, action in enumerate(self.actions):
+            yield action, tuple(grant for grant, allows in in_order if index in allows)
+
+
+def requests_of(actions: Iterable[Action]) -> RequestSet:
+    """Return the requests of actions; request number n is that of action n."""
+    return RequestSet(action.attributes for action in actions)
+
+
+def selected(items: Sequence[_T], mask: int) -> tuple[_T, ...]:
+    """Return the items whose numbers are bits of a mask."""
+    return tuple(item for number, item in enumerate(items) if mask >> number & 1)
+
+
+def mask_of(numbers: Iterable[int]) -> int:
+    """Return the mask with these bits."""
+    return sum(1 << number for number in numbers)
+
+
+def in_order(actions: Iterable[Action]) -> tuple[Action, ...]:
+    """Return actions in the order of reports: the most direct ones first."""
+    return tuple(sorted(actions, key=lambda each: (_TIERS.index(each.tier), str(each))))
+
+
+def list_access(
+    snapshot: Snapshot,
+    actions: Iterable[Action],
+    subjects: Iterable[Subject] | None = None,
+    *,
+    without: Collection[ObjectKey] = (),
+) -> Iterator[ActionAccess]:
+    """Yield the access of all subjects to some actions.
+
+    Args:
+        snapshot: the cluster.
+        actions: the actions.
+        subjects: the subjects to report, in this order; by default all.
+        without: roles that do not count.
+    """
+    asked = tuple(actions)
+    access = EffectiveAccess(
+        requests_of(asked), [snapshot.resolved_roles], snapshot.bindings_in, without=without
+    )
+    actions_of: dict[int, tuple[Action, ...]] = {}
+    indexes: dict[tuple[int, int], tuple[int, ...]] = {}
+    for subject, namespace, mask, grants in access.entries(subjects):
+        if mask not in actions_of:
+            actions_of[mask] = selected(asked, mask)
+        for _, allowed in grants:
+            if (mask, allowed) not in indexes:
+                numbers = [number for number in range(len(asked)) if mask >> number & 1]
+                indexes[mask, allowed] = tuple(
+                    index for index, number in enumerate(numbers) if allowed >> number & 1
+                )
+        yield ActionAccess(
+            subject,
+            namespace,
+            actions_of[mask],
+            tuple(grant for grant, _ in grants),
+            tuple(indexes[mask, allowed] for _, allowed in grants),
+        )
+
+
+def explicit_access(snapshot: Snapshot) -> Mapping[Subject, Sequence[ActionAccess]]:
+    """Return the live migration access that subjects have by roles of their own.
+
+    Such a role is neither a default role nor kubevirt.io:migrate: cluster-admin, roles of
+    controllers, roles that a customer wrote.
+    """
+    found: dict[Subject, list[ActionAccess]] = {}
+    for each in list_access(snapshot, live_migration().granting, without=DEFAULT_ROLES):
+        found.setdefault(each.subject, []).append(each)
+    return found
+
+
+def covers_actions(
+    access: Iterable[ActionAccess], actions: Collection[Action], namespace: str
+) -> bool:
+    """Return whether access includes all of these actions in a namespace."""
+    covered = {
+        action for each in access if each.namespace in ("", namespace) for action in each.actions
+    }
+    return covered.issuperset(actions)
+
+
+class RoleEvidence(NamedTuple):
+    """The actions that one bound role allows, and its grants."""
 
     actions: tuple[Action, ...]
     grants: tuple[Grant, ...]
 
 
-class Access:
-    """What the roles of one snapshot grant of some actions, and who is bound to them.
-
-    Args:
-        snapshot: the cluster.
-        questions: the actions' requests, in order.
-        without: roles that are passed over.
-    """
-
-    def __init__(
-        self, snapshot: Snapshot, questions: Questions, without: Container[ObjectKey] = ()
-    ) -> None:
-        """Ask every role."""
-        self._snapshot, self._questions = snapshot, questions
-        self._base: Access | None = None
-        self._added: Callable[[], Iterable[AnyBinding]] = tuple
-        self.rules: dict[ObjectKey, Answers] = {}
-        self.masks: dict[ObjectKey, int] = {}
-        self._chains: dict[ObjectKey, tuple[Chain, ...]] = {}
-        self._granting: dict[
-            tuple[ObjectKey, tuple[int, ...]], tuple[tuple[Chain, ...], tuple[int, ...]]
-        ] = {}
-        for role, rules in snapshot.rules.items():
-            answers, mask = questions.ask(rules)
-            if mask and role not in without:
-                self.rules[role], self.masks[role] = answers, mask
-
-    @cached_property
-    def table(self) -> Table:
-        """Who is bound; several states of the same bindings share one (`share`)."""
-        if self._base is None:
-            return Table(self._snapshot.columns, tuple(self.masks))
-        return Table(self._snapshot.replace(self._added()).columns, self._base.table.roles)
-
-    @staticmethod
-    def share(states: Sequence[Access], more: Iterable[ObjectKey] = ()) -> None:
-        """Give states that have the same bindings one table, of the roles that matter in any.
-
-        Args:
-            states: these.
-            more: roles that matter whatever they grant.
-        """
-        roles = dict.fromkeys(chain(*(state.masks for state in states), more))
-        table = Table(states[0]._snapshot.columns, tuple(roles))  # noqa: SLF001 - its own class
-        for state in states:
-            state.__dict__["table"] = table
-
-    def with_bindings(self, make: Callable[[], Iterable[AnyBinding]]) -> Access:
-        """Return this state with bindings added.
-
-        Args:
-            make: returns them; called when somebody asks what binds whom.
-        """
-        made = Access(self._snapshot, self._questions)
-        made._base, made._added = self, make
-        return made
-
-    def mask(self, roles: Roles | None) -> int:
-        """Return what these roles grant together."""
-        mask = 0
-        for role in roles or ():
-            mask |= self.masks.get(role, 0)
-        return mask
-
-    def bound(self, subject: Subject, scope: str) -> Iterator[tuple[str, Bound]]:
-        """Yield what counts in a scope: what binds the subject in the whole cluster, and there."""
-        scopes = self.table.bound(subject)
-        for each in (CLUSTER, scope) if scope else (CLUSTER,):
-            yield from ((each, entry) for entry in scopes.get(each, ()))
-
-    def path(self, role: ObjectKey, rule: PolicyRule) -> tuple[ObjectKey, ...]:
-        """Return the roles through which a role comes by a rule."""
-        return self._snapshot.path(role, rule)
-
-    def chains(self, role: ObjectKey) -> tuple[Chain, ...]:
-        """Return by which roles and rules a bound role grants what was asked, each once."""
-        found = self._chains.get(role)
-        if found is None:
-            allowed: dict[PolicyRule, list[int]] = {}
-            for number, rule in enumerate(self.rules.get(role, ())):
-                if rule is not None:
-                    allowed.setdefault(rule, []).append(number)
-            found = self._chains[role] = tuple(
-                Chain(self.path(role, rule), rule, tuple(numbers))
-                for rule, numbers in allowed.items()
-            )
-        return found
-
-    def granting(
-        self, role: ObjectKey, numbers: tuple[int, ...]
-    ) -> tuple[tuple[Chain, ...], tuple[int, ...]]:
-        """Return by which chains a bound role grants any of these, and the places of those here."""
-        known = self._granting.get((role, numbers))
-        if known is None:
-            wanted = set(numbers)
-            chains = tuple(c for c in self.chains(role) if not wanted.isdisjoint(c.allows))
-            allowed = set(chain.from_iterable(c.allows for c in chains))
-            places = tuple(place for place, number in enumerate(numbers) if number in allowed)
-            known = self._granting[role, numbers] = chains, places
-        return known
-
-    def grants(self, subject: Subject, scope: str, number: int) -> Iterator[Grant]:
-        """Yield every grant of one action that counts in a scope."""
-        for where, each in self.bound(subject, scope):
-            answers = self.rules.get(each.role)
-            rule = answers[number] if answers else None
-            if rule is not None:
-                yield Grant(subject, where, each.binding, self.path(each.role, rule), rule)
-
-
-class Masks(NamedTuple):
-    """What is kept, lost and gained in a place, one bit an action."""
-
-    kept: int
-    lost: int
-    gained: int
-
-    def of(self, change: Change) -> int:
-        """Return that of one change."""
-        return {
-            Change.KEPT: self.kept,
-            Change.LOST: self.lost,
-            Change.GAINED: self.gained,
-        }[change]
-
-
-def _compare(before: Access, old: Shape, after: Access, new: Shape) -> Masks:
-    """Compare what two shapes grant; a namespace tells only where it differs from the cluster."""
-    was, now = before.mask(old.cluster), after.mask(new.cluster)
-    whole = Masks(was & now, was & ~now, now & ~was)
-    if old.local is None:
-        return whole
-    old_local, new_local = before.mask(old.local), after.mask(new.local)
-    was, now, present = was | old_local, now | new_local, old_local | new_local
-    return Masks(
-        was & now & present & ~whole.kept,
-        was & ~now & present & ~whole.lost,
-        now & ~was & present & ~whole.gained,
-    )
-
-
-class AccessChange(Struct, frozen=True):
-    """What happens to one action of one subject in one scope.
-
-    Attributes:
-        subject: as bindings name it.
-        namespace: where; '' is every namespace without a row of its own for the same subject and
-            action, and requests for the whole cluster.
-        action: what may be done.
-        change: kept, lost or gained.
-        before: the grants that allow it before.
-        after: the grants that allow it after.
-    """
+class ChangedAction(NamedTuple):
+    """What happens to one action of one subject in one namespace, and the grants behind it."""
 
     subject: Subject
     namespace: str
     action: Action
     change: Change
-    before: tuple[Grant, ...]
-    after: tuple[Grant, ...]
-
-    @property
-    def because(self) -> tuple[Grant, ...]:
-        """The grants that the row rests on: those lost, or those that allow it afterwards."""
-        return self.before if self.change is Change.LOST else self.after
+    grants: tuple[Grant, ...]
 
 
-class Transition(Struct, frozen=True):
-    """What happens alike to some actions of one subject in some scopes.
+class ActionChange(Struct, frozen=True):
+    """One change of the same actions for one subject in one or more namespaces.
 
     Attributes:
-        subject: as bindings name it.
-        change: kept, lost or gained.
-        actions: all of them reading, or none of them.
-        namespaces: where, in order; '' as in `AccessChange`.
-        numbers: the numbers of the actions among the questions.
-        before: what the subject is bound to before.
-        after: what he is bound to after.
+        subject: as in bindings, normalised.
+        change: kept, lost, or gained.
+        asked: all actions that were compared.
+        requests: the mask of the changed actions among `asked`: read actions or others, not both.
+        namespaces: in order. `CLUSTER_WIDE` includes every namespace that has no change of its own
+            for this subject.
+        access: the states that were compared.
+        state: the state whose grants explain the change: the old one for lost access, otherwise
+            the new one.
     """
 
     subject: Subject
     change: Change
-    actions: tuple[Action, ...]
+    asked: Sequence[Action]
+    requests: int
     namespaces: tuple[str, ...]
-    numbers: tuple[int, ...]
-    before: Access
-    after: Access
+    access: EffectiveAccess
+    state: int
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """The changed actions."""
+        return selected(self.asked, self.requests)
 
     @property
     def is_reading(self) -> bool:
-        """Whether it is about looking on alone."""
+        """Whether all changed actions are read actions."""
         return self.actions[0].tier is Tier.READ
 
-    @property
-    def because(self) -> Access:
-        """The state that the change rests on: what is lost was held before."""
-        return self.before if self.change is Change.LOST else self.after
+    def evidence(self, namespace: str) -> Mapping[ObjectKey, RoleEvidence]:
+        """Return the grants behind the change in a namespace, by bound role."""
+        found: dict[ObjectKey, tuple[int, tuple[Grant, ...]]] = {}
+        for grant, mask in self._grants(namespace):
+            known, grants = found.get(grant.role, (0, ()))
+            found[grant.role] = (known | mask, (*grants, grant))
+        return {
+            role: RoleEvidence(selected(self.asked, mask), grants)
+            for role, (mask, grants) in found.items()
+        }
 
-    def by_role(self, scope: str) -> Mapping[ObjectKey, ByRole]:
-        """Return, by role that is bound, what the change rests on."""
-        state, found = self.because, dict[ObjectKey, ByRole]()
-        for where, each in state.bound(self.subject, scope):
-            chains, places = state.granting(each.role, self.numbers)
-            if chains:
-                known = found.get(each.role)
-                actions = known.actions if known else tuple([self.actions[p] for p in places])
-                grants = [Grant(self.subject, where, each.binding, c.path, c.rule) for c in chains]
-                found[each.role] = ByRole(actions, (*(known.grants if known else ()), *grants))
-        return found
+    def rows(self) -> Iterator[ChangedAction]:
+        """Yield the change of each action in each namespace."""
+        for namespace in self.namespaces:
+            grants = self._grants(namespace)
+            for number, action in enumerate(self.asked):
+                if self.requests >> number & 1:
+                    allowing = tuple(grant for grant, mask in grants if mask >> number & 1)
+                    yield ChangedAction(self.subject, namespace, action, self.change, allowing)
 
-    def rows(self) -> Iterator[AccessChange]:
-        """Yield it action by action and place by place."""
-        for number, action in zip(self.numbers, self.actions, strict=True):
-            for scope in self.namespaces:
-                yield AccessChange(
-                    self.subject,
-                    scope,
-                    action,
-                    self.change,
-                    tuple(self.before.grants(self.subject, scope, number)),
-                    tuple(self.after.grants(self.subject, scope, number)),
-                )
+    def _grants(self, namespace: str) -> list[tuple[Grant, int]]:
+        return self.access.grants(self.subject, namespace, state=self.state, requests=self.requests)
 
 
-class Compared:
-    """Two states of access, compared once for each combination of roles.
+def changes(
+    access: EffectiveAccess,
+    asked: Sequence[Action],
+    before: int,
+    after: int,
+    *,
+    requests: int = -1,
+) -> Iterator[ActionChange]:
+    """Yield what is kept, lost, and gained from one state to another.
+
+    Changes of read actions are separate. Read actions that are kept are left out.
 
     Args:
-        actions: those that it is about, in order (`in_order`).
-        before: the state before.
-        after: the state after.
-        first: the place of the first of these actions among the questions.
-        places: where to compare; by default where anybody is bound in either state.
+        access: the states; the first requests are those of `asked`.
+        asked: the actions.
+        before: the old state.
+        after: the new state.
+        requests: the mask of the actions to compare, by default all.
     """
-
-    def __init__(
-        self,
-        actions: Sequence[Action],
-        before: Access,
-        after: Access,
-        *,
-        first: int = 0,
-        places: Places | None = None,
-    ) -> None:
-        """Compare."""
-        self._actions, self._before, self._after = actions, before, after
-        self._first = first
-        self._reading = sum(1 << n for n, a in enumerate(actions) if a.tier is Tier.READ)
-        self._places = places or before.table.both(after.table)
-        asked = (1 << len(actions)) - 1
-        self._found: dict[int, Masks] = {}
-        for number, (old, new) in enumerate(self._places.shapes):
-            masks = Masks(*(m >> first & asked for m in _compare(before, old, after, new)))
-            if any(masks):
-                self._found[number] = masks
-
-    def numbers(self, change: Change) -> frozenset[int]:
-        """Return the numbers of the places in which anything but reading has this change."""
-        return frozenset(
-            number for number, masks in self._found.items() if masks.of(change) & ~self._reading
-        )
-
-    def summary(self, change: Change) -> Mapping[Subject, tuple[str, ...]]:
-        """Return, by subject, the scopes in which anything but reading has this change."""
-        return self._places.where(self.numbers(change))
-
-    def transitions(self, changes: Iterable[Change] = Change) -> tuple[Transition, ...]:
-        """Return what happens, those of a subject together; that somebody goes on reading is none.
-
-        Args:
-            changes: those that are wanted.
-        """
-        wanted = tuple(changes)
-        happens = {number: self._happens(masks, wanted) for number, masks in self._found.items()}
-        # In the order in which they are told of a subject.
-        kinds = sorted({what for each in happens.values() for what in each})
-        told = [self._told(part) for part, _ in kinds]
-        patterns = [
-            [
-                (change, *told[rank], picker(places))
-                for rank, (part, change) in enumerate(kinds)
-                if (
-                    places := [
-                        place
-                        for place, number in enumerate(pattern)
-                        if (part, change) in happens.get(number, ())
-                    ]
-                )
-            ]
-            for pattern in self._places.patterns
-        ]
-        return tuple(
-            Transition(subject, change, actions, pick(scopes), numbers, self._before, self._after)
-            for subject, scopes, happening in self._places.each(patterns)
-            for change, actions, numbers, pick in happening
-        )
-
-    def _happens(self, masks: Masks, wanted: Iterable[Change]) -> list[tuple[int, Change]]:
-        """Return which actions, by bit, have which change; reading apart."""
-        found = []
-        for change in wanted:
-            mask = masks.of(change)
-            reading = 0 if change is Change.KEPT else mask & self._reading
-            # Reading comes last among the actions, so its bits are the highest.
-            found += [(part, change) for part in (mask & ~self._reading, reading) if part]
-        return found
-
-    def _told(self, part: int) -> tuple[tuple[Action, ...], tuple[int, ...]]:
-        numbers = [number for number in range(part.bit_length()) if part >> number & 1]
-        actions = tuple(self._actions[number] for number in numbers)
-        return actions, tuple(self._first + number for number in numbers)
+    reading = mask_of(n for n, action in enumerate(asked) if action.tier is Tier.READ) & requests
+    others = mask_of(range(len(asked))) & ~reading & requests
+    for each in access.compare(before, after, [others, reading]):
+        if each.change is not Change.KEPT or not each.requests & reading:
+            yield ActionChange(
+                each.subject,
+                each.change,
+                asked,
+                each.requests,
+                each.namespaces,
+                access,
+                each.state,
+            )
 
 
-def summary(changes: Iterable[Transition], change: Change) -> dict[Subject, tuple[str, ...]]:
-    """Return, by subject, the scopes in which anything but reading has this change."""
-    found: dict[Subject, dict[str, None]] = {}
-    for each in changes:
+def changed_namespaces(
+    found: Iterable[ActionChange], change: Change
+) -> Mapping[Subject, tuple[str, ...]]:
+    """Return by subject the namespaces in which actions other than read actions change."""
+    namespaces: dict[Subject, set[str]] = {}
+    for each in found:
         if each.change is change and not each.is_reading:
-            found.setdefault(each.subject, {}).update(dict.fromkeys(each.namespaces))
-    return {subject: tuple(sorted(scopes)) for subject, scopes in sorted(found.items())}
-
-
-def differences(
-    before: Snapshot, after: Snapshot, asked: Sequence[Action]
-) -> tuple[Transition, ...]:
-    """Return what is lost and gained from one snapshot to the other."""
-    questions = Questions(action.attributes for action in asked)
-    compared = Compared(asked, Access(before, questions), Access(after, questions))
-    return compared.transitions((Change.LOST, Change.GAINED))
-
-
-_TIERS = tuple(Tier)
-
-
-def in_order(actions: Iterable[Action]) -> tuple[Action, ...]:
-    """Return actions in the order in which they are told: the most direct first."""
-    return tuple(sorted(actions, key=lambda each: (_TIERS.index(each.tier), str(each))))
+            namespaces.setdefault(each.subject, set()).update(each.namespaces)
+    return {subject: tuple(sorted(found)) for subject, found in sorted(namespaces.items())}

@@ -27,17 +27,11 @@ class Need(Struct, frozen=True, order=True):
 def bound_to_migrate(snapshot: Snapshot) -> Mapping[Need, AnyBinding]:
     """Return who is bound to kubevirt.io:migrate already, whether it exists or not."""
     return {
-        Need(binding.ref.namespace, _filled(subject, binding.ref.namespace)): binding
+        Need(binding.scope, subject): binding
         for binding in snapshot.bindings
         if binding.role_ref.name == MIGRATE and binding.role_ref.kind == "ClusterRole"
         for subject in binding.subjects
     }
-
-
-def _filled(subject: Subject, namespace: str) -> Subject:
-    if subject.kind == "ServiceAccount" and not subject.namespace:
-        return Subject(subject.kind, subject.name, namespace)
-    return subject
 
 
 def smallest(needs: Iterable[Need]) -> tuple[Need, ...]:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from rbacguard.approvals.model import MigrationAccess
 from rbacguard.errors import OutputError
-from rbacguard.kubevirt.access import Change, summary
+from rbacguard.kubevirt.access import changed_namespaces
 from rbacguard.kubevirt.migrate_bindings import GENERATED_BY, Need, bindings_for
 from rbacguard.kubevirt.names import MIGRATE
 from rbacguard.kubevirt.permissions import Tier, live_migration
@@ -42,13 +42,12 @@ from rbacguard.manifests.render import (
     render_manifest,
 )
 from rbacguard.queries.preflight import (
-    Applier,
     Obstacle,
-    find_applier,
-    is_service_account,
     obstacles,
 )
 from rbacguard.rbac import ClusterRole, ObjectMeta, Subject
+from rbacguard.rbac.access import Change
+from rbacguard.rbac.identity import User, identify, service_account_of
 from rbacguard.rbac.types import RBAC_GROUP, AnyBinding
 from rbacguard.snapshot import Snapshot
 from rbacguard.update.plan import Plan, Strategy
@@ -137,7 +136,7 @@ class Bundle(Struct, frozen=True):
     objects: tuple[Mapping[str, Any], ...]
     reached: Mapping[Subject, tuple[str, ...]]
     unapproved: bool
-    applier: Applier | None = None
+    applier: User | None = None
     obstacles: tuple[Obstacle, ...] = ()
 
 
@@ -192,7 +191,7 @@ def delivery_warnings(snapshot: Snapshot, applier: str) -> tuple[str, ...]:
             for tool, keys in _TRACKED.items()
             if not known.keys().isdisjoint(keys)
         ]
-    if applier and not is_service_account(applier):
+    if applier and service_account_of(applier) is None:
         found.append(
             f"{applier}: groups of an identity provider are not in the cluster, so what they allow "
             "is not counted"
@@ -234,7 +233,9 @@ def make_bundle(snapshot: Snapshot, plan: Plan, request: Request) -> Bundle:
         *((BEFORE if prebind else AFTER, binding) for binding in bindings),
         *((AFTER, role) for role in restored),
     ]
-    applier = find_applier(request.applier, snapshot) if request.applier else None
+    applier = None
+    if request.applier:
+        applier = identify(request.applier, members=snapshot.groups)
     hindered = _obstacles(snapshot, plan, steps, applier) if applier else ()
     if approved:
         files[f"{TRY}/subject-access-reviews.yaml"] = _reviews(approved, request, plan.target)
@@ -259,7 +260,7 @@ def _binding(
 
 
 def _obstacles(
-    snapshot: Snapshot, plan: Plan, steps: Iterable[_Step], applier: Applier
+    snapshot: Snapshot, plan: Plan, steps: Iterable[_Step], applier: User
 ) -> tuple[Obstacle, ...]:
     """Return what hinders each step: those after the update are looked at as of then."""
     before = [value for step, value in steps if step == BEFORE]
@@ -380,10 +381,10 @@ def _summary(
     objects: Sequence[Mapping[str, Any]],
     approved: tuple[Need, ...],
     reached: Mapping[Subject, tuple[str, ...]],
-    applier: Applier | None,
+    applier: User | None,
     hindered: tuple[Obstacle, ...],
 ) -> str:
-    lost = summary(plan.changes, Change.LOST)
+    lost = changed_namespaces(plan.changes, Change.LOST)
     covered = set(approved)
     still_lost = {
         subject: [s for s in scopes if not covered & {Need(s, subject), Need("", subject)}]

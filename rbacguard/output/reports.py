@@ -9,19 +9,19 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from rbacguard.errors import InputError
-from rbacguard.kubevirt.access import Access, Change, Transition
-from rbacguard.kubevirt.holding import Holding, holders
+from rbacguard.kubevirt.access import ActionAccess, ActionChange, list_access, selected
 from rbacguard.kubevirt.installed import Installed
 from rbacguard.kubevirt.migrate_bindings import Need
 from rbacguard.kubevirt.permissions import Action, Tier, known_holder, live_migration
-from rbacguard.kubevirt.places import CLUSTER, kind_in
 from rbacguard.output import wire
-from rbacguard.queries.can_i import Answer, Explanation
+from rbacguard.queries.can_i import AccessCheck
 from rbacguard.queries.cross_check import disagreements
 from rbacguard.queries.diff import Comparison
+from rbacguard.queries.explain import Explanation
 from rbacguard.queries.request import remarks, unnamed
 from rbacguard.rbac import Attributes, Grant, ObjectKey, PolicyRule, Subject
-from rbacguard.rbac.authorizer import effective_subject
+from rbacguard.rbac.access import Change
+from rbacguard.rbac.types import CLUSTER_WIDE
 from rbacguard.snapshot import Snapshot
 from rbacguard.snapshot.coverage import Coverage, Origin
 from rbacguard.update.plan import Plan
@@ -67,7 +67,7 @@ def _way(
 
 def grant(value: Grant) -> wire.GrantModel:
     """Return a grant."""
-    roles, rule = _way(value.path, value.rule)
+    roles, rule = _way(value.role_chain, value.rule)
     return wire.GrantModel(
         subject=subject(value.subject),
         namespace=value.namespace or None,
@@ -167,20 +167,20 @@ def _action(action: Action) -> wire.ActionModel:
     )
 
 
-def _holders(found: Iterable[Holding]) -> list[wire.HolderModel]:
+def _holders(found: Iterable[ActionAccess]) -> list[wire.HolderModel]:
     """Return holders, folded: one entry for each subject and set of actions."""
-    folded: dict[tuple[Subject, tuple[Action, ...], bool], list[Holding]] = {}
+    folded: dict[tuple[Subject, tuple[Action, ...], bool], list[ActionAccess]] = {}
     for each in found:
-        key = (each.subject, each.combined.actions, each.scope == "")
+        key = (each.subject, each.actions, each.namespace == CLUSTER_WIDE)
         folded.setdefault(key, []).append(each)
     return [
         wire.HolderModel(
             subject=subject(who),
-            namespaces=None if everywhere else [each.scope for each in alike],
+            namespaces=None if everywhere else [each.namespace for each in alike],
             actions=[_action(action) for action in actions],
             known=holder.label if (holder := known_holder(who)) else None,
             grants=[grant(one) for each in alike for one in each.grants],
-            allows=[allowed for each in alike for allowed in each.combined.allows],
+            allows=[allowed for each in alike for allowed in each.allows],
         )
         for (who, actions, everywhere), alike in folded.items()
     ]
@@ -243,7 +243,7 @@ def audit(context: Context, where: Status, results: Iterable[PolicyResult]) -> w
     return wire.AuditReport(
         status=status(where, snapshot, context.inputs),
         update=_update(context.plan),
-        holders=_holders(holders(snapshot, live_migration().granting)),
+        holders=_holders(list_access(snapshot, live_migration().granting)),
         findings=found,
         policies=asked,
         coverage=coverage(snapshot),
@@ -292,7 +292,7 @@ class _Subjects(dict[Subject, wire.SubjectModel]):
 
 
 class _Models:
-    """Makes the models of a plan or a diff, each distinct one once.
+    """Makes the models of a plan or a diff. Equal parts of models are made once.
 
     A large cluster has few roles, and many subjects and bindings.
     """
@@ -300,79 +300,69 @@ class _Models:
     def __init__(self, asked: Sequence[Action]) -> None:
         self.asked = [_action(each) for each in asked]
         self.chains: list[wire.ChainModel] = []
-        self._places: dict[tuple[int, ObjectKey], list[tuple[int, frozenset[int]]]] = {}
-        # By the bit of the role, which is one number, and quicker to look for than its key.
-        self._chains: dict[tuple[int, tuple[int, ...]], dict[int, list[int]]] = {}
+        self._rule_grants: dict[tuple[int, ObjectKey], list[tuple[int, int]]] = {}
         self._subjects = _Subjects()
-        # By identity: what is known is kept, so that nothing else can come to stand at its place.
-        self._reached: dict[int, tuple[Mapping[Subject, object], list[wire.ReachModel]]] = {}
+        self._known_numbers: dict[int, tuple[int, ...]] = {}
 
-    def changes(self, found: Iterable[Transition]) -> list[wire.ChangeModel]:
-        """Return changes, with what they rest on."""
+    def changes(self, found: Iterable[ActionChange]) -> list[wire.ChangeModel]:
+        """Return changes with the bindings and chains behind them."""
         return [self._change(each) for each in found]
 
-    def _change(self, value: Transition) -> wire.ChangeModel:
-        state = value.because
-        known = self._chains.setdefault((id(state), value.numbers), {})
-        found: dict[str, list[wire.BoundModel]] = {CLUSTER: []}
-        for scope in value.namespaces:
-            found[scope] = []
-        for scope, name, bit in state.table.rows(value.subject):
-            there = found.get(scope)
-            if there is None:
-                continue
-            chains = known.get(bit)
-            if chains is None:
-                role = state.table.role(bit)
-                chains = known[bit] = self._chains_of(state, role, value.numbers)
-            if chains:
-                there.append(wire.BoundModel(kind_in(scope), name, scope or None, chains))
-        everywhere = found[CLUSTER]
+    def _change(self, value: ActionChange) -> wire.ChangeModel:
+        bindings = value.access.bindings_of(value.subject, value.state)
+        bound = {
+            namespace: [
+                wire.BoundModel(key.kind, key.name, namespace or None, chains)
+                for key, binding in bindings.get(namespace, {}).items()
+                if (chains := self._chains(value, binding.role_ref.key(namespace)))
+            ]
+            for namespace in dict.fromkeys((CLUSTER_WIDE, *value.namespaces))
+        }
+        everywhere = bound[CLUSTER_WIDE]
         return wire.ChangeModel(
             self._subjects[value.subject],
             value.change.value,
             value.is_reading,
-            value.numbers,
+            self._numbers(value.requests),
             [
-                # What counts in the whole cluster counts in a namespace too.
+                # ClusterRoleBindings count in a namespace too.
                 wire.PlaceModel(
-                    scope or None,
-                    everywhere + found[scope] if scope and everywhere else found[scope],
+                    namespace or None,
+                    everywhere + bound[namespace] if namespace and everywhere else bound[namespace],
                 )
-                for scope in value.namespaces
+                for namespace in value.namespaces
             ],
         )
 
-    def _chains_of(self, state: Access, role: ObjectKey, numbers: Sequence[int]) -> list[int]:
-        """Return by which chains a role grants any of these actions."""
-        key = (id(state), role)
-        if key not in self._places:
-            self._places[key] = []
-            for chain in state.chains(role):
-                allows = [number for number in chain.allows if number < len(self.asked)]
+    def _chains(self, value: ActionChange, role: ObjectKey) -> list[int]:
+        """Return the numbers of the chains by which a role allows any of the changed actions."""
+        known = self._rule_grants.get((value.state, role))
+        if known is None:
+            known = self._rule_grants[value.state, role] = []
+            for found in value.access.rule_grants(role, value.state):
+                allows = self._numbers(found.requests)
                 if allows:
-                    self._places[key].append((len(self.chains), frozenset(allows)))
+                    known.append((len(self.chains), found.requests))
+                    roles = [_object(each) for each in found.role_chain]
                     self.chains.append(
-                        wire.ChainModel(
-                            roles=[_object(each) for each in chain.path],
-                            rule=_rule(chain.rule),
-                            allows=allows,
-                        )
+                        wire.ChainModel(roles=roles, rule=_rule(found.rule), allows=list(allows))
                     )
-        return [place for place, allows in self._places[key] if not allows.isdisjoint(numbers)]
+        return [number for number, requests in known if requests & value.requests]
+
+    def _numbers(self, requests: int) -> tuple[int, ...]:
+        if requests not in self._known_numbers:
+            self._known_numbers[requests] = selected(range(len(self.asked)), requests)
+        return self._known_numbers[requests]
 
     def reach(self, found: Mapping[Subject, tuple[str, ...]]) -> list[wire.ReachModel]:
-        """Return subjects and where; strategies that come to the same share what they come to."""
-        known = self._reached.get(id(found))
-        if known is None:
-            subjects = self._subjects
-            models = [
-                # The whole cluster comes first.
-                wire.ReachModel(subjects[who], scopes if scopes[0] else (None, *scopes[1:]))
-                for who, scopes in found.items()
-            ]
-            known = self._reached[id(found)] = (found, models)
-        return known[1]
+        """Return subjects with their namespaces."""
+        return [
+            # Cluster-wide access comes first.
+            wire.ReachModel(
+                self._subjects[who], namespaces if namespaces[0] else (None, *namespaces[1:])
+            )
+            for who, namespaces in found.items()
+        ]
 
 
 def reach(found: Mapping[Subject, tuple[str, ...]]) -> list[wire.ReachModel]:
@@ -483,7 +473,7 @@ def who_can(snapshot: Snapshot, attributes: Attributes, *, everywhere: bool) -> 
     )
 
 
-def can_i(answer: Answer, snapshot: Snapshot) -> wire.CanIReport:
+def can_i(answer: AccessCheck, snapshot: Snapshot) -> wire.CanIReport:
     """Return the report of `can-i`; a refusal with gaps is no answer."""
     attributes, decision, found = answer.attributes, answer.decision, answer.gaps
     allowed = True if decision.allowed else (None if found else False)
@@ -559,7 +549,7 @@ def _applier(value: Bundle) -> wire.ApplierModel | None:
     if value.applier is None:
         return None
     return wire.ApplierModel(
-        user=value.applier.user,
+        user=value.applier.name,
         groups=list(value.applier.groups),
         obstacles=[
             wire.ObstacleModel(
@@ -620,7 +610,7 @@ def _revoke(value: Explanation, snapshot: Snapshot) -> list[wire.RevokeModel]:
     bindings = dict.fromkeys(
         grant.binding
         for held in value.holds
-        for action, grants in held.by_action
+        for action, grants in held.grants_by_action
         if action.tier is Tier.DIRECT
         for grant in grants
     )
@@ -631,8 +621,7 @@ def _revoke(value: Explanation, snapshot: Snapshot) -> list[wire.RevokeModel]:
     for key in bindings:
         binding = snapshot.binding(key)
         named = binding.subjects if binding else ()
-        others = [effective_subject(each, key.namespace) for each in named]
-        others = [each for each in others if each not in alone]
+        others = [each for each in named if each not in alone]
         found.append(wire.RevokeModel(_object(key), [subject(each) for each in others]))
     return found
 

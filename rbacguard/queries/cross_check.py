@@ -9,14 +9,14 @@ from msgspec import Struct
 
 from rbacguard.kubevirt.permissions import live_migration
 from rbacguard.rbac import Attributes, Decision, Review, Subject
-from rbacguard.rbac.authorizer import service_account_groups, service_account_user
+from rbacguard.rbac.identity import identify_subject
+from rbacguard.rbac.types import can_apply
 from rbacguard.snapshot import Snapshot
 
 SAMPLE = 200
 """How many questions a sample has, at most."""
 NOBODY = "rbacguard:nobody"
 """A user whom no binding names: a server that allows him anything has another authorizer."""
-_AUTHENTICATED = "system:authenticated"
 
 
 class Disagreement(Struct, frozen=True):
@@ -24,18 +24,6 @@ class Disagreement(Struct, frozen=True):
 
     review: Review
     decision: Decision
-
-
-def identity(subject: Subject) -> tuple[str, tuple[str, ...]]:
-    """Return the user and groups as which somebody who is this subject would ask."""
-    match subject.kind:
-        case "ServiceAccount":
-            user = service_account_user(subject.namespace, subject.name)
-            return user, (*service_account_groups(user), _AUTHENTICATED)
-        case "Group":
-            return NOBODY, tuple(dict.fromkeys((subject.name, _AUTHENTICATED)))
-        case _:
-            return subject.name, (*service_account_groups(subject.name), _AUTHENTICATED)
 
 
 def questions(snapshot: Snapshot, *, limit: int | None = SAMPLE) -> tuple[Attributes, ...]:
@@ -62,30 +50,21 @@ def _shuffled(attributes: Attributes) -> str:
 
 
 def _all(snapshot: Snapshot) -> Iterator[Attributes]:
-    subjects = {
-        Subject(s.kind, s.name, (s.namespace or b.ref.namespace) if _is_account(s) else "")
-        for b in snapshot.bindings
-        for s in b.subjects
-    }
-    usable = {s for s in subjects if s.name and (s.namespace or not _is_account(s))}
-    scopes = ["", *sorted({b.ref.namespace for b in snapshot.bindings if b.ref.namespace})]
-    for subject in sorted({*usable, Subject("User", NOBODY)}):
-        user, groups = identity(subject)
-        for scope in scopes:
+    subjects = {each for binding in snapshot.bindings for each in binding.subjects}
+    namespaces = ["", *sorted({b.ref.namespace for b in snapshot.bindings if b.ref.namespace})]
+    for subject in sorted({*filter(can_apply, subjects), Subject("User", NOBODY)}):
+        user = identify_subject(subject, nobody=NOBODY)
+        for namespace in namespaces:
             for action in live_migration().granting:
                 yield Attributes(
-                    user=user,
-                    groups=groups,
+                    user=user.name,
+                    groups=user.groups,
                     verb=action.verb,
                     api_group=action.api_group,
                     resource=action.resource,
                     subresource=action.subresource,
-                    namespace=scope,
+                    namespace=namespace,
                 )
-
-
-def _is_account(subject: Subject) -> bool:
-    return subject.kind == "ServiceAccount"
 
 
 def disagreements(snapshot: Snapshot, reviews: Iterable[Review]) -> tuple[Disagreement, ...]:

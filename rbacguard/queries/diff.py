@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from rbacguard.kubevirt.access import Transition, differences, in_order
+from rbacguard.kubevirt.access import ActionChange, changes, in_order, requests_of
 from rbacguard.kubevirt.installed import Installed, installed
 from rbacguard.kubevirt.permissions import Action, permissions
+from rbacguard.rbac.access import Change, EffectiveAccess
 from rbacguard.snapshot import Snapshot
 from rbacguard.snapshot.coverage import Origin
 
@@ -18,7 +19,7 @@ class Comparison(Struct, frozen=True):
 
     before: Installed
     after: Installed
-    changes: tuple[Transition, ...]
+    changes: tuple[ActionChange, ...]
     asked: tuple[Action, ...]
     gaps: tuple[str, ...]
     origins: tuple[Origin | None, Origin | None]
@@ -27,12 +28,16 @@ class Comparison(Struct, frozen=True):
 def compare(before: Snapshot, after: Snapshot) -> Comparison:
     """Compare who holds migration, and who may cancel evacuations."""
     asked = in_order(action for name in _COMPARED for action in permissions()[name].actions)
+    access = EffectiveAccess(requests_of(asked), [before.resolved_roles, after.resolved_roles], {})
+    access.add(before.bindings_in, [0])
+    access.add(after.bindings_in, [1])
+    found = changes(access, asked, 0, 1)
     gaps = [f"before: {gap}" for gap in before.coverage.gaps()]
     gaps += [f"after: {gap}" for gap in after.coverage.gaps()]
     return Comparison(
         installed(before),
         installed(after),
-        differences(before, after, asked),
+        tuple(each for each in found if each.change is not Change.KEPT),
         asked,
         tuple(gaps),
         (before.coverage.origin, after.coverage.origin),

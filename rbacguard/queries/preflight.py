@@ -20,16 +20,11 @@ from rbacguard.rbac import (
     RoleBinding,
     covers,
 )
-from rbacguard.rbac.authorizer import (
-    SERVICE_ACCOUNT_PREFIX,
-    effective_subject,
-    service_account_groups,
-    subject_applies,
-)
+from rbacguard.rbac.authorizer import SYSTEM_MASTERS
+from rbacguard.rbac.identity import User, subject_applies
 from rbacguard.rbac.types import RBAC_GROUP, AnyBinding, AnyRole
 from rbacguard.snapshot import Snapshot
 
-_MASTERS = "system:masters"
 _PLURALS = {
     "ClusterRole": "clusterroles",
     "Role": "roles",
@@ -37,17 +32,6 @@ _PLURALS = {
     "RoleBinding": "rolebindings",
 }
 _VERBS = ("create", "get", "patch")
-
-
-class Applier(Struct, frozen=True):
-    """Who applies, as the API server sees him."""
-
-    user: str
-    groups: tuple[str, ...]
-
-    def __str__(self) -> str:
-        """Return the user's name."""
-        return self.user
 
 
 class Obstacle(Struct, frozen=True):
@@ -66,22 +50,8 @@ class Obstacle(Struct, frozen=True):
     namespace: str = ""
 
 
-def find_applier(name: str, snapshot: Snapshot) -> Applier:
-    """Return the identity of a user or a service account (`system:serviceaccount:NS:NAME`).
-
-    The groups are those that OpenShift's Groups and the API server itself give.
-    """
-    groups = service_account_groups(name) or snapshot.groups_of(name)
-    return Applier(name, (*groups, "system:authenticated"))
-
-
-def is_service_account(name: str) -> bool:
-    """Whether this is the user name of a service account, whose groups are all known."""
-    return name.startswith(SERVICE_ACCOUNT_PREFIX)
-
-
 def obstacles(
-    snapshot: Snapshot, objects: Iterable[AnyRole | AnyBinding], applier: Applier
+    snapshot: Snapshot, objects: Iterable[AnyRole | AnyBinding], applier: User
 ) -> tuple[Obstacle, ...]:
     """Return why objects would be refused, each taken up before the next one is looked at."""
     found: list[Obstacle] = []
@@ -100,9 +70,7 @@ def _is_new(snapshot: Snapshot, value: AnyRole | AnyBinding) -> bool:
     return not (isinstance(value, ClusterRole) and value.metadata.name in snapshot.cluster_roles)
 
 
-def _refusals(
-    snapshot: Snapshot, value: AnyRole | AnyBinding, applier: Applier
-) -> Iterator[Obstacle]:
+def _refusals(snapshot: Snapshot, value: AnyRole | AnyBinding, applier: User) -> Iterator[Obstacle]:
     key = _key(value)
     plural = _PLURALS[key.kind]
     for verb in _VERBS:
@@ -111,7 +79,7 @@ def _refusals(
         if not _may(snapshot, applier, verb, plural, key.namespace, name):
             rule = PolicyRule((verb,), (RBAC_GROUP,), (plural,))
             yield Obstacle(key, f"may not {verb} {plural}", rule, key.namespace)
-    if _MASTERS in applier.groups:
+    if SYSTEM_MASTERS.name in applier.groups:
         return
     if isinstance(value, ClusterRoleBinding | RoleBinding):
         yield from _binding_refusals(snapshot, value, applier)
@@ -119,7 +87,7 @@ def _refusals(
         yield from _role_refusals(snapshot, value, applier)
 
 
-def _role_refusals(snapshot: Snapshot, role: AnyRole, applier: Applier) -> Iterator[Obstacle]:
+def _role_refusals(snapshot: Snapshot, role: AnyRole, applier: User) -> Iterator[Obstacle]:
     """A role may hold only what its maker holds, but for who may `escalate`."""
     key = role.key
     held = _rules(snapshot, applier, key.namespace)
@@ -130,9 +98,7 @@ def _role_refusals(snapshot: Snapshot, role: AnyRole, applier: Applier) -> Itera
     yield Obstacle(key, f"holds less than the role: lacks {_listed(missing)}", rule, key.namespace)
 
 
-def _binding_refusals(
-    snapshot: Snapshot, binding: AnyBinding, applier: Applier
-) -> Iterator[Obstacle]:
+def _binding_refusals(snapshot: Snapshot, binding: AnyBinding, applier: User) -> Iterator[Obstacle]:
     """Only what one holds may be bound, but for who may `bind` that role."""
     key, reference = binding.ref, binding.role_ref
     plural = _PLURALS[reference.kind]
@@ -168,11 +134,11 @@ def _restrictions(snapshot: Snapshot, binding: AnyBinding) -> Iterator[Obstacle]
 
 
 def _may(
-    snapshot: Snapshot, applier: Applier, verb: str, plural: str, namespace: str, name: str
+    snapshot: Snapshot, applier: User, verb: str, plural: str, namespace: str, name: str
 ) -> bool:
     asked = Attributes(
         verb=verb,
-        user=applier.user,
+        user=applier.name,
         groups=applier.groups,
         api_group=RBAC_GROUP,
         resource=plural,
@@ -182,15 +148,14 @@ def _may(
     return snapshot.authorizer.authorize(asked).allowed
 
 
-def _rules(snapshot: Snapshot, applier: Applier, namespace: str) -> tuple[PolicyRule, ...]:
+def _rules(snapshot: Snapshot, applier: User, namespace: str) -> tuple[PolicyRule, ...]:
     """Return every rule that an identity holds in a namespace, '' for the whole cluster."""
     found: dict[PolicyRule, None] = {}
     for binding in snapshot.bindings:
         space = binding.ref.namespace
         if space not in ("", namespace):
             continue
-        subjects = (effective_subject(subject, space) for subject in binding.subjects)
-        if any(subject_applies(s, applier.user, applier.groups) for s in subjects):
+        if any(subject_applies(s, applier.name, applier.groups) for s in binding.subjects):
             role = binding.role_ref.key(space)
             found |= dict.fromkeys(snapshot.rules.get(role, ()))
     return tuple(found)

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from rbacguard.errors import QuestionError
 from rbacguard.kubevirt.names import RESOURCES, SERVED_BY_CRD, SUBRESOURCES, WITH_SUBRESOURCES
 from rbacguard.rbac import Attributes, Subject
-from rbacguard.rbac.authorizer import effective_subject, subject_applies
+from rbacguard.rbac.identity import subject_applies
 from rbacguard.snapshot import Snapshot
 from rbacguard.snapshot.coverage import State
 
@@ -176,10 +176,7 @@ def unnamed(snapshot: Snapshot, subject: Subject) -> Iterator[str]:
     if name.startswith("system:"):
         return
     known = {
-        effective_subject(each, binding.scope)
-        for binding in snapshot.bindings
-        for each in binding.subjects
-        if each.kind == kind
+        each for binding in snapshot.bindings for each in binding.subjects if each.kind == kind
     }
     if kind == "User":
         known |= {Subject(kind, user) for users in snapshot.groups.values() for user in users}

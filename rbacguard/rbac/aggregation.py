@@ -15,43 +15,10 @@ from operator import attrgetter
 
 from msgspec import Struct
 
-from rbacguard.rbac.types import ClusterRole, LabelSelector, LabelSelectorRequirement, PolicyRule
+from rbacguard.rbac.selectors import selector_error, selector_matches
+from rbacguard.rbac.types import ClusterRole, LabelSelector, ObjectKey, PolicyRule
 
-OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 _name = attrgetter("metadata.name")
-
-
-def _requirement_matches(requirement: LabelSelectorRequirement, labels: Mapping[str, str]) -> bool:
-    value = labels.get(requirement.key)
-    match requirement.operator:
-        case "In":
-            return value is not None and value in requirement.values
-        case "NotIn":
-            return value is None or value not in requirement.values
-        case "Exists":
-            return value is not None
-        case _:
-            return value is None
-
-
-def selector_matches(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
-    """Return whether a selector selects these labels; an empty selector selects everything."""
-    return all(labels.get(key) == value for key, value in selector.match_labels.items()) and all(
-        _requirement_matches(requirement, labels) for requirement in selector.match_expressions
-    )
-
-
-def selector_error(selector: LabelSelector) -> str | None:
-    """Return why the API server would not evaluate a selector (LabelSelectorAsSelector)."""
-    for requirement in selector.match_expressions:
-        if requirement.operator not in OPERATORS:
-            return f"operator {requirement.operator!r}, expected one of {', '.join(OPERATORS)}"
-        if (requirement.operator in ("In", "NotIn")) != bool(requirement.values):
-            wanted = "at least one value" if requirement.operator in ("In", "NotIn") else "none"
-            return (
-                f"operator {requirement.operator} with {len(requirement.values)} values: {wanted}"
-            )
-    return None
 
 
 class Aggregation(Struct, frozen=True, dict=True):
@@ -73,9 +40,59 @@ class Aggregation(Struct, frozen=True, dict=True):
     invalid: Mapping[str, str]
 
     @cached_property
-    def takers(self) -> Mapping[str, Sequence[str]]:
+    def aggregated_by(self) -> Mapping[str, Sequence[str]]:
         """For each role that is selected, the aggregated roles that select it."""
-        return _takers(self.sources)
+        return _inverted(self.sources)
+
+
+class ResolvedRoles:
+    """The rules of every role, and the chain of roles that provides each rule.
+
+    Args:
+        rules: the rules of every role, with aggregation applied.
+        sources: for each aggregated ClusterRole, the ClusterRoles that it selects.
+    """
+
+    def __init__(
+        self,
+        rules: Mapping[ObjectKey, tuple[PolicyRule, ...]],
+        sources: Mapping[str, Sequence[str]],
+    ) -> None:
+        """Store the rules. Chains are computed lazily."""
+        self.rules = rules
+        self._sources = sources
+        self._chains: dict[tuple[ObjectKey, PolicyRule], tuple[ObjectKey, ...]] = {}
+
+    def chain(self, role: ObjectKey, rule: PolicyRule) -> tuple[ObjectKey, ...]:
+        """Return the shortest chain of roles from a role to a source of one of its rules.
+
+        A source has the rule without any role that it selects. Roles that select each other might
+        have a rule only from one another. Then the chain ends at any of them.
+        """
+        known = self._chains.get((role, rule))
+        if known is None:
+            known = self._chains[role, rule] = self._shortest_chain(role, rule)
+        return known
+
+    def _shortest_chain(self, role: ObjectKey, rule: PolicyRule) -> tuple[ObjectKey, ...]:
+        if role.kind != "ClusterRole":
+            return (role,)
+        parents: dict[ObjectKey, ObjectKey | None] = {role: None}
+        for current in (queue := [role]):
+            selected = [
+                key
+                for name in self._sources.get(current.name, ())
+                if rule in self.rules.get(key := ObjectKey("ClusterRole", "", name), ())
+            ]
+            if not selected:
+                break
+            queue += [key for key in selected if key not in parents]
+            for key in selected:
+                parents.setdefault(key, current)
+        chain = [current]
+        while (parent := parents[chain[-1]]) is not None:
+            chain.append(parent)
+        return tuple(reversed(chain))
 
 
 def aggregate(cluster_roles: Iterable[ClusterRole]) -> Aggregation:
@@ -132,7 +149,7 @@ def _settled(
         cycles: those that reach each other.
     """
     rules = {name: role.rules for name, role in roles.items()}
-    users = _takers(inner)
+    users = _inverted(inner)
     turning: frozenset[str] = frozenset()
     waiting = set(sources)
     while waiting:
@@ -183,7 +200,7 @@ def _union(
     return tuple(dict.fromkeys(chain.from_iterable(map(rules.__getitem__, names))))
 
 
-def _takers(sources: Mapping[str, Iterable[str]]) -> Mapping[str, Sequence[str]]:
+def _inverted(sources: Mapping[str, Iterable[str]]) -> Mapping[str, Sequence[str]]:
     """Return, for each role that is selected, who selects it."""
     found: dict[str, list[str]] = {}
     for name, selected in sources.items():
@@ -194,7 +211,7 @@ def _takers(sources: Mapping[str, Iterable[str]]) -> Mapping[str, Sequence[str]]
 
 def _cycles(inner: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
     """Return the groups of aggregated roles that reach each other, in order of name (Kosaraju)."""
-    takers = _takers(inner)
+    takers = _inverted(inner)
     groups = []
     seen: set[str] = set()
     for start in reversed(_left(inner)):

@@ -1,4 +1,4 @@
-"""Does a rule cover a request (kubernetes pkg/apis/rbac/v1/evaluation_helpers.go).
+"""Whether rules allow requests (kubernetes pkg/apis/rbac/v1/evaluation_helpers.go).
 
 All comparisons are exact and case-sensitive; `*` is the only wildcard, and `*/subresource` the
 only pattern.
@@ -6,7 +6,7 @@ only pattern.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rbacguard.rbac.attributes import Attributes
 from rbacguard.rbac.types import PolicyRule
@@ -60,3 +60,34 @@ def rule_allows(attributes: Attributes, rule: PolicyRule) -> bool:
 def rules_allow(attributes: Attributes, rules: Iterable[PolicyRule]) -> PolicyRule | None:
     """Return the first rule that allows the request, or None."""
     return next((rule for rule in rules if rule_allows(attributes, rule)), None)
+
+
+class RequestSet:
+    """Several resource requests that are evaluated together. Request number n is bit n of a mask.
+
+    Args:
+        requests: `user`, `groups`, and `namespace` do not count.
+    """
+
+    def __init__(self, requests: Iterable[Attributes]) -> None:
+        """Store the requests, and which API groups and resources a relevant rule contains."""
+        self.requests: Sequence[Attributes] = tuple(requests)
+        self._groups = frozenset({"*", *(each.api_group for each in self.requests)})
+        self._resources = frozenset(
+            {"*"}
+            | {each.combined_resource for each in self.requests}
+            | {f"*/{each.subresource}" for each in self.requests if each.subresource}
+        )
+
+    def evaluate(self, rules: Iterable[PolicyRule]) -> tuple[PolicyRule | None, ...]:
+        """Return for each request the first rule that allows it. Empty if no rule allows any."""
+        relevant = [
+            rule
+            for rule in rules
+            if not self._groups.isdisjoint(rule.api_groups)
+            and not self._resources.isdisjoint(rule.resources)
+        ]
+        if not relevant:
+            return ()
+        found = tuple(rules_allow(request, relevant) for request in self.requests)
+        return found if any(found) else ()

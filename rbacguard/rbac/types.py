@@ -10,8 +10,11 @@ from functools import partial
 from typing import ClassVar, NamedTuple
 
 from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 RBAC_GROUP = "rbac.authorization.k8s.io"
+CLUSTER_WIDE = ""
+"""The namespace of a grant that holds in all namespaces and for cluster-scoped resources."""
 
 
 class Subject(Struct, frozen=True, gc=False, order=True, cache_hash=True):
@@ -28,6 +31,38 @@ class Subject(Struct, frozen=True, gc=False, order=True, cache_hash=True):
     def __str__(self) -> str:
         """Return `User alice`, or `ServiceAccount web/deployer`."""
         return f"{self.kind} {self.namespace + '/' if self.namespace else ''}{self.name}"
+
+
+def normalize_subject(subject: Subject, binding_namespace: str) -> Subject:
+    """Return a subject as the authorizer reads it (rule.go, appliesToUser).
+
+    A ServiceAccount without a namespace has that of its binding. Users and Groups have none.
+    """
+    if subject.kind == "ServiceAccount":
+        if subject.namespace or not binding_namespace:
+            return subject
+        return Subject(subject.kind, subject.name, binding_namespace)
+    return Subject(subject.kind, subject.name) if subject.namespace else subject
+
+
+def can_apply(subject: Subject) -> bool:
+    """Return whether a normalised subject can apply to any user.
+
+    No user has an empty name. A ServiceAccount needs a namespace. Other kinds do not exist.
+    """
+    if not subject.name:
+        return False
+    if subject.kind == "ServiceAccount":
+        return bool(subject.namespace)
+    return subject.kind in ("User", "Group")
+
+
+def _normalize_subjects(binding: AnyBinding) -> None:
+    """Replace the subjects of a binding by normalised ones, if they differ."""
+    namespace = binding.scope
+    if any((each.kind == "ServiceAccount") != bool(each.namespace) for each in binding.subjects):
+        subjects = tuple(normalize_subject(each, namespace) for each in binding.subjects)
+        force_setattr(binding, "subjects", subjects)
 
 
 class PolicyRule(Struct, frozen=True, gc=False, rename="camel", cache_hash=True):
@@ -141,6 +176,10 @@ class ClusterRoleBinding(Struct, frozen=True, gc=False, rename="camel"):
     role_ref: RoleRef
     subjects: tuple[Subject, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Normalise the subjects."""
+        _normalize_subjects(self)
+
     @property
     def ref(self) -> ObjectKey:
         """Its identity."""
@@ -159,6 +198,10 @@ class RoleBinding(Struct, frozen=True, gc=False, rename="camel"):
     metadata: ObjectMeta
     role_ref: RoleRef
     subjects: tuple[Subject, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Normalise the subjects."""
+        _normalize_subjects(self)
 
     @property
     def ref(self) -> ObjectKey:

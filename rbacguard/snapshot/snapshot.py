@@ -23,7 +23,7 @@ from rbacguard.rbac import (
     Role,
     aggregate,
 )
-from rbacguard.rbac.columns import Columns, ColumnsOfObjects
+from rbacguard.rbac.aggregation import ResolvedRoles
 from rbacguard.rbac.types import AnyBinding, AnyRole
 from rbacguard.snapshot.coverage import Coverage, Defect, Location
 from rbacguard.snapshot.objects import (
@@ -92,8 +92,6 @@ class Snapshot:
         self.aggregate: AggregateMode = aggregate
         self._base: Snapshot | None = None
         self._changed: frozenset[str] = frozenset()
-        # A snapshot never changes, so what was found once stays true.
-        self._paths: dict[tuple[ObjectKey, PolicyRule], tuple[ObjectKey, ...]] = {}
 
     def __len__(self) -> int:
         """Return how many objects it has."""
@@ -196,11 +194,6 @@ class Snapshot:
         """All ClusterRoleBindings, then all RoleBindings, in order."""
         return tuple(chain.from_iterable(self.bindings_in.values()))
 
-    @_of_kinds(*_BINDINGS)
-    def columns(self) -> Columns:
-        """All bindings in columns."""
-        return ColumnsOfObjects(self.bindings_in)
-
     def binding(self, key: ObjectKey) -> AnyBinding | None:
         """Return a binding, or None when the input has none of that name."""
         return cast("AnyBinding | None", self._by_kind.get(key.kind, {}).get(key))
@@ -259,9 +252,14 @@ class Snapshot:
         """What the aggregation controller would make of the ClusterRoles."""
         return aggregate(self.cluster_roles.values())
 
-    @cached_property
+    @property
     def rules(self) -> Mapping[ObjectKey, tuple[PolicyRule, ...]]:
-        """The rules that each role grants, in this snapshot's way of reading aggregated ones."""
+        """The rules of each role: of aggregated roles as recorded, or as computed."""
+        return self.resolved_roles.rules
+
+    @cached_property
+    def resolved_roles(self) -> ResolvedRoles:
+        """The rules of each role, and the roles that they come from."""
         rules = {}
         for kind in ("ClusterRole", "Role"):
             roles = cast("Mapping[ObjectKey, AnyRole]", self._by_kind.get(kind, {}))
@@ -269,48 +267,12 @@ class Snapshot:
         if self.aggregate == "recompute":
             for name, computed in self.aggregation.rules.items():
                 rules[ObjectKey("ClusterRole", "", name)] = computed
-        return rules
+        return ResolvedRoles(rules, self.aggregation.sources)
 
     @cached_property
     def authorizer(self) -> Authorizer:
         """The authorizer over this snapshot."""
-        return Authorizer(self.bindings_in, self.rules, self.path)
-
-    def path(self, role: ObjectKey, rule: PolicyRule) -> tuple[ObjectKey, ...]:
-        """Return the roles through which a role comes by a rule: itself, down to its source.
-
-        The source is the nearest role that has the rule of no other one. Roles that select each
-        other may all have it of one another; then it is any of these.
-        """
-        found = self._paths.get((role, rule))
-        if found is None:
-            found = self._paths[role, rule] = self._path(role, rule)
-        return found
-
-    def _path(self, role: ObjectKey, rule: PolicyRule) -> tuple[ObjectKey, ...]:
-        if role.kind != "ClusterRole":
-            return (role,)
-        sources, rules = self.aggregation.sources, self.rules
-        # Nearest first: who takes it up stands before those that he takes it from.
-        taker: dict[ObjectKey, ObjectKey | None] = {role: None}
-        for found in (todo := [role]):
-            below = [
-                key
-                for name in sources.get(found.name, ())
-                if rule in rules.get(key := ObjectKey("ClusterRole", "", name), ())
-            ]
-            if not below:
-                break
-            for key in below:
-                if key not in taker:
-                    taker[key] = found
-                    todo.append(key)
-        path = []
-        above: ObjectKey | None = found
-        while above is not None:
-            path.append(above)
-            above = taker[above]
-        return tuple(reversed(path))
+        return Authorizer(self.bindings_in, self.resolved_roles)
 
     @cached_property
     def drift(self) -> Mapping[str, tuple[tuple[PolicyRule, ...], tuple[PolicyRule, ...]]]:
@@ -327,17 +289,4 @@ class Snapshot:
                     tuple(rule for rule in recorded if rule not in is_computed),
                     tuple(rule for rule in computed if rule not in is_recorded),
                 )
-        return found
-
-    def groups_of(self, user: str) -> tuple[str, ...]:
-        """Return the OpenShift groups that list a user; groups of an identity provider are not."""
-        return tuple(self._member_of.get(user, ()))
-
-    @cached_property
-    def _member_of(self) -> Mapping[str, Iterable[str]]:
-        """By user, the OpenShift groups that list him, in order."""
-        found: defaultdict[str, dict[str, None]] = defaultdict(dict)
-        for name, users in self.groups.items():
-            for user in users:
-                found[user][name] = None
         return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from operator import attrgetter
 
@@ -11,15 +12,15 @@ from msgspec.structs import replace
 
 from rbacguard.errors import VersionError
 from rbacguard.kubevirt.access import (
-    Access,
-    AccessChange,
-    Change,
-    Compared,
-    Transition,
+    ActionChange,
+    ChangedAction,
+    changes,
     in_order,
+    mask_of,
+    requests_of,
 )
 from rbacguard.kubevirt.installed import Installed, installed
-from rbacguard.kubevirt.migrate_bindings import MIGRATE_ROLE, Need, bindings_for
+from rbacguard.kubevirt.migrate_bindings import Need, bindings_for, bound_to_migrate
 from rbacguard.kubevirt.names import (
     ADMIN,
     AGGREGATE_TO,
@@ -28,16 +29,18 @@ from rbacguard.kubevirt.names import (
     UPGRADE_MIGRATE,
     UPGRADE_MIGRATE_EDIT,
 )
-from rbacguard.kubevirt.permissions import Action, is_platform, live_migration, permissions
-from rbacguard.kubevirt.places import Places
+from rbacguard.kubevirt.permissions import Action, Tier, is_platform, live_migration, permissions
 from rbacguard.kubevirt.releases import HARDENED, Release
-from rbacguard.rbac import ClusterRole, Subject
-from rbacguard.rbac.questions import Questions
+from rbacguard.rbac import ClusterRole
+from rbacguard.rbac.access import AccessRow, Change, EffectiveAccess, Namespaces
+from rbacguard.rbac.rules import RequestSet
 from rbacguard.rbac.types import AnyBinding
 from rbacguard.snapshot import Snapshot
 from rbacguard.update import delegation
 from rbacguard.update.simulate import apply_update, foreign_migrate
 from rbacguard.update.temporary_role import aggregation_labels, temporary_role, without_temporary
+
+_TODAY, _PERMANENT = "today", "permanent"
 
 
 class Strategy(StrEnum):
@@ -51,37 +54,41 @@ class Strategy(StrEnum):
 
 
 class Outcome(Struct, frozen=True):
-    """What a strategy leads to, found by simulating it.
+    """What a strategy leads to, found by simulation.
 
     Attributes:
-        strategy: which one.
-        title: in words.
-        recommended: whether this is the way to go here.
-        compared: how access compares with today's.
-        reached: who keeps migration because of the strategy, by subject and scopes.
-        missed: who loses some of it all the same.
-        more: who gets more than today.
-        can_hand_on: who can hand the permission on meanwhile, beyond those who always can.
-        gap: how long people are without it.
-        undo: how it is undone.
-        caution: what speaks against it, if anything.
+        strategy: the strategy.
+        title: its name for people.
+        recommended: whether it is recommended for this cluster.
+        reached: the subjects that keep live migration because of the strategy, and where.
+        missed: the subjects that lose some of it nevertheless.
+        more: the subjects that get more than today.
+        can_hand_on: the subjects that can delegate the permission because of the strategy.
+        gap: how long subjects are without the permission.
+        undo: how to revert the strategy.
+        caution: its disadvantage, if any.
+        simulation: the states that were compared.
     """
 
     strategy: Strategy
     title: str
     recommended: bool
-    compared: Compared
-    reached: Mapping[Subject, tuple[str, ...]]
-    missed: Mapping[Subject, tuple[str, ...]]
-    more: Mapping[Subject, tuple[str, ...]]
-    can_hand_on: Mapping[Subject, tuple[str, ...]]
+    reached: Namespaces
+    missed: Namespaces
+    more: Namespaces
+    can_hand_on: Namespaces
     gap: str
     undo: str
     caution: str
+    simulation: _Simulation
 
-    def rows(self) -> Iterator[AccessChange]:
-        """Yield every row, compared with today."""
-        for each in self.compared.transitions():
+    def changes(self) -> Iterator[ActionChange]:
+        """Yield the changes of access, compared with today."""
+        return self.simulation.changes(self.strategy)
+
+    def rows(self) -> Iterator[ChangedAction]:
+        """Yield the change of each action in each namespace, compared with today."""
+        for each in self.changes():
             yield from each.rows()
 
 
@@ -105,11 +112,11 @@ class Plan(Struct, frozen=True):
     now: Installed
     target: Release
     asked: tuple[Action, ...]
-    changes: tuple[Transition, ...]
-    related: tuple[Transition, ...]
+    changes: tuple[ActionChange, ...]
+    related: tuple[ActionChange, ...]
     outcomes: tuple[Outcome, ...]
-    wanted: Mapping[Subject, tuple[str, ...]]
-    platform: dict[Subject, tuple[str, ...]]
+    wanted: Namespaces
+    platform: Namespaces
     warnings: tuple[str, ...]
     gaps: tuple[str, ...]
 
@@ -118,8 +125,8 @@ class Plan(Struct, frozen=True):
         """What is wanted, one by one, in order."""
         return _needs(self.wanted)
 
-    def rows(self) -> Iterator[AccessChange]:
-        """Yield what happens to each permission, one by one."""
+    def rows(self) -> Iterator[ChangedAction]:
+        """Yield the change of each action in each namespace."""
         for each in self.changes:
             yield from each.rows()
 
@@ -166,22 +173,21 @@ def make_plan(snapshot: Snapshot, target: Release, source: Release | None = None
     now = resolve_now(snapshot, source)
     check_target(now, target)
     simulation = _Simulation(snapshot, now, target)
-    changes = simulation.changes
     return Plan(
         now=now,
         target=target,
         asked=simulation.asked,
-        changes=changes.transitions(),
-        related=simulation.related.transitions((Change.LOST, Change.GAINED)),
+        changes=simulation.update_changes,
+        related=simulation.related_changes,
         outcomes=_outcomes(simulation, now),
         wanted=simulation.wanted,
         platform=simulation.platform,
-        warnings=_warnings(snapshot, now, target, simulation.in_advance),
+        warnings=_warnings(snapshot, now, target, len(bound_to_migrate(snapshot))),
         gaps=_gaps(snapshot, now),
     )
 
 
-def _needs(wanted: Mapping[Subject, tuple[str, ...]]) -> tuple[Need, ...]:
+def _needs(wanted: Namespaces) -> tuple[Need, ...]:
     needs = [Need(scope, subject) for subject, scopes in wanted.items() for scope in scopes]
     return tuple(sorted(needs, key=attrgetter("namespace")))
 
@@ -277,73 +283,77 @@ def restored_label(role: ClusterRole, tiers: Iterable[str]) -> ClusterRole:
 
 
 class _Simulation:
-    """Today and the cluster after each strategy, all asked the same questions."""
+    """The states of a cluster: today, after the update, and after the update with each strategy.
+
+    All states are evaluated together, for the same requests.
+    """
 
     def __init__(self, snapshot: Snapshot, now: Installed, target: Release) -> None:
-        self._snapshot, self._now, self._target = snapshot, now, target
-        self._actions = in_order(live_migration().actions)
+        direct = in_order(live_migration().actions)
         related = in_order(permissions()["evacuation-cancel"].actions)
-        self.asked = (*self._actions, *related)
-        self._questions = Questions(
-            [*(action.attributes for action in self.asked), *delegation.requests()]
+        self.asked = (*direct, *related)
+        self._direct = mask_of(range(len(direct)))
+        self._granting = mask_of(
+            number for number, action in enumerate(direct) if action.tier is not Tier.READ
         )
         after = apply_update(snapshot, now, target)
         admin, edit = temporary_role("admin"), temporary_role("edit")
-        # Who can hand it on without any role that aggregates it.
-        always = self._ask(without_temporary(after))
-        self._before = self._ask(snapshot)
-        self._after = {
-            Strategy.NOTHING: self._ask(after),
-            Strategy.TEMPORARY_ROLE: self._ask(self._updated([admin])),
-            Strategy.TEMPORARY_TIERS: self._ask(self._updated([admin, edit])),
-            Strategy.RESTORE_DEFAULT: self._ask(self._restored(after)),
+        migrate = after.cluster_roles.get(MIGRATE)
+        restored = [restored_label(migrate, ["admin"])] if migrate else []
+        states = {
+            _TODAY: snapshot,
+            # Without any role that aggregates migration into the default roles.
+            _PERMANENT: without_temporary(after),
+            Strategy.NOTHING: after,
+            Strategy.TEMPORARY_ROLE: apply_update(snapshot.replace([admin]), now, target),
+            Strategy.TEMPORARY_TIERS: apply_update(snapshot.replace([admin, edit]), now, target),
+            Strategy.PREBIND: after,
+            Strategy.RESTORE_DEFAULT: after.replace(restored),
         }
-        Access.share([self._before, always, *self._after.values()], [MIGRATE_ROLE])
-        nothing = self._after[Strategy.NOTHING]
-        self.changes = Compared(self._actions, self._before, nothing)
-        self.related = Compared(related, self._before, nothing, first=len(self._actions))
-        places, lost = self._before.table.places, self.changes.numbers(Change.LOST)
-        here = [n for n, (shape, _) in enumerate(places.shapes) if MIGRATE_ROLE in shape.own]
-        self.in_advance = sum(map(len, places.where(here).values()))
-        losing = places.where(lost, widest=True)
-        platform = frozenset(filter(is_platform, losing))
-        self.wanted = {who: scopes for who, scopes in losing.items() if who not in platform}
-        # The update touches no binding, so they may as well be made after it.
-        self._after[Strategy.PREBIND] = nothing.with_bindings(
-            lambda: bindings_for(_needs(self.wanted), snapshot)
+        self._state = {name: number for number, name in enumerate(states)}
+        self._access = EffectiveAccess(
+            RequestSet([*requests_of(self.asked).requests, *delegation.requests()]),
+            [each.resolved_roles for each in states.values()],
+            snapshot.bindings_in,
         )
-        # All strategies are compared in the same places, so that what one of them changes is told
-        # by the numbers of these.
-        self._bound = places.with_role(MIGRATE_ROLE, lost, platform)
-        self._unbound = self._bound.unchanged()
-        self._nothing = self._compared(Strategy.NOTHING)
-        losing = self._unbound.where(self._nothing.numbers(Change.LOST))
-        self.platform = {who: losing[who] for who in losing if who in platform}
-        self._always = self._handing_on(always, self._unbound)
+        evacuation = mask_of(range(len(direct), len(self.asked)))
+        self.update_changes = tuple(self.changes(Strategy.NOTHING))
+        self.related_changes = tuple(
+            each
+            for each in self.changes(Strategy.NOTHING, evacuation)
+            if each.change is not Change.KEPT
+        )
+        lost = self._access.select(lambda row: self._lost(row, Strategy.NOTHING))
+        losing = self._access.select(lambda row: self._lost(row, Strategy.NOTHING), widest=True)
+        self.platform = {who: where for who, where in lost.items() if is_platform(who)}
+        self.wanted = {who: where for who, where in losing.items() if not is_platform(who)}
+        planned: defaultdict[str, list[AnyBinding]] = defaultdict(list)
+        for binding in bindings_for(_needs(self.wanted), snapshot):
+            planned[binding.scope].append(binding)
+        self._access.add(planned, [self._state[Strategy.PREBIND]])
 
-    def _ask(self, snapshot: Snapshot) -> Access:
-        return Access(snapshot, self._questions)
+    def changes(self, strategy: Strategy, requests: int | None = None) -> Iterator[ActionChange]:
+        """Yield the difference between today and the state after a strategy.
 
-    def _compared(self, strategy: Strategy) -> Compared:
-        places = self._places(strategy)
-        return Compared(self._actions, self._before, self._after[strategy], places=places)
+        Args:
+            strategy: the strategy.
+            requests: the mask of the actions, by default those of live migration.
+        """
+        if requests is None:
+            requests = self._direct
+        before, after = self._state[_TODAY], self._state[strategy]
+        return changes(self._access, self.asked, before, after, requests=requests)
 
-    def _places(self, strategy: Strategy) -> Places:
-        return self._bound if strategy is Strategy.PREBIND else self._unbound
+    def _lost(self, row: AccessRow, strategy: Strategy) -> int:
+        return row.changed(Change.LOST, self._state[_TODAY], self._state[strategy]) & self._granting
 
-    def _handing_on(self, state: Access, places: Places) -> frozenset[int]:
-        """Return where somebody can hand migration on."""
-        shapes = (shape for _, shape in places.shapes)
-        return frozenset(delegation.can_hand_on(state, shapes, len(self.asked)))
+    def _gained(self, row: AccessRow, strategy: Strategy) -> int:
+        before, after = self._state[_TODAY], self._state[strategy]
+        return row.changed(Change.GAINED, before, after) & self._granting
 
-    def _updated(self, planned: Iterable[ClusterRole | AnyBinding]) -> Snapshot:
-        """Return the cluster after the update, with some objects made before it."""
-        return apply_update(self._snapshot.replace(planned), self._now, self._target)
-
-    def _restored(self, after: Snapshot) -> Snapshot:
-        """Return the cluster after the update, with the old default restored."""
-        role = after.cluster_roles.get(MIGRATE)
-        return after.replace([restored_label(role, ["admin"])] if role else [])
+    def _delegates(self, row: AccessRow, state: str) -> str:
+        """Return how a subject can grant live migration to others in a state, if it can."""
+        return delegation.method(row.allowed(self._state[state]) >> len(self.asked))
 
     def outcome(
         self,
@@ -355,25 +365,21 @@ class _Simulation:
         recommended: bool = False,
         caution: str = "",
     ) -> Outcome:
-        """Compare what a strategy leads to with today."""
-        compared = self._compared(strategy)
-        lost, gained = (
-            (self._nothing.numbers(change), compared.numbers(change))
-            for change in (Change.LOST, Change.GAINED)
-        )
-        where = self._unbound.where
-        state, places = self._after[strategy], self._places(strategy)
-        hand_on = self._handing_on(state, places) - self._always
+        """Return what a strategy leads to, compared with today."""
+        select, nothing = self._access.select, Strategy.NOTHING
         return Outcome(
             strategy=strategy,
             title=title,
             recommended=recommended,
-            compared=compared,
-            reached=where(lost[0] - lost[1]),
-            missed=where(lost[1]),
-            more=where(gained[1] - gained[0]),
-            can_hand_on=where(hand_on, widest=True),
+            reached=select(lambda row: self._lost(row, nothing) and not self._lost(row, strategy)),
+            missed=select(lambda row: self._lost(row, strategy)),
+            more=select(lambda row: self._gained(row, strategy) and not self._gained(row, nothing)),
+            can_hand_on=select(
+                lambda row: self._delegates(row, strategy) and not self._delegates(row, _PERMANENT),
+                widest=True,
+            ),
             gap=gap,
             undo=undo,
             caution=caution,
+            simulation=self,
         )

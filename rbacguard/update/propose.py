@@ -7,11 +7,11 @@ from typing import Any, Literal, cast
 
 from rbacguard.approvals.model import Approval, ApprovedSubject, MigrationAccess, OwnHolder
 from rbacguard.approvals.usage import Use, told
-from rbacguard.kubevirt.access import Change
-from rbacguard.kubevirt.holding import own_grants
+from rbacguard.kubevirt.access import explicit_access
 from rbacguard.kubevirt.migrate_bindings import Need, smallest
 from rbacguard.kubevirt.permissions import is_platform
 from rbacguard.rbac import Grant, Subject
+from rbacguard.rbac.access import Change
 from rbacguard.snapshot import Snapshot
 from rbacguard.update.plan import Plan
 
@@ -27,7 +27,7 @@ def proposal(snapshot: Snapshot, plan: Plan, used: Iterable[Use] | None = None) 
         used: who used the permission, to be told beside each entry; None where nobody knows.
     """
     reasons = {
-        Need(scope, each.subject): _reason(next(iter(each.by_role(scope).values())).grants[0])
+        Need(scope, each.subject): _reason(next(iter(each.evidence(scope).values())).grants[0])
         for each in reversed(plan.changes)
         if each.change is Change.LOST
         for scope in each.namespaces
@@ -35,11 +35,11 @@ def proposal(snapshot: Snapshot, plan: Plan, used: Iterable[Use] | None = None) 
     needs = plan.needs
     wanted = frozenset(needs)
     holders = []
-    for held, grants in own_grants(snapshot).items():
-        for grant in grants:
-            need = Need(grant.namespace, held.subject)
-            if not is_platform(held.subject) and need not in wanted:
-                reasons.setdefault(need, _reason(grant))
+    for subject, access in explicit_access(snapshot).items():
+        for each in access:
+            need = Need(each.namespace, subject)
+            if not is_platform(subject) and need not in wanted:
+                reasons.setdefault(need, _reason(each.grants[0]))
                 holders.append(need)
     if used is not None:
         known = tuple(used)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 from msgspec.structs import replace
 
+from rbacguard.kubevirt.access import requests_of
 from rbacguard.kubevirt.installed import is_ephemeral_backup
 from rbacguard.kubevirt.names import (
     ADMIN,
@@ -20,7 +21,6 @@ from rbacguard.kubevirt.names import (
 from rbacguard.kubevirt.permissions import Action, live_migration
 from rbacguard.kubevirt.releases import migrate_rules
 from rbacguard.rbac import ClusterRole, ObjectKey, ObjectMeta, PolicyRule, rules_allow
-from rbacguard.rbac.questions import Questions
 from rbacguard.snapshot import Snapshot
 
 AGGREGATED_DEFAULTS = ("admin", "edit", "view")
@@ -56,7 +56,7 @@ def reaches(snapshot: Snapshot, role: str) -> tuple[str, ...]:
     found: set[str] = set()
     todo = [role]
     while todo:
-        for target in snapshot.aggregation.takers.get(todo.pop(), ()):
+        for target in snapshot.aggregation.aggregated_by.get(todo.pop(), ()):
             if target not in found and target != role:
                 found.add(target)
                 todo.append(target)
@@ -72,14 +72,14 @@ def defaults_reached(snapshot: Snapshot, role: str) -> tuple[str, ...]:
 def temporary_roles(snapshot: Snapshot) -> tuple[TemporaryRole, ...]:
     """Return every role that does what the documented temporary role does, whatever its name."""
     found = []
-    questions = Questions(action.attributes for action in live_migration().granting)
+    requests = requests_of(live_migration().granting)
     for role in snapshot.cluster_roles.values():
         name = role.metadata.name
         documented = name in (UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT)
         others = name in _OPERATORS_ROLES or role.aggregation_rule or is_ephemeral_backup(role)
         if others and not documented:
             continue
-        _, granted = questions.ask(role.rules)
+        granted = requests.evaluate(role.rules)
         defaults = defaults_reached(snapshot, name) if granted else ()
         if defaults or documented:
             found.append(TemporaryRole(role, defaults))

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import datetime
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from rbacguard.kubevirt.holding import Held, holders, own_grants
+from rbacguard.kubevirt.access import (
+    covers_actions,
+    explicit_access,
+    list_access,
+)
 from rbacguard.kubevirt.installed import installed
 from rbacguard.kubevirt.migrate_bindings import Need, bound_to_migrate
 from rbacguard.kubevirt.names import MIGRATE, UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT
-from rbacguard.kubevirt.permissions import is_platform, live_migration
+from rbacguard.kubevirt.permissions import Action, is_platform, live_migration
 from rbacguard.kubevirt.releases import migrate_rules
-from rbacguard.rbac import Grant, ObjectKey, covers
+from rbacguard.rbac import Grant, ObjectKey, Subject, covers
 from rbacguard.rbac.types import AnyBinding
 from rbacguard.snapshot import Snapshot
 from rbacguard.update.temporary_role import (
@@ -281,14 +285,14 @@ class _Verifier:
     def approved_bound(self) -> VerifyCheck:
         bound = self._bound
         exists = MIGRATE in self._snapshot.cluster_roles
-        own = own_grants(self._views[1])
+        own = explicit_access(self._views[1])
         title = "everybody who is approved is bound, and the binding is effective"
         failures = [
             f"{need.subject} is approved in {need.namespace or 'the whole cluster'} "
             + ("but not bound" if exists else f"but {MIGRATE} does not exist")
             for need in sorted(self._approved)
             if not (exists and (need in bound or Need("", need.subject) in bound))
-            and not self._holds_of_his_own(need, own)
+            and not covers_actions(own.get(need.subject, ()), self._actions, need.namespace)
         ]
         if not failures:
             return VerifyCheck("approved-bound", title, Result.PASSED)
@@ -299,16 +303,6 @@ class _Verifier:
             following = "take a complete dump"
         result = Result.UNKNOWN if gaps else Result.FAILED
         return VerifyCheck("approved-bound", title, result, (*failures, *gaps), following)
-
-    def _holds_of_his_own(self, need: Need, own: Mapping[Held, tuple[Grant, ...]]) -> bool:
-        """Whether somebody needs no binding, such as a cluster administrator."""
-        return all(
-            any(
-                grant.namespace in ("", need.namespace)
-                for grant in own.get(Held(need.subject, action), ())
-            )
-            for action in self._actions
-        )
 
     def _is_decided(self, need: Need) -> bool:
         """Whether somebody is approved or accepted in a scope, or in the whole cluster."""
@@ -321,13 +315,16 @@ class _Verifier:
         failures: list[str] = []
         evidence: dict[Grant, None] = {}
         for view in self._views:
-            for each in holders(view, self._actions):
-                need = Need(each.scope, each.subject)
+            for each in list_access(view, self._actions):
+                need = Need(each.namespace, each.subject)
                 if is_platform(each.subject) or self._is_decided(need):
                     continue
-                for action, grants in each.by_action:
-                    held = Held(each.subject, action)
-                    new = [g for g in grants if (held, each.scope, g.binding) not in of_old]
+                for action, grants in each.grants_by_action:
+                    new = [
+                        grant
+                        for grant in grants
+                        if (each.subject, action, each.namespace, grant.binding) not in of_old
+                    ]
                     if new:
                         self._question(need, new, failures, evidence, expired)
         self.unaccepted = sorted(set(self.unaccepted))
@@ -358,7 +355,7 @@ class _Verifier:
         )
         evidence |= dict.fromkeys(grants)
 
-    def _held_of_old(self) -> frozenset[tuple[Held, str, ObjectKey]]:
+    def _held_of_old(self) -> frozenset[tuple[Subject, Action, str, ObjectKey]]:
         """Return what was held before, and by which bindings, owing nothing to the old default.
 
         A grant counts as old only if the same binding gave the same before: who made himself
@@ -367,8 +364,10 @@ class _Verifier:
         if self._before is None:
             return frozenset()
         return frozenset(
-            (held, grant.namespace, grant.binding)
-            for held, grants in own_grants(self._before).items()
+            (subject, action, each.namespace, grant.binding)
+            for subject, access in explicit_access(self._before).items()
+            for each in access
+            for action, grants in each.grants_by_action
             for grant in grants
         )
 

@@ -39,8 +39,9 @@ from control_plane import CUSTOM_RESOURCES, ControlPlane, assets, cleaned, write
 from rbacguard.manifests.cronjob import Publish, publish_command
 from rbacguard.manifests.render import manifest
 from rbacguard.queries.cross_check import disagreements, questions
-from rbacguard.queries.preflight import find_applier, obstacles
+from rbacguard.queries.preflight import obstacles
 from rbacguard.rbac import ClusterRoleBinding, ObjectMeta, RoleBinding, RoleRef, Subject
+from rbacguard.rbac.identity import identify
 from rbacguard.rbac.types import RBAC_GROUP
 from rbacguard.sources import load, snapshot_of, yaml
 from rbacguard.sources.live import NEEDS, Connection, Overrides, find_access, read_cluster
@@ -702,7 +703,7 @@ def test_what_hinders_the_applier_is_what_the_server_refuses(
         with Connection(access) as connection:
             snapshot = snapshot_of(read_cluster(connection, NEEDS["generate"]))
         for who in asked:
-            applier = find_applier(who, snapshot)
+            applier = identify(who, members=snapshot.groups)
             impersonated = ["--as", who, *(f"--as-group={g}" for g in applier.groups)]
             for value in values:
                 found = obstacles(snapshot, [value], applier)

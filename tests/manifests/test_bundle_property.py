@@ -5,14 +5,13 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from conftest import account, binding, group, objects, user
+from conftest import access_of, account, binding, group, objects, user
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import examples
 
 from rbacguard import Snapshot
 from rbacguard.approvals.model import parse_approvals
-from rbacguard.kubevirt.holding import holdings
 from rbacguard.kubevirt.migrate_bindings import Need
 from rbacguard.kubevirt.permissions import live_migration
 from rbacguard.kubevirt.releases import find_release
@@ -60,9 +59,8 @@ decisions = st.lists(
 def held(snapshot: Snapshot) -> set[tuple[Need, str]]:
     """Return who holds which action of migration, by bindings, where."""
     return {
-        (Need(scope, each.subject), str(each.action))
-        for each, scopes in holdings(snapshot, live_migration().granting).items()
-        for scope in scopes
+        (Need(namespace, subject), str(action))
+        for subject, action, namespace in access_of(snapshot, live_migration().granting)
     }
 
 

@@ -13,7 +13,7 @@ import kubernetes_validate
 import pytest
 import yaml as pyyaml
 import yaml12
-from conftest import ROOT, binding, group, objects, state, user
+from conftest import ROOT, access_of, binding, group, objects, state, user
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -22,14 +22,13 @@ from strategies import examples
 from rbacguard import Snapshot, Subject
 from rbacguard.approvals.model import MigrationAccess, load_approvals, parse_approvals
 from rbacguard.errors import OutputError
-from rbacguard.kubevirt.access import Change
-from rbacguard.kubevirt.holding import holdings
 from rbacguard.kubevirt.permissions import live_migration
 from rbacguard.kubevirt.releases import find_release
 from rbacguard.manifests import Bundle, GenerateStrategy, Request, make_bundle, problems
 from rbacguard.manifests.emit import scalar, to_yaml
 from rbacguard.manifests.render import code, markdown, render_approvals
 from rbacguard.rbac import ClusterRole
+from rbacguard.rbac.access import Change
 from rbacguard.sources import from_objects, yaml
 from rbacguard.update.plan import Plan, Strategy, make_plan
 from rbacguard.update.simulate import apply_update
@@ -107,11 +106,7 @@ def after_update(snapshot: Snapshot, plan: Plan) -> set[tuple[Any, ...]]:
 
 
 def holders(snapshot: Snapshot) -> set[tuple[Any, ...]]:
-    return {
-        (held.subject, held.action, scope)
-        for held, scopes in holdings(snapshot, live_migration().actions).items()
-        for scope in scopes
-    }
+    return access_of(snapshot, live_migration().actions)
 
 
 def test_bindings_for_all_give_exactly_what_the_plan_promised() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from conftest import ROOT, binding, objects, role, rule, state, user
+from conftest import ROOT, access_of, binding, objects, role, rule, state, user
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from oracle import is_circular
@@ -20,8 +20,6 @@ from strategies import NAMESPACES, ROLE_NAMES, SUBJECTS, Objects, additions, clu
 
 from rbacguard import Snapshot
 from rbacguard.approvals.model import load_approvals
-from rbacguard.kubevirt.access import Change
-from rbacguard.kubevirt.holding import holdings
 from rbacguard.kubevirt.migrate_bindings import Need, bindings_for
 from rbacguard.kubevirt.permissions import is_platform, live_migration
 from rbacguard.kubevirt.releases import find_release
@@ -30,6 +28,7 @@ from rbacguard.policy import evaluate, load_policies
 from rbacguard.policy.checks.base import Context
 from rbacguard.queries.diff import compare
 from rbacguard.rbac import ObjectKey
+from rbacguard.rbac.access import Change
 from rbacguard.snapshot.coverage import Origin
 from rbacguard.sources import from_objects, load, snapshot_of
 from rbacguard.sources.decode import read_objects
@@ -54,9 +53,8 @@ def recomputed(items: Objects) -> Snapshot:
 def access(snapshot: Snapshot) -> set[tuple[str, str, str]]:
     """Return who may do what where: subject, action and scope."""
     return {
-        (str(held.subject), str(held.action), scope)
-        for held, scopes in holdings(snapshot, live_migration().actions).items()
-        for scope in scopes
+        (str(subject), str(action), namespace)
+        for subject, action, namespace in access_of(snapshot, live_migration().actions)
     }
 
 

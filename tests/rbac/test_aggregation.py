@@ -76,7 +76,7 @@ def test_the_way_to_a_rule_is_the_shortest_to_a_role_that_has_it_of_no_other(
     snapshot = cluster(selected, holding)
     start = data.draw(st.sampled_from(sorted(holding)))
     below = {number: (selected.get(number, set()) - {number}) & holding for number in holding}
-    path = snapshot.path(key(start), snapshot.rules[key(start)][0])
+    path = snapshot.resolved_roles.chain(key(start), snapshot.rules[key(start)][0])
     found = [int(each.name.removeprefix("r")) for each in path]
     assert found[0] == start
     assert len(set(found)) == len(found)
@@ -155,7 +155,7 @@ def test_chains_may_be_of_any_length_and_split_at_every_role() -> None:
     for length, width in ((3_000, 1), (60, 3)):
         snapshot = from_objects(chain(length, width), aggregate="recompute")
         first = ObjectKey("ClusterRole", "", "l0000-0")
-        path = snapshot.path(first, snapshot.rules[first][0])
+        path = snapshot.resolved_roles.chain(first, snapshot.rules[first][0])
         assert [each.name for each in path] == [f"l{layer:04}-0" for layer in range(length)]
         assert snapshot.aggregation.cycles == ()
 

@@ -9,6 +9,7 @@ from conftest import account, binding, group, role, rule, selecting, user
 
 from rbacguard import Attributes, PolicyRule, Subject
 from rbacguard.rbac import covers, rule_allows
+from rbacguard.rbac.aggregation import ResolvedRoles
 from rbacguard.rbac.authorizer import Authorizer
 from rbacguard.sources import from_objects
 
@@ -281,14 +282,14 @@ def test_a_request_for_the_cluster_is_not_granted_by_an_empty_namespace() -> Non
     assert len(authorizer.authorize(asked).grants) == 1
 
 
-def test_an_authorizer_without_paths_names_the_role_itself() -> None:
+def test_a_role_that_selects_no_other_is_the_source_of_its_rules() -> None:
     snapshot = from_objects(
         [role("get", rule("get", "core", "pods")), binding("b", "get", user("alice"))]
     )
-    bare = Authorizer(snapshot.bindings_in, snapshot.rules)
+    bare = Authorizer(snapshot.bindings_in, ResolvedRoles(snapshot.rules, {}))
     asked = Attributes(user="alice", verb="get", resource="pods")
     (grant,) = bare.authorize(asked).grants
-    assert [str(each) for each in grant.path] == ["ClusterRole get"]
+    assert [str(each) for each in grant.role_chain] == ["ClusterRole get"]
 
 
 def test_the_api_group_of_a_subject_makes_no_second_user() -> None:
@@ -490,7 +491,7 @@ def test_chains_are_followed_to_the_end_in_any_order() -> None:
         decision = snapshot.authorizer.authorize(
             Attributes(user="alice", verb="get", resource="pods")
         )
-        assert [role.name for role in decision.grants[0].path] == ["c3", "c2", "c1", "c0"]
+        assert [role.name for role in decision.grants[0].role_chain] == ["c3", "c2", "c1", "c0"]
 
 
 @pytest.mark.parametrize("size", [2, 3, 5])

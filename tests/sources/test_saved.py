@@ -287,7 +287,7 @@ def test_groups_accounts_and_restrictions_stay_joined_to_their_names() -> None:
     by_ref = {b.role_ref.name: b for b in found.bindings if b.ref.namespace}
     alice, devs, bot = by_ref["r"].subjects
     assert alice.name.startswith("user-")
-    assert found.groups_of(alice.name) == (devs.name,)
+    assert found.groups[devs.name] == (alice.name,)
     (web,) = {b.ref.namespace for b in found.bindings if b.ref.namespace}
     (own,) = [b for b in found.bindings if b.role_ref.kind == "Role"]
     assert own.subjects[0].name == f"system:serviceaccount:{bot.namespace}:{bot.name}"

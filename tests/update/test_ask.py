@@ -9,11 +9,12 @@ import pytest
 from conftest import account, binding, group, objects, role, rule, state, user
 
 from rbacguard import Attributes, Snapshot
-from rbacguard.kubevirt.holding import holders
+from rbacguard.kubevirt.access import list_access
 from rbacguard.kubevirt.permissions import permissions
-from rbacguard.queries.can_i import decide, explain, identities
+from rbacguard.queries.can_i import check_access
+from rbacguard.queries.explain import explain, identities
 from rbacguard.rbac import Subject
-from rbacguard.rbac.authorizer import service_account_groups
+from rbacguard.rbac.identity import service_account_groups
 from rbacguard.rbac.rules import rules_allow
 from rbacguard.snapshot.coverage import KindCoverage, State
 from rbacguard.sources import from_objects, snapshot_of
@@ -167,11 +168,11 @@ def asked(name: str, namespace: str = "web", groups: tuple[str, ...] = ()) -> At
 
 
 def test_the_groups_of_the_input_and_of_the_server_are_added() -> None:
-    found = decide(cluster(), asked("gina"))
+    found = check_access(cluster(), asked("gina"))
     assert found.attributes.groups == ("ops", "unbound", "system:authenticated")
-    given = decide(cluster(), asked("gina", groups=("own", "system:authenticated")))
+    given = check_access(cluster(), asked("gina", groups=("own", "system:authenticated")))
     assert given.attributes.groups == ("own", "system:authenticated")
-    nobody = decide(cluster(), asked("system:anonymous"))
+    nobody = check_access(cluster(), asked("system:anonymous"))
     assert nobody.attributes.groups == ("system:unauthenticated",)
 
 
@@ -179,22 +180,22 @@ def test_a_grant_has_no_gaps_and_a_refusal_names_what_it_rests_on() -> None:
     partial = cluster("ClusterRoleBinding", "RoleBinding", "Role", more=[])
     more = [binding("carol", "admin", user("carol"), namespace="web")]
     snapshot = cluster("ClusterRoleBinding", "Role", more=more)
-    assert decide(snapshot, asked("carol")).gaps == ()
-    assert decide(snapshot, asked("carol")).decision.allowed
-    gaps = decide(partial, asked("carol")).gaps
+    assert check_access(snapshot, asked("carol")).gaps == ()
+    assert check_access(snapshot, asked("carol")).decision.allowed
+    gaps = check_access(partial, asked("carol")).gaps
     assert [gap.partition(":")[0] for gap in gaps] == [
         "ClusterRoleBinding",
         "Role",
         "RoleBinding",
     ]
     # Nothing in a namespace grants anything in the whole cluster.
-    wide = decide(partial, asked("carol", namespace="")).gaps
+    wide = check_access(partial, asked("carol", namespace="")).gaps
     assert [gap.partition(":")[0] for gap in wide] == ["ClusterRoleBinding"]
 
 
 def test_an_answer_holds_the_question_and_the_decision() -> None:
     for namespace, allowed in (("payments", True), ("nowhere", False)):
-        answer = decide(cluster(), asked("alice", namespace))
+        answer = check_access(cluster(), asked("alice", namespace))
         assert (answer.attributes.user, answer.attributes.namespace) == ("alice", namespace)
         assert answer.decision.allowed is allowed
 
@@ -202,7 +203,7 @@ def test_an_answer_holds_the_question_and_the_decision() -> None:
 def test_a_refusal_names_all_that_it_rests_on() -> None:
     more = [binding("g", "kubevirt.io:edit", group("friends"), namespace="nowhere")]
     snapshot = cluster("Role", "Group", more=more)
-    gaps = decide(snapshot, asked("zoe", "nowhere")).gaps
+    gaps = check_access(snapshot, asked("zoe", "nowhere")).gaps
     assert gaps[0].startswith("Role: ")
     assert "the members of Group friends, which may do it, are not known" in gaps[1:]
 
@@ -225,28 +226,28 @@ def test_members_that_are_not_known_leave_a_refusal_open() -> None:
         f"the members of Group {name}, which may do it, are not known"
         for name in ("alpha", "cluster-admins", "platform-vm", "zeta")
     ]
-    found = decide(unknown, asked("somebody")).gaps
+    found = check_access(unknown, asked("somebody")).gaps
     assert [gap for gap in found if gap.startswith("the members")] == told
-    assert decide(unknown, asked("somebody", groups=("own",))).gaps == ()
-    assert decide(unknown, asked("system:serviceaccount:ci:bot")).gaps == ()
-    assert decide(unknown, asked("system:anonymous")).gaps == ()
-    assert decide(cluster(more=[*MORE, *allowing]), asked("somebody")).gaps == ()
+    assert check_access(unknown, asked("somebody", groups=("own",))).gaps == ()
+    assert check_access(unknown, asked("system:serviceaccount:ci:bot")).gaps == ()
+    assert check_access(unknown, asked("system:anonymous")).gaps == ()
+    assert check_access(cluster(more=[*MORE, *allowing]), asked("somebody")).gaps == ()
 
 
 def test_a_group_that_is_not_in_the_input_is_named_beside_a_refusal() -> None:
     more = [binding("g", "kubevirt.io:edit", group("friends"), group("ops"), namespace="nowhere")]
     snapshot = cluster(more=[*MORE, *more])
-    found = decide(snapshot, asked("zoe", "nowhere"))
+    found = check_access(snapshot, asked("zoe", "nowhere"))
     assert not found.decision.allowed
     assert found.gaps == ()
     assert "friends" in found.unread_groups
     # Who is in it is read, or it is given who he is, or he is in no such group.
     assert "ops" not in found.unread_groups
     assert not any(name.startswith("system:") for name in found.unread_groups)
-    assert decide(snapshot, asked("zoe", "nowhere", ("own",))).unread_groups == ()
-    assert decide(snapshot, asked("system:serviceaccount:a:b", "nowhere")).unread_groups == ()
-    assert decide(snapshot, asked("gina", "nowhere")).unread_groups == ()
-    assert decide(cluster("Group", more=more), asked("zoe", "nowhere")).unread_groups == ()
+    assert check_access(snapshot, asked("zoe", "nowhere", ("own",))).unread_groups == ()
+    assert check_access(snapshot, asked("system:serviceaccount:a:b", "nowhere")).unread_groups == ()
+    assert check_access(snapshot, asked("gina", "nowhere")).unread_groups == ()
+    assert check_access(cluster("Group", more=more), asked("zoe", "nowhere")).unread_groups == ()
 
 
 def test_whoever_logs_in_by_oauth_is_in_a_group_of_its_own() -> None:
@@ -254,12 +255,12 @@ def test_whoever_logs_in_by_oauth_is_in_a_group_of_its_own() -> None:
     more = [binding("all", "kubevirt.io:edit", group(oauth), namespace="nowhere")]
     snapshot = cluster(more=[*MORE, *more])
     open_ = f"the members of Group {oauth}, which may do it, are not known"
-    assert decide(snapshot, asked("zoe", "nowhere")).gaps == (open_,)
-    assert decide(snapshot, asked("zoe", "nowhere", (oauth,))).decision.allowed
-    assert decide(snapshot, asked("zoe", "nowhere", ("own",))).gaps == ()
+    assert check_access(snapshot, asked("zoe", "nowhere")).gaps == (open_,)
+    assert check_access(snapshot, asked("zoe", "nowhere", (oauth,))).decision.allowed
+    assert check_access(snapshot, asked("zoe", "nowhere", ("own",))).gaps == ()
     # Accounts, certificates of the cluster's own and kube:admin are not in it.
     for name in ("system:serviceaccount:ci:bot", "system:admin", "kube:admin"):
-        found = decide(snapshot, asked(name, "nowhere"))
+        found = check_access(snapshot, asked(name, "nowhere"))
         assert (found.decision.allowed, found.gaps) == (False, ())
     assert who("zoe", snapshot) == [
         "User zoe",
@@ -272,7 +273,7 @@ def test_whoever_logs_in_by_oauth_is_in_a_group_of_its_own() -> None:
 
 def test_kube_admin_is_a_cluster_administrator() -> None:
     bound = binding("cluster-admins-0", "cluster-admin", group("system:cluster-admins"))
-    found = decide(cluster(more=[bound]), asked("kube:admin"))
+    found = check_access(cluster(more=[bound]), asked("kube:admin"))
     assert found.decision.allowed
     assert found.attributes.groups == ("system:cluster-admins", "system:authenticated")
     assert who("user/kube:admin")[1:] == [
@@ -286,8 +287,8 @@ def test_a_namespace_that_was_read_whole_needs_no_other() -> None:
     reasons = ("only 1 namespace was read",)
     reading.known["RoleBinding"] = KindCoverage(State.PARTIAL, 0, reasons, ("web",))
     snapshot = snapshot_of(reading)
-    assert decide(snapshot, asked("somebody", namespace="web")).gaps == ()
-    assert decide(snapshot, asked("somebody", namespace="data")).gaps == (
+    assert check_access(snapshot, asked("somebody", namespace="web")).gaps == ()
+    assert check_access(snapshot, asked("somebody", namespace="data")).gaps == (
         "RoleBinding: only 1 namespace was read",
     )
 
@@ -301,7 +302,7 @@ def test_what_somebody_holds_is_told_with_what_was_not_read() -> None:
         action.verb
         for held in found.holds
         if held.subject.name == "alice"
-        for action in held.combined.actions
+        for action in held.actions
     }
     assert {"create", "delete", "update"} <= verbs
     assert {held.subject for held in found.holds} <= set(found.identities)
@@ -314,23 +315,22 @@ def test_each_grant_is_told_with_what_its_rule_allows(letter: str) -> None:
     snapshot = state(letter)
     asked = [action for each in permissions().values() for action in each.granting]
     count = 0
-    for held in holders(snapshot, asked):
-        combined = held.combined
-        for grant, allows in zip(held.grants, combined.allows, strict=True):
-            told = [combined.actions[number] for number in allows]
+    for held in list_access(snapshot, asked):
+        for grant, allows in zip(held.grants, held.allows, strict=True):
+            told = [held.actions[number] for number in allows]
             assert told
             assert all(rules_allow(each.attributes, [grant.rule]) for each in told)
             count += len(told)
-        assert {*chain.from_iterable(combined.allows)} == {*range(len(combined.actions))}
+        assert {*chain.from_iterable(held.allows)} == {*range(len(held.actions))}
         by_action = {
             number: [
                 grant
-                for grant, allows in zip(held.grants, combined.allows, strict=True)
+                for grant, allows in zip(held.grants, held.allows, strict=True)
                 if number in allows
             ]
-            for number in range(len(combined.actions))
+            for number in range(len(held.actions))
         }
-        assert [list(grants) for _, grants in held.by_action] == list(by_action.values())
+        assert [list(grants) for _, grants in held.grants_by_action] == list(by_action.values())
     assert count > len(asked)
 
 

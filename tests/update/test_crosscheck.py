@@ -12,12 +12,14 @@ from test_review import APPROVALS, TODAY
 from rbacguard import Snapshot
 from rbacguard.approvals.model import load_approvals
 from rbacguard.errors import ClusterError
-from rbacguard.kubevirt.access import Change, in_order
+from rbacguard.kubevirt.access import in_order
 from rbacguard.kubevirt.permissions import live_migration
 from rbacguard.kubevirt.releases import migrate_rules
-from rbacguard.queries.cross_check import NOBODY, SAMPLE, disagreements, identity, questions
+from rbacguard.queries.cross_check import NOBODY, SAMPLE, disagreements, questions
 from rbacguard.queries.diff import compare
 from rbacguard.rbac import Review, Subject
+from rbacguard.rbac.access import Change
+from rbacguard.rbac.identity import User, identify_subject
 from rbacguard.sources import from_objects
 from rbacguard.update.delegation import delegations
 from rbacguard.update.verify import Verification, verify
@@ -45,7 +47,7 @@ from rbacguard.update.watch import until_clean
 def test_a_subject_asks_as_the_server_would_see_it(
     subject: Subject, name: str, groups: tuple[str, ...]
 ) -> None:
-    assert identity(subject) == (name, groups)
+    assert identify_subject(subject, nobody=NOBODY) == User(name, groups)
 
 
 def small() -> Snapshot:

@@ -22,7 +22,7 @@ from conftest import (
 
 from rbacguard import Snapshot, Subject
 from rbacguard.errors import VersionError
-from rbacguard.kubevirt.access import Change
+from rbacguard.kubevirt.access import changed_namespaces
 from rbacguard.kubevirt.installed import Installed, aggregation_is_manual, installed
 from rbacguard.kubevirt.migrate_bindings import Need, bindings_for
 from rbacguard.kubevirt.permissions import permissions
@@ -33,6 +33,7 @@ from rbacguard.kubevirt.releases import (
     cluster_roles,
     find_release,
 )
+from rbacguard.rbac.access import Change
 from rbacguard.sources import from_objects
 from rbacguard.update.plan import Plan, Strategy, check_target, make_plan, resolve_now
 from rbacguard.update.simulate import apply_update, foreign_migrate
@@ -77,8 +78,8 @@ def test_the_plan_is_what_really_happened(before: str, after: str, lost: int) ->
 
 def test_every_row_is_proved_by_grants() -> None:
     for row in plan(state("A")).rows():
-        assert row.because
-        for grant in row.because:
+        assert row.grants
+        for grant in row.grants:
             assert grant.subject == row.subject
             assert grant.namespace in ("", row.namespace)
 
@@ -160,7 +161,7 @@ def test_more_than_today_is_only_what_the_update_alone_would_not_give() -> None:
     ]
     zoe = Subject("User", "zoe")
     found = outcomes(from_objects([*objects("A"), *both]))
-    assert found[Strategy.NOTHING].compared.summary(Change.GAINED)[zoe] == ("data",)
+    assert changed_namespaces(found[Strategy.NOTHING].changes(), Change.GAINED)[zoe] == ("data",)
     assert {strategy: each.more.get(zoe) for strategy, each in found.items()} == {
         Strategy.NOTHING: None,
         Strategy.TEMPORARY_ROLE: None,
@@ -332,7 +333,7 @@ def test_a_custom_role_on_kubevirts_label_keeps_access() -> None:
     assert {
         grant.source_role.name
         for row in rows
-        for grant in row.because
+        for grant in row.grants
         if row.action.verb == "create"
     } == {"kubevirt.io:migrate"}
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from conftest import DATA, account, binding, objects, role, rule, state, user
 
-from rbacguard.queries.preflight import Obstacle, find_applier, is_service_account, obstacles
+from rbacguard.queries.preflight import Obstacle, obstacles
 from rbacguard.rbac import (
     ClusterRole,
     ClusterRoleBinding,
@@ -22,6 +22,7 @@ from rbacguard.rbac import (
     RoleRef,
     Subject,
 )
+from rbacguard.rbac.identity import identify, service_account_of
 from rbacguard.sources import from_objects
 from rbacguard.update.temporary_role import temporary_role
 
@@ -38,7 +39,7 @@ def bind(namespace: str = "web", name: str = "b", reference: RoleRef = MIGRATE) 
 
 def hindered(letter: str, who: str, *values: Any, more: Any = ()) -> tuple[Obstacle, ...]:
     snapshot = from_objects([*objects(letter), *more])
-    return obstacles(snapshot, values, find_applier(who, snapshot))
+    return obstacles(snapshot, values, identify(who, members=snapshot.groups))
 
 
 def messages(found: tuple[Obstacle, ...]) -> list[str]:
@@ -193,7 +194,7 @@ def test_it_predicts_what_a_real_server_answered() -> None:
 
 def test_the_snapshot_stays_as_it_is() -> None:
     before = state("A")
-    obstacles(before, [temporary_role("admin"), bind()], find_applier("root", before))
+    obstacles(before, [temporary_role("admin"), bind()], identify("root", members=before.groups))
     assert "kubevirt.io:upgrademigrate" not in before.cluster_roles
 
 
@@ -353,8 +354,9 @@ def test_a_role_that_is_missing_is_an_obstacle_with_its_rule_and_place() -> None
 
 
 def test_only_an_accounts_user_name_is_that_of_one() -> None:
-    assert is_service_account("system:serviceaccount:web:bot")
-    assert not is_service_account("alice")
+    account = service_account_of("system:serviceaccount:web:bot")
+    assert account == Subject("ServiceAccount", "bot", "web")
+    assert service_account_of("alice") is None
 
 
 def test_what_is_made_first_counts_for_what_comes_after() -> None:
@@ -400,8 +402,8 @@ def test_a_persons_groups_are_those_of_openshift() -> None:
     assert hindered("D", "gina", bind(), more=more) == ()
     assert hindered("D", "gino", bind(), more=more) != ()
     snapshot = from_objects([*objects("D"), *more])
-    assert find_applier("gina", snapshot).groups == ("platform", "system:authenticated")
-    assert str(find_applier("gina", snapshot)) == "gina"
+    assert identify("gina", members=snapshot.groups).groups == ("platform", "system:authenticated")
+    assert str(identify("gina", members=snapshot.groups)) == "gina"
 
 
 def test_masters_meet_no_escalation_check() -> None:

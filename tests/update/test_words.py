@@ -182,7 +182,7 @@ CASES: dict[str, Callable[[], Snapshot]] = {
 def proof(grants: tuple[Grant, ...]) -> list[str]:
     return [
         f"{each.subject} in {each.namespace or '*'} by {each.binding}: "
-        f"{' -> '.join(part.name for part in each.path)}: {','.join(each.rule.verbs)} "
+        f"{' -> '.join(part.name for part in each.role_chain)}: {','.join(each.rule.verbs)} "
         f"{','.join(each.rule.resources)}"
         for each in grants
     ]

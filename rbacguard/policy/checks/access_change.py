@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, Literal
 
-from rbacguard.kubevirt.access import Change, Transition
+from rbacguard.kubevirt.access import ActionChange
 from rbacguard.kubevirt.permissions import is_platform, known_holder
 from rbacguard.policy.checks.base import (
     Check,
@@ -19,6 +19,7 @@ from rbacguard.policy.checks.base import (
     place,
     subject_fields,
 )
+from rbacguard.rbac.access import Change
 from rbacguard.rbac.types import AnyBinding
 
 _FLEET = "open-cluster-management.io"
@@ -38,7 +39,7 @@ def fleet_managed(binding: AnyBinding | None) -> bool:
     )
 
 
-def _places(changes: Iterable[Transition], wanted: Change) -> Iterator[tuple[Transition, str]]:
+def _places(changes: Iterable[ActionChange], wanted: Change) -> Iterator[tuple[ActionChange, str]]:
     """Yield the places of one change, in order of subject and namespace."""
     yield from sorted(
         (
@@ -76,7 +77,7 @@ class AccessChangeCheck(Check, frozen=True, tag="access-change"):
             return
         for change, scope in _places(context.plan.changes, Change(self.change)):
             subject = change.subject
-            for role, (actions, grants) in change.by_role(scope).items():
+            for role, (actions, grants) in change.evidence(scope).items():
                 cluster_role = context.snapshot.cluster_roles.get(role.name)
                 holder = known_holder(subject)
                 yield Fact(

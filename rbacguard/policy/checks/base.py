@@ -215,12 +215,12 @@ def is_service_account(subject: Subject) -> bool:
 
 def chain(grant: Grant) -> str:
     """Return a grant on one line: binding, then roles down to the source."""
-    return " -> ".join([str(grant.binding), *(role.name for role in grant.path)])
+    return " -> ".join([str(grant.binding), *(role.name for role in grant.role_chain)])
 
 
 def others(grants: Sequence[Grant]) -> str:
     """Return how many other chains there are beside that of the first grant; '' for none."""
-    more = len({(grant.binding, grant.path) for grant in grants}) - 1
+    more = len({(grant.binding, grant.role_chain) for grant in grants}) - 1
     return f" (+{more} more)" if more else ""
 
 

@@ -17,7 +17,7 @@ from rbacguard.policy.checks.base import (
     place,
     subject_fields,
 )
-from rbacguard.update.delegation import delegations, places_of
+from rbacguard.update.delegation import delegating_namespaces, delegations
 from rbacguard.update.simulate import apply_update
 from rbacguard.update.temporary_role import without_temporary
 
@@ -41,9 +41,8 @@ class DelegationCheck(Check, frozen=True, tag="delegation"):
         settled = snapshot
         if context.now.hardened is False:
             settled = apply_update(snapshot, context.now, HARDENED)
-        lasting = places_of(without_temporary(settled))
+        lasting = delegating_namespaces(without_temporary(settled))
         for found in delegations(snapshot):
-            key = (found.subject, found.namespace)
             grant = found.grant
             yield Fact(
                 fields={
@@ -51,7 +50,7 @@ class DelegationCheck(Check, frozen=True, tag="delegation"):
                     "scope": found.namespace,
                     "place": place(found.namespace),
                     "how": found.how,
-                    "by_aggregation": key not in lasting,
+                    "by_aggregation": found.namespace not in lasting.get(found.subject, ()),
                     "platform": is_platform(found.subject),
                     "chain": chain(grant),
                 },

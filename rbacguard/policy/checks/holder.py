@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
-from rbacguard.kubevirt.holding import Holding, holders
+from rbacguard.kubevirt.access import ActionAccess, list_access
 from rbacguard.kubevirt.permissions import Tier, is_platform, known_holder, permissions
 from rbacguard.policy.checks.base import (
     Check,
@@ -58,31 +58,27 @@ class HolderCheck(Check, frozen=True, tag="holder"):
 
     def run(self, context: Context) -> Iterator[Fact]:
         """Yield one fact for each subject and scope, with every grant."""
-        # By identity of what is combined, of which there is one for all who hold alike.
-        known: dict[int, _Alike] = {}
         who: Subject | None = None
-        about, name, whole = dict[str, Value](), "", frozenset[str]()
-        for each in holders(context.snapshot, permissions()[self.permission].granting):
-            alike = known.get(id(each.combined))
-            if alike is None:
-                alike = known[id(each.combined)] = _alike(each)
+        about, name, cluster_wide = dict[str, Value](), "", frozenset[str]()
+        for each in list_access(context.snapshot, permissions()[self.permission].granting):
+            starting = frozenset(a.short for a in each.actions if a.tier is Tier.DIRECT)
             if each.subject != who:
-                # The whole cluster comes first.
-                who, whole = each.subject, frozenset() if each.scope else alike.starts
+                # Cluster-wide access comes first.
+                who, cluster_wide = each.subject, frozenset() if each.namespace else starting
                 about, name = _about(who), str(who)
-            starts = alike.starts | whole
+            starting |= cluster_wide
             yield Fact(
                 fields={
-                    **alike.fields,
+                    **_fields(each),
                     **about,
-                    "scope": each.scope,
-                    "place": place(each.scope),
-                    "chain": chain(each.grants[0]) + alike.more,
-                    "console_only": starts == {"create VMIM"},
-                    "virtctl_only": starts == {"update virtualmachines/migrate"},
+                    "scope": each.namespace,
+                    "place": place(each.namespace),
+                    "chain": chain(each.grants[0]) + others(each.grants),
+                    "console_only": starting == {"create VMIM"},
+                    "virtctl_only": starting == {"update virtualmachines/migrate"},
                 },
                 group=name,
-                scope=each.scope,
+                scope=each.namespace,
                 grants=each.grants,
                 objects=evidence(each.grants),
             )
@@ -99,26 +95,13 @@ def _about(subject: Subject) -> dict[str, Value]:
     }
 
 
-class _Alike(NamedTuple):
-    """What is the same for all who hold alike.
-
-    Attributes:
-        fields: fields of the fact.
-        starts: the actions that start a migration.
-        more: how many chains there are besides the first, in words.
-    """
-
-    fields: Mapping[str, Value]
-    starts: frozenset[str]
-    more: str
-
-
-def _alike(each: Holding) -> _Alike:
-    actions, role = each.combined.actions, each.grants[0].role
-    rules = [rule for _, _, rule in each.combined.chains]
-    fields: dict[str, Value] = {
-        "actions": [action.short for action in actions],
-        "tiers": sorted({action.tier.value for action in actions}),
+def _fields(access: ActionAccess) -> dict[str, Value]:
+    """Return the fields about the actions and the rules that allow them."""
+    role = access.grants[0].role
+    rules = {grant.rule for grant in access.grants}
+    return {
+        "actions": [action.short for action in access.actions],
+        "tiers": sorted({action.tier.value for action in access.actions}),
         "bound_role": {"kind": role.kind, "name": role.name},
         "wildcard": any(
             "*" in (*rule.verbs, *rule.resources, *rule.api_groups)
@@ -129,5 +112,3 @@ def _alike(each: Holding) -> _Alike:
             "*" in rule.verbs and "*" in rule.resources and "*" in rule.api_groups for rule in rules
         ),
     }
-    starts = frozenset(action.short for action in actions if action.tier is Tier.DIRECT)
-    return _Alike(fields, starts, others(each.grants))

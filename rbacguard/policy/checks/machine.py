@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from rbacguard.kubevirt.access import Change, summary
+from rbacguard.kubevirt.access import changed_namespaces
 from rbacguard.kubevirt.permissions import is_platform
 from rbacguard.policy.checks.base import (
     Context,
@@ -16,6 +16,7 @@ from rbacguard.policy.checks.base import (
     answer,
     key_fields,
 )
+from rbacguard.rbac.access import Change
 from rbacguard.readiness.duration import rounded_up
 from rbacguard.readiness.eviction import (
     Drain,
@@ -82,7 +83,9 @@ class MachineDrainCheck(MachineCheck, frozen=True, tag="machine"):
         places = {place.key: place for drain in found.drains for place in drain.places}
         losers: dict[str, list[str]] = {}
         plan = context.plan
-        for subject, scopes in summary(plan.changes, Change.LOST).items() if plan else ():
+        for subject, scopes in (
+            changed_namespaces(plan.changes, Change.LOST).items() if plan else ()
+        ):
             for scope in scopes if not is_platform(subject) else ():
                 losers.setdefault(scope, []).append(str(subject))
         if context.snapshot.coverage.gaps():

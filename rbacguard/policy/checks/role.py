@@ -23,7 +23,7 @@ from rbacguard.kubevirt.permissions import Tier, live_migration
 from rbacguard.kubevirt.releases import HARDENED, cluster_roles
 from rbacguard.policy.checks.base import Check, Context, Fact, FactType, key_fields
 from rbacguard.rbac import ClusterRole, ObjectKey, PolicyRule
-from rbacguard.rbac.aggregation import selector_matches
+from rbacguard.rbac.selectors import selector_matches
 from rbacguard.rbac.types import AnyRole
 from rbacguard.update.simulate import foreign_migrate
 from rbacguard.update.temporary_role import (

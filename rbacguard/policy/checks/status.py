@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from rbacguard.kubevirt.access import Change, summary
+from rbacguard.kubevirt.access import changed_namespaces
 from rbacguard.kubevirt.installed import aggregation_is_manual
 from rbacguard.policy.checks.base import Check, Context, Fact, FactType
+from rbacguard.rbac.access import Change
 from rbacguard.update.status import status
 
 
@@ -30,7 +31,7 @@ class JourneyCheck(Check, frozen=True, tag="journey"):
         yield Fact(
             fields={
                 "step": found.step.value,
-                "losers": len(summary(plan.changes, Change.LOST)) if plan else 0,
+                "losers": len(changed_namespaces(plan.changes, Change.LOST)) if plan else 0,
                 "bound": found.bound,
                 "temporary_roles": list(found.temporary_roles),
                 "restored": list(found.restored),
