@@ -38,9 +38,9 @@ def main() -> None:
     granting = in_order(live_migration().granting)
     access = EffectiveAccess(requests_of(granting), [snapshot.resolved_roles], snapshot.bindings_in)
     places = dict.fromkeys(granting, 0)
-    for number, action in enumerate(granting):
-        found = access.select(partial(_allows, number))
-        places[action] += sum(map(len, found.values()))
+    found = access.select([partial(_allows, number) for number in range(len(granting))])
+    for action, where in zip(granting, found, strict=True):
+        places[action] += sum(map(len, where.values()))
     asked = time.perf_counter()
     kinds = itertools.product(VERBS, RESOURCES, namespaces)
     for verb, (group, resource), namespace in itertools.islice(kinds, 0, 7 * QUESTIONS, 7):

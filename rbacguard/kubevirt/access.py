@@ -223,17 +223,11 @@ def changes(
     """
     reading = mask_of(n for n, action in enumerate(asked) if action.tier is Tier.READ) & requests
     others = mask_of(range(len(asked))) & ~reading & requests
-    for each in access.compare(before, after, [others, reading]):
-        if each.change is not Change.KEPT or not each.requests & reading:
-            yield ActionChange(
-                each.subject,
-                each.change,
-                asked,
-                each.requests,
-                each.namespaces,
-                access,
-                each.state,
-            )
+    parts = {others: tuple(Change), reading: (Change.LOST, Change.GAINED)}
+    for each in access.compare(before, after, parts):
+        yield ActionChange(
+            each.subject, each.change, asked, each.requests, each.namespaces, access, each.state
+        )
 
 
 def changed_namespaces(

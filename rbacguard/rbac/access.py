@@ -97,11 +97,6 @@ class AccessRow(NamedTuple):
     cluster: Masks
     local: Masks | None
 
-    @property
-    def is_cluster_wide(self) -> bool:
-        """Whether this is the access by ClusterRoleBindings alone."""
-        return self.local is None
-
     def allowed(self, state: int) -> int:
         """Return the mask of the requests that are allowed in a state."""
         return self._in_state(self.cluster | (self.local or 0), state)
@@ -195,6 +190,18 @@ class EffectiveAccess:
                     there[namespace] = there.get(namespace, 0) | mask
                     layer[subject].append(binding)
 
+    def add_role(self, role: ObjectKey, namespaces: Namespaces, state: int) -> None:
+        """Bind a ClusterRole in one state, in these namespaces of each subject.
+
+        The bindings are assumed. They do not appear in grants.
+        """
+        mask = _mask(self._rules[state].get(role, ())) << state * self._width
+        self._known_table = None
+        for subject, some in namespaces.items():
+            there = self._masks.setdefault(subject, {})
+            for namespace in some:
+                there[namespace] = there.get(namespace, 0) | mask
+
     def subjects(self) -> list[Subject]:
         """Return all subjects that a relevant role is bound to, in order."""
         return sorted(self._masks, key=_order)
@@ -274,45 +281,56 @@ class EffectiveAccess:
             state
         )
 
-    def select(self, test: Callable[[AccessRow], object], *, widest: bool = False) -> Namespaces:
-        """Return where the access of each subject passes a test.
+    def select(self, tests: Sequence[Callable[[AccessRow], object]]) -> list[Namespaces]:
+        """Return for each test where the access of each subject passes it.
 
         Args:
-            test: receives the access of a subject in a namespace.
-            widest: whether `CLUSTER_WIDE` replaces all other namespaces of a subject.
+            tests: receive the access of a subject in one namespace.
         """
         subjects, patterns = self._table()
-        passed = {row: bool(test(row)) for row in {row for rows in patterns for row in rows}}
-        picked = []
+        picked: list[list[tuple[int, list[int]]]] = []
+        passed: dict[AccessRow, list[bool]] = {}
         for rows in patterns:
-            indexes = [index for index, row in enumerate(rows) if passed[row]]
-            if widest and indexes and rows[indexes[0]].is_cluster_wide:
-                del indexes[1:]
-            picked.append(indexes)
-        return {
-            subject: _pick(namespaces, picked[pattern])
-            for subject, namespaces, pattern in subjects
-            if picked[pattern]
-        }
+            for row in rows:
+                if row not in passed:
+                    passed[row] = [bool(test(row)) for test in tests]
+            indexes = [
+                [index for index, row in enumerate(rows) if passed[row][number]]
+                for number in range(len(tests))
+            ]
+            picked.append([(number, found) for number, found in enumerate(indexes) if found])
+        selected: list[dict[Subject, tuple[str, ...]]] = [{} for _ in tests]
+        for subject, namespaces, pattern in subjects:
+            for number, indexes_of_test in picked[pattern]:
+                selected[number][subject] = _pick(namespaces, indexes_of_test)
+        return list(selected)
 
-    def compare(self, before: int, after: int, parts: Sequence[int]) -> Iterator[AccessChange]:
+    def compare(
+        self, before: int, after: int, parts: Mapping[int, Iterable[Change]]
+    ) -> Iterator[AccessChange]:
         """Yield what is kept, lost, and gained from one state to another, by subject in order.
 
         Args:
             before: the old state.
             after: the new state.
-            parts: masks of requests. Changes of different parts are reported separately.
+            parts: masks of requests, with the changes to report. Changes of different parts are
+                reported separately.
         """
         subjects, patterns = self._table()
+        changed: dict[AccessRow, list[tuple[int, Change]]] = {}
         changes = []
         for rows in patterns:
             found: defaultdict[tuple[int, Change], list[int]] = defaultdict(list)
             for index, row in enumerate(rows):
-                for change in Change:
-                    mask = row.changed(change, before, after)
-                    for part in parts:
-                        if mask & part:
-                            found[mask & part, change].append(index)
+                if row not in changed:
+                    changed[row] = [
+                        (mask, change)
+                        for part, reported in parts.items()
+                        for change in reported
+                        if (mask := row.changed(change, before, after) & part)
+                    ]
+                for each in changed[row]:
+                    found[each].append(index)
             changes.append(sorted(found.items()))
         for subject, namespaces, pattern in subjects:
             for (requests, change), indexes in changes[pattern]:
@@ -342,6 +360,14 @@ class EffectiveAccess:
             return [AccessRow(self._width, 0, mask) for mask in masks]
         cluster = AccessRow(self._width, masks[0], None)
         return [cluster, *(AccessRow(self._width, masks[0], mask) for mask in masks[1:])]
+
+
+def widest(found: Namespaces) -> Namespaces:
+    """Return subjects and namespaces, with `CLUSTER_WIDE` in place of all others of a subject."""
+    return {
+        subject: namespaces[:1] if namespaces[0] == CLUSTER_WIDE else namespaces
+        for subject, namespaces in found.items()
+    }
 
 
 def _pick(namespaces: tuple[str, ...], indexes: Sequence[int]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from rbacguard.kubevirt.access import mask_of
 from rbacguard.kubevirt.names import MIGRATE
 from rbacguard.kubevirt.releases import migrate_rules
 from rbacguard.rbac import Attributes, Grant, Subject
-from rbacguard.rbac.access import EffectiveAccess, Namespaces
+from rbacguard.rbac.access import EffectiveAccess, Namespaces, widest
 from rbacguard.rbac.rules import RequestSet
 from rbacguard.snapshot import Snapshot
 
@@ -96,7 +96,8 @@ def _access(snapshot: Snapshot) -> EffectiveAccess:
 
 
 def _delegating(access: EffectiveAccess) -> Namespaces:
-    return access.select(lambda row: method(row.allowed(0)), widest=True)
+    (found,) = access.select([lambda row: method(row.allowed(0))])
+    return widest(found)
 
 
 def _create_grant(access: EffectiveAccess, subject: Subject, namespace: str) -> Grant:

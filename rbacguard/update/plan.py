@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from functools import partial
+from itertools import islice
 from operator import attrgetter
+from typing import NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,7 +22,7 @@ from rbacguard.kubevirt.access import (
     requests_of,
 )
 from rbacguard.kubevirt.installed import Installed, installed
-from rbacguard.kubevirt.migrate_bindings import Need, bindings_for, bound_to_migrate
+from rbacguard.kubevirt.migrate_bindings import MIGRATE_ROLE, Need, bound_to_migrate
 from rbacguard.kubevirt.names import (
     ADMIN,
     AGGREGATE_TO,
@@ -32,9 +34,8 @@ from rbacguard.kubevirt.names import (
 from rbacguard.kubevirt.permissions import Action, Tier, is_platform, live_migration, permissions
 from rbacguard.kubevirt.releases import HARDENED, Release
 from rbacguard.rbac import ClusterRole
-from rbacguard.rbac.access import AccessRow, Change, EffectiveAccess, Namespaces
+from rbacguard.rbac.access import AccessRow, Change, EffectiveAccess, Namespaces, widest
 from rbacguard.rbac.rules import RequestSet
-from rbacguard.rbac.types import AnyBinding
 from rbacguard.snapshot import Snapshot
 from rbacguard.update import delegation
 from rbacguard.update.simulate import apply_update, foreign_migrate
@@ -282,6 +283,15 @@ def restored_label(role: ClusterRole, tiers: Iterable[str]) -> ClusterRole:
     return replace(role, metadata=replace(role.metadata, labels=labels))
 
 
+class _Effect(NamedTuple):
+    """What a strategy leads to; the fields are those of `Outcome`."""
+
+    reached: Namespaces
+    missed: Namespaces
+    more: Namespaces
+    can_hand_on: Namespaces
+
+
 class _Simulation:
     """The states of a cluster: today, after the update, and after the update with each strategy.
 
@@ -323,14 +333,13 @@ class _Simulation:
             for each in self.changes(Strategy.NOTHING, evacuation)
             if each.change is not Change.KEPT
         )
-        lost = self._access.select(lambda row: self._lost(row, Strategy.NOTHING))
-        losing = self._access.select(lambda row: self._lost(row, Strategy.NOTHING), widest=True)
+        (lost,) = self._access.select([partial(self._lost, strategy=Strategy.NOTHING)])
+        losing = widest(lost)
         self.platform = {who: where for who, where in lost.items() if is_platform(who)}
         self.wanted = {who: where for who, where in losing.items() if not is_platform(who)}
-        planned: defaultdict[str, list[AnyBinding]] = defaultdict(list)
-        for binding in bindings_for(_needs(self.wanted), snapshot):
-            planned[binding.scope].append(binding)
-        self._access.add(planned, [self._state[Strategy.PREBIND]])
+        # As the bindings that `bindings_for` proposes would do.
+        self._access.add_role(MIGRATE_ROLE, self.wanted, self._state[Strategy.PREBIND])
+        self._effects = self._simulated_effects()
 
     def changes(self, strategy: Strategy, requests: int | None = None) -> Iterator[ActionChange]:
         """Yield the difference between today and the state after a strategy.
@@ -355,6 +364,24 @@ class _Simulation:
         """Return how a subject can grant live migration to others in a state, if it can."""
         return delegation.method(row.allowed(self._state[state]) >> len(self.asked))
 
+    def _simulated_effects(self) -> Mapping[Strategy, _Effect]:
+        """Return what each strategy leads to, found in one pass over all subjects."""
+        tests: list[Callable[[AccessRow], object]] = []
+        for strategy in Strategy:
+            tests += self._tests(strategy)
+        found = iter(self._access.select(tests))
+        return {each: _Effect(*islice(found, 4)) for each in Strategy}
+
+    def _tests(self, strategy: Strategy) -> Sequence[Callable[[AccessRow], object]]:
+        lost, gained, delegates = self._lost, self._gained, self._delegates
+        nothing = Strategy.NOTHING
+        return (
+            lambda row: lost(row, nothing) and not lost(row, strategy),
+            lambda row: lost(row, strategy),
+            lambda row: gained(row, strategy) and not gained(row, nothing),
+            lambda row: delegates(row, strategy) and not delegates(row, _PERMANENT),
+        )
+
     def outcome(
         self,
         strategy: Strategy,
@@ -366,18 +393,15 @@ class _Simulation:
         caution: str = "",
     ) -> Outcome:
         """Return what a strategy leads to, compared with today."""
-        select, nothing = self._access.select, Strategy.NOTHING
+        effect = self._effects[strategy]
         return Outcome(
             strategy=strategy,
             title=title,
             recommended=recommended,
-            reached=select(lambda row: self._lost(row, nothing) and not self._lost(row, strategy)),
-            missed=select(lambda row: self._lost(row, strategy)),
-            more=select(lambda row: self._gained(row, strategy) and not self._gained(row, nothing)),
-            can_hand_on=select(
-                lambda row: self._delegates(row, strategy) and not self._delegates(row, _PERMANENT),
-                widest=True,
-            ),
+            reached=effect.reached,
+            missed=effect.missed,
+            more=effect.more,
+            can_hand_on=widest(effect.can_hand_on),
             gap=gap,
             undo=undo,
             caution=caution,

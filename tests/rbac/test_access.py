@@ -23,7 +23,7 @@ from rbacguard.kubevirt.access import (
 )
 from rbacguard.kubevirt.permissions import Tier, live_migration
 from rbacguard.rbac import Grant, ObjectKey, Subject
-from rbacguard.rbac.access import Change, EffectiveAccess
+from rbacguard.rbac.access import Change, EffectiveAccess, widest
 from rbacguard.sources import from_objects
 
 ASKED = in_order(live_migration().actions)
@@ -181,16 +181,16 @@ def test_allowed_requests_agree_with_single_requests(first: list[dict[str, Any]]
                 if grants.get((subject, number, "")) or grants.get((subject, number, namespace))
             )
             assert access.allowed(subject, namespace) == expected
-    found = access.select(lambda row: row.allowed(0) & 1)
+    found, none = access.select([lambda row: row.allowed(0) & 1, lambda _: False])
+    assert none == {}
     for subject in subjects:
         everywhere = bool(grants.get((subject, 0, "")))
         bound_in = {where for who, _, where in grants if who == subject}
         assert set(found.get(subject, ())) == {
             where for where in bound_in if everywhere or grants.get((subject, 0, where))
         }
-    widest = access.select(lambda row: row.allowed(0) & 1, widest=True)
     for subject, namespaces in found.items():
-        assert widest[subject] == (("",) if "" in namespaces else namespaces)
+        assert widest(found)[subject] == (("",) if "" in namespaces else namespaces)
 
 
 def test_each_grant_of_a_subject_that_is_listed_twice_is_reported_once() -> None:
