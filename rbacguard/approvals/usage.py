@@ -13,8 +13,7 @@ from rbacguard.kubevirt.permissions import Tier, is_platform, live_migration
 from rbacguard.rbac import Subject
 from rbacguard.rbac.identity import service_account_groups, service_account_user
 from rbacguard.snapshot import Snapshot
-from rbacguard.snapshot.objects import entries
-from rbacguard.sources.audit_log import moment
+from rbacguard.snapshot.objects import entries, parse_timestamp
 
 _RESOURCE = "virtualmachineinstancemigrations"
 _SUBRESOURCE = ("virtualmachines", "migrate")
@@ -53,7 +52,7 @@ def uses(events: Iterable[Mapping[str, Any]], since: datetime.datetime | None) -
         if use is None:
             continue
         key, at, groups = use
-        happened = moment(at)
+        happened = parse_timestamp(at)
         if since is not None and (happened is None or happened < since):
             continue
         count, last, known = found.get(key, (0, "", ()))

@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     help="Replace the names of users, groups and namespaces, always alike, to give it away.",
 )
 @click.option(
-    "--machines",
+    "--include-vms",
     is_flag=True,
-    help="Save machines, nodes and storage too, for 'readiness' and 'migrations'.",
+    help="Also save VMs, nodes, pods, and storage, for 'readiness' and 'migrations'.",
 )
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
-def snapshot(source: Source, file: str, redact: bool, machines: bool, force: bool) -> int:
+def snapshot(source: Source, file: str, redact: bool, include_vms: bool, force: bool) -> int:
     """Save what an audit needs of a cluster; every command reads it with -f.
 
     Nothing secret is in it, and for the same state of the cluster its content is the same.
     """
-    if redact and machines:
+    if redact and include_vms:
         raise click.UsageError(
-            "--redact does not go with --machines: names stand in what KubeVirt says of machines"
+            "--redact and --include-vms cannot be combined: messages of KubeVirt contain names"
         )
-    found = source.machines("readiness")[1] if machines else source.snapshot()
+    found = source.workloads("readiness") if include_vms else source.snapshot()
     if redact:
         from rbacguard.sources.redact import redact as redacted
 

@@ -93,8 +93,8 @@ COMMANDS = {
         "Check RBAC manifests in files and folders of a repository, or on standard input ('-').",
     ),
     "migrations": Entry(
-        "machines",
-        "List migrations: how far each is, for what it was made, and what delays a drain.",
+        "readiness",
+        "List live migrations with phase, trigger, and what is delaying node drains.",
     ),
     "permissions": Entry(
         "cluster",
@@ -104,8 +104,8 @@ COMMANDS = {
         "update", "Simulate the update: who keeps, loses and gains what, under each strategy."
     ),
     "readiness": Entry(
-        "machines",
-        "Tell which machines migrate when their node is drained, and whether drains complete.",
+        "readiness",
+        "Show which VMs can migrate when their node is drained, and whether drains can complete.",
     ),
     "rules": Entry("about", "List the policies and the rules of lint, or explain one."),
     "schema": Entry(

@@ -112,7 +112,7 @@ exit_zero = click.option("--exit-zero", is_flag=True, help="Exit 0 whatever was 
 
 
 class _Quantity(click.ParamType["Decimal"]):
-    """An amount as Kubernetes writes it, above 0."""
+    """A Kubernetes quantity above 0."""
 
     name = "quantity"
 
@@ -120,11 +120,13 @@ class _Quantity(click.ParamType["Decimal"]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Decimal:
         """Read it; click prints what is wrong."""
-        from rbacguard.readiness.quantity import amount
+        from rbacguard.readiness.quantity import parse_quantity
 
-        found = amount(str(value))
+        found = parse_quantity(str(value))
         if found is None or found <= 0:
-            self.fail(f"{value!r} is no amount; expected one like 1200M or 1Gi", param, ctx)
+            self.fail(
+                f"{value!r} is not a quantity (expected, for example, 1200M or 1Gi)", param, ctx
+            )
         return found
 
 

@@ -22,7 +22,6 @@ from rbacguard.text import visible
 
 if TYPE_CHECKING:
     from rbacguard.rbac import Reviews
-    from rbacguard.readiness.inventory import Inventory
     from rbacguard.snapshot import AggregateMode, Snapshot
     from rbacguard.sources import Reading
     from rbacguard.sources.live import Connection
@@ -172,28 +171,21 @@ class Source:
             return load(self.filenames, aggregate=mode)
         return snapshot_of(self._read_cluster(namespace), aggregate=mode)
 
-    def machines(
-        self, *more: str, mode: AggregateMode = "as-recorded"
-    ) -> tuple[Inventory, Snapshot]:
-        """Read machines, nodes and what is around them, and access as far as it is there.
+    def workloads(self, *more: str, mode: AggregateMode = "as-recorded") -> Snapshot:
+        """Read VMs, nodes, pods, and storage, and RBAC objects if the input contains them.
 
         Args:
-            more: commands whose needs are read besides.
-            mode: how to take aggregated roles.
+            more: commands whose resources are also read from a cluster.
+            mode: whether aggregated ClusterRoles have their recorded or their computed rules.
 
         Raises:
             InputError: files cannot be read, or the kubeconfig does not tell where to read.
             ClusterError: the cluster cannot be reached, or lets nothing be read.
             click.UsageError: files were given, and how to connect as well.
         """
-        from rbacguard.readiness.inventory import Inventory
-        from rbacguard.sources.decode import read_paths
-
         if self._is_files():
-            reading = read_paths(self.filenames, workloads=True)
-        else:
-            reading = self._read_cluster(None, *more)
-        return Inventory.of(reading), snapshot_of(reading, aggregate=mode)
+            return load(self.filenames, aggregate=mode, workloads=True)
+        return snapshot_of(self._read_cluster(None, *more), aggregate=mode)
 
     def _is_files(self) -> bool:
         """Whether files are read, which takes a while and goes with no way to connect."""

@@ -37,10 +37,9 @@ if TYPE_CHECKING:
     "disagrees: a sample of the answers, or all.",
 )
 @click.option(
-    "--machines",
-    "with_machines",
+    "--include-vms",
     is_flag=True,
-    help="Read machines, nodes and storage too, and add what `readiness` tells of them.",
+    help="Also read VMs, nodes, pods, and storage, and include the readiness report.",
 )
 @options.exit_zero
 @collected(options.KNOWN, "known")
@@ -54,7 +53,7 @@ def audit(
     target: str | None,
     fail_on: str,
     cross_check: str | None,
-    with_machines: bool,
+    include_vms: bool,
     exit_zero: bool,
     known: dict[str, Any],
     **shown: Any,
@@ -64,7 +63,7 @@ def audit(
     from rbacguard.output import reports
     from rbacguard.output.suppress import suppressed_findings
     from rbacguard.policy import About, evaluate
-    from rbacguard.policy.checks import Context, Machines
+    from rbacguard.policy.checks import Context
     from rbacguard.update.status import status as journey
 
     found_policies, selection = options.selected(policy_folders, known, About.ACCESS)
@@ -78,13 +77,13 @@ def audit(
 
         access = load_approvals(approvals)
     drains = None
-    if with_machines:
-        from rbacguard.cli.machines import readiness_report
+    if include_vms:
+        from rbacguard.cli.readiness import readiness_report
 
-        about = options.selected(policy_folders, known, About.MACHINES)
-        inventory, snapshot = source.machines("readiness", mode=aggregate)
+        about = options.selected(policy_folders, known, About.READINESS)
+        snapshot = source.workloads("readiness", mode=aggregate)
         at = (today or datetime.datetime.now(datetime.UTC)).replace(tzinfo=datetime.UTC)
-        drains = readiness_report(Machines(inventory, at), snapshot, source, *about)
+        drains = readiness_report(snapshot, at, source, *about)
         drains = suppressed_findings(drains, suppression)
     else:
         snapshot = source.snapshot(aggregate)

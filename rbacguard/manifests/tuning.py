@@ -1,99 +1,102 @@
-"""A proposal for HyperConverged's live-migration settings, with the arithmetic, for review."""
+"""A patch with recommended live migration settings for HyperConverged."""
 
 from __future__ import annotations
 
 from decimal import ROUND_FLOOR, Decimal
 
-from rbacguard.readiness.drain import Readiness
-from rbacguard.readiness.duration import GIGABYTE, at_once, rounded_up
+from rbacguard.readiness.assessment import Readiness
+from rbacguard.readiness.duration import GIGABYTE, round_up
 from rbacguard.readiness.inventory import Inventory
-from rbacguard.readiness.quantity import amount, shown
+from rbacguard.readiness.quantity import format_bytes, parse_quantity
+from rbacguard.readiness.settings import outbound_limit
 from rbacguard.snapshot.objects import entries
 from rbacguard.text import visible
 
 _MIB = Decimal(2**20)
-_SHARE = Decimal("0.8")
-"""The part of the link that migrations may take, so that something is left for all else."""
-_SLACK = 2
-"""How many times its memory a guest may have to be copied, for it writes meanwhile."""
+_NETWORK_SHARE = Decimal("0.8")
+"""The share of the network that migrations can use; the rest is for other traffic."""
+_COPY_FACTOR = 2
+"""How often the memory of a guest can be copied, because the guest writes during a migration."""
 
 
-def tuning(inventory: Inventory, found: Readiness, link: Decimal | None) -> str:
-    """Return a merge patch for HyperConverged as YAML, only of what should change.
+def tuning(inventory: Inventory, readiness: Readiness, bandwidth: Decimal | None) -> str:
+    """Return a merge patch for HyperConverged as YAML, with the calculation in comments.
+
+    The patch contains only settings that must change.
 
     Args:
-        inventory: what was read.
-        found: what was judged.
-        link: bytes per second that a node's migration network carries, where somebody knows.
+        inventory: the objects of the cluster.
+        readiness: the assessment of the cluster.
+        bandwidth: bandwidth of the migration network of a node in bytes per second, if known.
     """
-    value = {name: each.value for name, each in found.settings.items()}
-    at_node = at_once(found.settings)
+    values = {name: setting.value for name, setting in readiness.settings.items()}
+    per_node, memory = outbound_limit(readiness.settings), readiness.memory
     comments: list[str] = []
     fields: dict[str, str] = {}
 
-    wanted = found.memory.parallel * at_node
-    now = amount(value["parallelMigrationsPerCluster"])
+    wanted = memory.parallel_nodes * per_node
+    current = parse_quantity(values["parallelMigrationsPerCluster"])
     comments.append(
-        f"parallelMigrationsPerCluster: {found.memory.parallel} nodes drain at once "
-        f"({found.memory.because}) x {at_node} migrations from each = {wanted}; now {now}"
+        f"parallelMigrationsPerCluster: {memory.parallel_nodes} nodes drain in parallel "
+        f"({memory.source}) x {per_node} migrations from each = {wanted}; current value {current}"
     )
-    if now is None or now < wanted:
+    if current is None or current < wanted:
         fields["parallelMigrationsPerCluster"] = str(wanted)
 
-    limit = amount(value["bandwidthPerMigration"])
+    limit = parse_quantity(values["bandwidthPerMigration"])
     rate = limit or None
-    if link is None:
+    if bandwidth is None:
         comments.append(
-            "bandwidthPerMigration: what the network carries is not known; give it with "
+            "bandwidthPerMigration: the bandwidth of the network is unknown; specify it with "
             "--network-bandwidth"
         )
     else:
-        share = (link * _SHARE / at_node / _MIB).to_integral_value(ROUND_FLOOR)
+        share = (bandwidth * _NETWORK_SHARE / per_node / _MIB).to_integral_value(ROUND_FLOOR)
         comments.append(
-            f"bandwidthPerMigration: {shown(link)}/s x {_SHARE} / {at_node} migrations from a node "
-            f"= {share} Mi; now {'unlimited' if not limit else f'{shown(limit)}/s'}"
+            f"bandwidthPerMigration: {format_bytes(bandwidth)}/s x {_NETWORK_SHARE} / {per_node} "
+            f"migrations from a node = {share} Mi; current value "
+            f"{'unlimited' if not limit else f'{format_bytes(limit)}/s'}"
         )
         if share >= 1 and (not limit or limit > share * _MIB):
             fields["bandwidthPerMigration"] = f"{share}Mi"
             rate = share * _MIB
 
-    timeout = amount(value["completionTimeoutPerGiB"])
+    timeout = parse_quantity(values["completionTimeoutPerGiB"])
     if rate:
-        needed = rounded_up(_SLACK * GIGABYTE / rate)
+        needed = round_up(_COPY_FACTOR * GIGABYTE / rate)
         comments.append(
             f"completionTimeoutPerGiB: a gigabyte takes {GIGABYTE / rate:.1f} s at "
-            f"{shown(rate)}/s, x {_SLACK} for what guests write meanwhile = {needed} s; "
-            f"now {timeout}"
+            f"{format_bytes(rate)}/s, x {_COPY_FACTOR} for writes of the guest = {needed} s; "
+            f"current value {timeout}"
         )
         if timeout is None or timeout < needed:
             fields["completionTimeoutPerGiB"] = str(needed)
-    largest = max((each.data or Decimal() for each in found.timings.values()), default=Decimal())
-    if rate and largest:
-        comments.append(
-            f"the largest machine, {shown(largest)}, takes {largest / rate:.0f} s at least"
-        )
-    return _written(inventory, comments, fields)
+        sizes = (duration.data for duration in readiness.durations.values())
+        largest = max((size for size in sizes if size), default=None)
+        if largest:
+            comments.append(
+                f"the largest VM, {format_bytes(largest)}, takes at least {largest / rate:.0f} s"
+            )
+    return _patch(inventory, comments, fields)
 
 
-def _written(inventory: Inventory, comments: list[str], fields: dict[str, str]) -> str:
+def _patch(inventory: Inventory, comments: list[str], fields: dict[str, str]) -> str:
     owner = inventory.hyperconverged
-    spec = owner.spec if owner else None
-    is_new = bool(entries(spec, "virtualization"))
-    # A name from the input stands in a comment, where a line break would end it.
-    where = "a HyperConverged resource, which was not read"
+    name = "a HyperConverged resource, which was not read"
     if owner is not None:
-        name, namespace = owner.metadata.name, owner.metadata.namespace
-        where = f"HyperConverged {name} in namespace {namespace}"
+        name = f"HyperConverged {owner.metadata.name} in namespace {owner.metadata.namespace}"
     lines = [
-        f"Proposed live-migration settings for {where}; nothing was changed.",
+        f"Recommended live migration settings for {name}. Nothing was changed.",
         "Review, then: oc patch hyperconverged NAME -n NAMESPACE --type merge --patch-file FILE",
         "",
         *comments,
     ]
+    # A line break in a name would end the comment.
     text = "".join(f"# {visible(line)}".rstrip() + "\n" for line in lines)
     if not fields:
-        return text + "# Nothing of this needs to change.\n{}\n"
-    keys = ["spec", *(["virtualization"] if is_new else []), "liveMigrationConfig"]
+        return text + "# No setting must change.\n{}\n"
+    is_v1 = bool(entries(owner.spec if owner else None, "virtualization"))
+    keys = ["spec", *(["virtualization"] if is_v1 else []), "liveMigrationConfig"]
     for depth, key in enumerate(keys):
         text += f"{'  ' * depth}{key}:\n"
     return text + "".join(f"{'  ' * len(keys)}{key}: {fields[key]}\n" for key in fields)

@@ -29,7 +29,7 @@ def of_findings(report: wire.ByPolicy, fail_on: str) -> int:
 
 
 def of_audit(report: wire.AuditReport, fail_on: str) -> int:
-    """As findings have it; where machines were judged too, the worse of both."""
+    """Return the exit code for findings; with a readiness report, the worse one of both."""
     codes = [of_findings(report, fail_on)]
     if report.readiness is not None:
         codes.append(of_readiness(report.readiness, fail_on))

@@ -141,7 +141,7 @@ def _audit(report: wire.AuditReport, table: _Table) -> dict[str, Any]:
 
 @_page.register
 def _readiness(report: wire.ReadinessReport, _table: _Table) -> dict[str, Any]:
-    page = _of_machines(report, readiness.sections(report))
+    page = _findings_page(report, readiness.sections(report))
     return {
         **page,
         "title": "rbacguard readiness: will the drains complete",
@@ -150,20 +150,18 @@ def _readiness(report: wire.ReadinessReport, _table: _Table) -> dict[str, Any]:
 
 
 def _answers(report: wire.ReadinessReport) -> list[str]:
-    counts = Counter[str](machine.drain for machine in report.machines)
-    told = ", ".join(f"{count} {what}" for what, count in sorted(counts.items())) or "none"
-    return [f"Ready: {readiness.ANSWERS[report.ready]}.", f"Machines: {told}."]
+    return [f"Ready: {readiness.ANSWERS[report.ready]}.", f"VMs: {readiness.vm_counts(report)}."]
 
 
 @_page.register
 def _migrations(report: wire.MigrationsReport, _table: _Table) -> dict[str, Any]:
     return {
-        **_of_machines(report, migrations.sections(report, everything=True)),
+        **_findings_page(report, migrations.sections(report, everything=True)),
         "title": "rbacguard migrations: under way, failed, and who asked",
     }
 
 
-def _of_machines(
+def _findings_page(
     report: wire.ReadinessReport | wire.MigrationsReport, sections: Sequence[readiness.Section]
 ) -> dict[str, Any]:
     every = results(report)
@@ -188,7 +186,7 @@ def _sections(
     return [
         (
             f"section-{number}",
-            each.title.capitalize(),
+            each.title[:1].upper() + each.title[1:],
             each.columns,
             [[visible(cell) for cell in row] for row in each.rows],
         )

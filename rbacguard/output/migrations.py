@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from rbacguard.approvals.usage import Use
 from rbacguard.output import wire
-from rbacguard.output.readiness import Section, duration
+from rbacguard.output.readiness import Section, format_duration
 from rbacguard.output.reports import by_policy, coverage_of, subject
 from rbacguard.rbac import Subject
 from rbacguard.readiness.inventory import Inventory
-from rbacguard.readiness.migrations import ENDED, Migration
+from rbacguard.readiness.migrations import FINISHED, Migration
 
 if TYPE_CHECKING:
     from rbacguard.output.page import Page
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def report(
-    found: Sequence[Migration],
+    migrations: Sequence[Migration],
     inventory: Inventory,
     results: Iterable[PolicyResult],
     uses: Sequence[Use] | None,
@@ -29,15 +29,15 @@ def report(
     """Return the report.
 
     Args:
-        found: every migration.
-        inventory: what was read.
-        results: what policies found.
-        uses: who used the permission; None where no audit log was given.
-        unused: who holds the permission and did not use it; None where that is not known.
+        migrations: all migrations.
+        inventory: the objects of the cluster.
+        results: the results of the policies.
+        uses: uses of the permission; None without an audit log.
+        unused: subjects with the permission that did not use it; None if unknown.
     """
     findings, policies = by_policy(results)
     return wire.MigrationsReport(
-        migrations=[_migration(each) for each in found],
+        migrations=[_migration(each) for each in migrations],
         uses=None
         if uses is None
         else [
@@ -60,74 +60,75 @@ def report(
     )
 
 
-def _migration(found: Migration) -> wire.MigrationModel:
+def _migration(migration: Migration) -> wire.MigrationModel:
     return wire.MigrationModel(
-        namespace=found.key.namespace,
-        name=found.key.name,
-        machine=found.machine,
-        phase=found.phase,
-        asked_by=found.asked_by.value,
-        manager=found.manager or None,
-        created=found.created or None,
-        age_seconds=found.age,
-        source=found.source or None,
-        target=found.target or None,
-        reason=found.reason or None,
-        deleted=found.deleted,
+        namespace=migration.key.namespace,
+        name=migration.key.name,
+        vmi=migration.vmi,
+        phase=migration.phase,
+        origin=migration.origin.value,
+        manager=migration.manager or None,
+        created=migration.created or None,
+        age_seconds=migration.age,
+        source=migration.source or None,
+        target=migration.target or None,
+        reason=migration.reason or None,
+        deleted=migration.is_deleted,
     )
 
 
 def summary(report: wire.MigrationsReport, page: Page) -> None:
-    """Say how many there are in which phase."""
+    """Write the number of migrations with each phase and each origin."""
     phases = Counter(each.phase or "new" for each in report.migrations)
-    told = ", ".join(f"{count} {phase}" for phase, count in sorted(phases.items())) or "none"
-    page.line(f"Migrations: {told}")
-    asked = Counter[str](each.asked_by for each in report.migrations)
-    if asked:
-        page.line(f"Asked by:  {', '.join(f'{asked[k]} {k}' for k in sorted(asked))}")
+    origins = Counter[str](each.origin for each in report.migrations)
+    page.line(f"Migrations: {_counts(phases) or 'none'}")
+    if origins:
+        page.line(f"Triggers:  {_counts(origins)}")
     if report.coverage.gaps:
-        page.line(f"Not seen:  {report.coverage.gaps[0]}", "bold yellow")
+        page.line(f"Note:      incomplete input: {report.coverage.gaps[0]}", "bold yellow")
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counter.items()))
 
 
 def sections(report: wire.MigrationsReport, *, everything: bool) -> list[Section]:
-    """Return the migrations, and who used the permission.
+    """Return the migrations, and the uses of the permission.
 
     Args:
-        report: what to show.
-        everything: also migrations that ended without a note.
+        report: the report.
+        everything: whether to include finished migrations without a reason.
     """
     rows = [
         (
             f"{each.namespace}/{each.name}",
-            each.machine,
+            each.vmi,
             each.phase or "new",
-            duration(each.age_seconds),
+            format_duration(each.age_seconds),
             each.source or "",
             each.target or "",
-            each.asked_by,
+            each.origin,
             each.manager or "unknown",
             "; ".join(
                 [
-                    *(["its deletion was asked for"] if each.deleted else []),
+                    *(["deletion requested"] if each.deleted else []),
                     *([each.reason] if each.reason else []),
                 ]
             ),
         )
         for each in report.migrations
-        if everything or each.phase not in ENDED or each.reason
+        if everything or each.phase not in FINISHED or each.reason
     ]
-    left_out = len(report.migrations) - len(rows)
-    title = (
-        f"migrations (without {left_out} that ended; -v shows all)" if left_out else "migrations"
-    )
-    columns = ("MIGRATION", "MACHINE", "PHASE", "AGE", "FROM", "TO", "FOR", "BY PROGRAM", "NOTE")
+    hidden = len(report.migrations) - len(rows)
+    title = f"migrations ({hidden} finished not shown; use -v)" if hidden else "migrations"
+    columns = ("MIGRATION", "VM", "PHASE", "AGE", "FROM", "TO", "TRIGGER", "CREATED BY", "NOTE")
     found = [Section(title, columns, rows)]
     if report.uses is not None:
         used = [(e.user, e.namespace or "", e.verb, str(e.count), e.last) for e in report.uses]
-        did = ("USER", "WHERE", "DID", "TIMES", "LAST")
-        found.append(Section("who used the permission", did, used))
+        did = ("USER", "NAMESPACE", "VERB", "COUNT", "LAST USED")
+        found.append(Section("uses of the permission", did, used))
     if report.unused is not None:
         idle = [(each.kind, each.namespace or "", each.name) for each in report.unused]
         who = ("KIND", "NAMESPACE", "NAME")
-        found.append(Section("who holds it and did not use it", who, idle))
+        found.append(Section("subjects that did not use the permission", who, idle))
     return found

@@ -1,62 +1,73 @@
-"""The report of `rbacguard readiness`, and its table."""
+"""The report of `rbacguard readiness`, and its tables."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from rbacguard.output import wire
-from rbacguard.output.names import counted
 from rbacguard.output.reports import by_policy, coverage_of
-from rbacguard.readiness.drain import OTHERS, NodeDrain, Readiness, SpareMemory
-from rbacguard.readiness.duration import rounded_up
-from rbacguard.readiness.eviction import Machine
+from rbacguard.readiness.assessment import OPTIONAL_KINDS, Readiness
+from rbacguard.readiness.drain import NodeDrain
+from rbacguard.readiness.duration import round_up
+from rbacguard.readiness.eviction import Eviction
 from rbacguard.readiness.inventory import Inventory
-from rbacguard.readiness.quantity import shown
-from rbacguard.readiness.scheduling import Place
+from rbacguard.readiness.quantity import format_bytes
+from rbacguard.readiness.scheduling import Placement
+from rbacguard.readiness.spare_memory import SpareMemory
 from rbacguard.readiness.volumes import Claim
 
 if TYPE_CHECKING:
     from rbacguard.output.page import Page
     from rbacguard.policy import PolicyResult
 
-_ORDER = ("blocks", "unknown", "waits", "stops", "restarts", "migrates")
+OUTCOMES: tuple[wire.EvictionName, ...] = (
+    "blocked",
+    "unknown",
+    "external",
+    "stops",
+    "restarts",
+    "live-migrates",
+)
+"""Eviction outcomes, in the order of tables."""
 
 
 def report(
-    found: Readiness, inventory: Inventory, results: Iterable[PolicyResult]
+    readiness: Readiness, inventory: Inventory, results: Iterable[PolicyResult]
 ) -> wire.ReadinessReport:
     """Return the report.
 
     Args:
-        found: what was judged.
-        inventory: what it was judged by.
-        results: what policies found.
+        readiness: the assessment.
+        inventory: the objects of the cluster.
+        results: the results of the policies.
     """
-    places = {place.key: place for drain in found.drains for place in drain.places}
-    gaps = (*found.gaps, *(g for g in inventory.coverage.gaps(OTHERS) if g not in found.gaps))
+    placements = readiness.placements
+    optional = inventory.coverage.gaps(OPTIONAL_KINDS)
+    gaps = (*readiness.gaps, *(gap for gap in optional if gap not in readiness.gaps))
     findings, policies = by_policy(results)
+    rollout = readiness.rollout
     return wire.ReadinessReport(
-        ready=found.ready,
-        nodes=[_node(drain) for drain in found.drains],
+        ready=readiness.is_ready,
+        nodes=[_node(drain) for drain in readiness.drains],
         rollout=wire.RolloutModel(
-            order=[list(batch) for batch in found.rollout.order],
-            drained=found.rollout.drained,
-            completes=found.rollout.completes,
-            waits_at=list(found.rollout.waits_at),
-            waits_for=list(found.rollout.waits_for),
-            down=list(found.rollout.down),
-            unknown=list(found.rollout.unknown),
+            batches=[list(batch) for batch in rollout.batches],
+            drained=rollout.drained,
+            completes=rollout.completes,
+            blocked_at=list(rollout.blocked_at),
+            blockers=list(rollout.blockers),
+            unavailable=list(rollout.unavailable),
+            unknown=list(rollout.unknown),
         ),
-        machines=[_machine(each, places.get(each.key), found) for each in found.machines],
-        memory=_memory(found.memory),
+        vmis=[_vmi(each, placements.get(each.key), readiness) for each in readiness.evictions],
+        memory=_memory(readiness.memory),
         settings={
-            name: wire.SettingModel(value=each.value, set_by=each.set_by)
-            for name, each in found.settings.items()
+            name: wire.SettingModel(value=setting.value, source=setting.source)
+            for name, setting in readiness.settings.items()
         },
-        claims=[_claim(each) for each in found.claims],
+        claims=[_claim(claim) for claim in readiness.claims],
         findings=findings,
         policies=policies,
         coverage=coverage_of(inventory.coverage, gaps),
@@ -64,14 +75,14 @@ def report(
 
 
 def _node(drain: NodeDrain) -> wire.NodeModel:
-    counts = Counter(machine.drain.value for machine in drain.machines)
+    counts = Counter[str](eviction.outcome for eviction in drain.evictions)
     return wire.NodeModel(
         name=drain.node,
         pool=drain.pool or None,
-        machines={cast("wire.DrainName", k): counts[k] for k in _ORDER if counts[k]},
-        homeless=sum(not place.target and not place.unknown for place in drain.places),
+        vmis={name: counts[name] for name in OUTCOMES if counts[name]},
+        unschedulable=len(drain.unschedulable),
         completes=drain.completes,
-        seconds=_up(drain.seconds),
+        seconds=_ceiling(drain.seconds),
     )
 
 
@@ -87,127 +98,135 @@ def _claim(claim: Claim) -> wire.ClaimModel:
     )
 
 
-def _machine(machine: Machine, place: Place | None, found: Readiness) -> wire.MachineModel:
-    key = machine.key
-    timing = found.timings[key]
-    return wire.MachineModel(
+def _vmi(eviction: Eviction, placement: Placement | None, readiness: Readiness) -> wire.VMIModel:
+    key = eviction.key
+    duration = readiness.durations[key]
+    return wire.VMIModel(
         namespace=key.namespace,
         name=key.name,
-        node=machine.node or None,
-        drain=machine.drain.value,
-        eviction_strategy=machine.strategy or None,
-        set_by=machine.set_by,
-        policy=found.policies.get(key),
-        remarks=[
-            wire.ReasonModel(reason=each.reason, message=each.message, advice=each.advice)
-            for each in machine.remarks
+        node=eviction.node or None,
+        eviction=eviction.outcome.value,
+        eviction_strategy=eviction.strategy or None,
+        strategy_source=eviction.source,
+        migration_policy=readiness.policies.get(key),
+        reasons=[
+            wire.ReasonModel(reason=each.reason, message=each.message, action=each.action)
+            for each in eviction.reasons
         ],
-        place=_target(place) if place else None,
-        bytes_to_copy=_whole(timing.data),
-        seconds=_up(timing.seconds),
-        timeout_seconds=timing.timeout,
+        placement=_placement(placement) if placement else None,
+        bytes_to_copy=_integer(duration.data),
+        seconds=_ceiling(duration.seconds),
+        timeout_seconds=duration.timeout,
     )
 
 
-def _target(place: Place) -> wire.TargetModel:
-    return wire.TargetModel(
-        target=place.target or None,
-        refusals=dict(place.refusals),
-        unknown=place.unknown or None,
+def _placement(placement: Placement) -> wire.PlacementModel:
+    return wire.PlacementModel(
+        target=placement.target or None,
+        filter_failures=dict(placement.filter_failures),
+        unknown=placement.unknown or None,
     )
 
 
-def _whole(size: Decimal | None) -> int | None:
+def _integer(size: Decimal | None) -> int | None:
     return None if size is None else int(size)
 
 
-def _up(seconds: Decimal | None) -> int | None:
-    return None if seconds is None else rounded_up(seconds)
+def _ceiling(seconds: Decimal | None) -> int | None:
+    return None if seconds is None else round_up(seconds)
 
 
-def _memory(found: SpareMemory) -> wire.SpareMemoryModel:
+def _memory(memory: SpareMemory) -> wire.SpareMemoryModel:
     return wire.SpareMemoryModel(
-        parallel=found.parallel,
-        because=found.because,
-        highest=_whole(found.highest),
-        highest_node=found.highest_node or None,
-        needed=None if found.highest is None else int(found.parallel * found.highest),
-        free=_whole(found.free),
-        suffices=found.suffices,
-        estimated=found.estimated,
+        parallel_nodes=memory.parallel_nodes,
+        source=memory.source,
+        highest=_integer(memory.highest),
+        highest_node=memory.highest_node or None,
+        required=_integer(memory.required),
+        free=_integer(memory.free),
+        sufficient=memory.is_sufficient,
+        estimated=memory.is_estimated,
     )
 
 
 ANSWERS = {
-    True: "every drain completes, as far as objects tell",
-    False: "not every drain completes",
-    None: "not known whether every drain completes",
+    True: "yes, every node drain can complete",
+    False: "no, some node drains cannot complete",
+    None: "unknown, the input is incomplete",
 }
 
 
-def summary(found: wire.ReadinessReport, page: Page) -> None:
-    """Say what stands at the top: the answer, and how many machines do what."""
+def summary(report: wire.ReadinessReport, page: Page) -> None:
+    """Write the answer, and the number of VMs with each result."""
     style = {True: "bold green", False: "bold red", None: "bold yellow"}
-    page.line(f"Ready:     {ANSWERS[found.ready]}", style[found.ready])
-    counts = Counter[str](machine.drain for machine in found.machines)
-    told = ", ".join(f"{counts[k]} {k}" for k in _ORDER if counts[k]) or "none"
-    page.line(f"Machines:  {told}")
-    rollout, steps = found.rollout, len(found.rollout.order)
+    page.line(f"Ready:     {ANSWERS[report.ready]}", style[report.ready])
+    page.line(f"VMs:       {vm_counts(report)}")
+    rollout = report.rollout
     if rollout.completes is False:
-        first = rollout.waits_for[0]
-        more = f" and {len(rollout.waits_for) - 1} more" if len(rollout.waits_for) > 1 else ""
-        page.line(f"In order:  stops after {rollout.drained} of {steps} drains: {first}{more}")
-    elif rollout.completes or rollout.order:
-        known = "" if rollout.completes else ", as far as is known"
-        page.line(f"In order:  {steps} drains one after the other complete{known}")
-    if rollout.down:
-        more = f", and {len(rollout.down) - 1} more" if len(rollout.down) > 1 else ""
-        page.line(f"Stay down: {rollout.down[0]}{more}", "bold yellow")
-    if found.coverage.gaps:
-        page.line(f"Not seen:  {found.coverage.gaps[0]}", "bold yellow")
+        blockers = _first(rollout.blockers)
+        steps = f"{rollout.drained} of {len(rollout.batches)} steps"
+        page.line(f"Rollout:   stops after {steps}: {blockers}")
+    elif rollout.completes or rollout.batches:
+        known = "" if rollout.completes else ", as far as known"
+        page.line(f"Rollout:   completes in {len(rollout.batches)} steps{known}")
+    if rollout.unavailable:
+        page.line(f"Stopped:   {_first(rollout.unavailable)}", "bold yellow")
+    if report.coverage.gaps:
+        page.line(f"Note:      incomplete input: {report.coverage.gaps[0]}", "bold yellow")
+
+
+def vm_counts(report: wire.ReadinessReport) -> str:
+    """Return the number of VMs with each result of a drain."""
+    counts = Counter[str](vmi.eviction for vmi in report.vmis)
+    return ", ".join(f"{counts[name]} {name}" for name in OUTCOMES if counts[name]) or "none"
+
+
+def _first(lines: Sequence[str]) -> str:
+    return lines[0] + (f" and {len(lines) - 1} more" if len(lines) > 1 else "")
 
 
 class Section(NamedTuple):
-    """A table under a title, for a terminal as for a page."""
+    """A table with a title."""
 
     title: str
     columns: tuple[str, ...]
     rows: Sequence[Sequence[str]]
 
 
-def sections(found: wire.ReadinessReport) -> list[Section]:
-    """Return nodes, machines that do not simply move, spare memory and settings."""
+def sections(report: wire.ReadinessReport) -> list[Section]:
+    """Return nodes, VMs that cannot live-migrate, spare memory, and settings."""
     nodes = [
         (
             node.name,
             node.pool or "",
-            ", ".join(f"{count} {name}" for name, count in node.machines.items()),
-            str(node.homeless),
-            _yes(node.completes),
-            duration(node.seconds),
+            ", ".join(f"{count} {name}" for name, count in node.vmis.items()),
+            str(node.unschedulable),
+            _answer(node.completes),
+            format_duration(node.seconds),
         )
-        for node in found.nodes
+        for node in report.nodes
     ]
     settings = [
-        (name, "" if each.value is None else str(each.value), each.set_by)
-        for name, each in found.settings.items()
+        (name, "" if each.value is None else str(each.value), each.source)
+        for name, each in report.settings.items()
     ]
-    machines = _machines(found)
-    columns = ("NODE", "POOL", "MACHINES", "FIND NO PLACE", "DRAIN COMPLETES", "TAKES AT LEAST")
-    why = ("MACHINE", "NODE", "A DRAIN", "WHY", "WHAT TO DO")
+    vms = _vms(report)
+    node_columns = ("NODE", "POOL", "VMS", "NO TARGET NODE", "CAN DRAIN", "MIN DURATION")
+    vm_columns = ("VM", "NODE", "ON DRAIN", "REASON", "ACTION")
+    memory_columns = ("PARALLEL NODES", "REQUIRED", "AVAILABLE", "SUFFICIENT")
     return [
-        Section("nodes", columns, nodes),
-        *([Section("machines that do not simply move", why, machines)] if machines else []),
-        Section("spare memory", ("NODES AT ONCE", "NEEDED", "FREE", "ENOUGH"), [_spare(found)]),
-        Section("settings", ("SETTING", "VALUE", "SET BY"), settings),
+        Section("nodes", node_columns, nodes),
+        *([Section("VMs that cannot live-migrate", vm_columns, vms)] if vms else []),
+        Section("spare memory", memory_columns, [_spare_memory(report.memory)]),
+        Section("settings", ("SETTING", "VALUE", "SOURCE"), settings),
     ]
 
 
 def tables(found: Iterable[Section], gaps: Iterable[str], page: Page) -> None:
-    """Show sections, and what was not read."""
-    for each in found:
-        page.heading(each.title)
-        page.table(each.columns, each.rows)
+    """Write sections, and the incomplete input."""
+    for section in found:
+        page.heading(section.title)
+        page.table(section.columns, section.rows)
     missing = list(gaps)
     if missing:
         page.heading("incomplete input")
@@ -215,8 +234,8 @@ def tables(found: Iterable[Section], gaps: Iterable[str], page: Page) -> None:
             page.line(f"- {gap}", indent=2)
 
 
-def duration(seconds: int | None) -> str:
-    """Return seconds for people: `2 h 5 min`, `40 s`."""
+def format_duration(seconds: int | None) -> str:
+    """Return a duration with units: `2 h 5 min`, `40 s`."""
     if seconds is None:
         return "unknown"
     minutes, rest = divmod(seconds, 60)
@@ -226,39 +245,43 @@ def duration(seconds: int | None) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _yes(value: bool | None) -> str:
+def _answer(value: bool | None) -> str:
     return {True: "yes", False: "no", None: "unknown"}[value]
 
 
-def _machines(found: wire.ReadinessReport) -> list[tuple[str, ...]]:
+def _vms(report: wire.ReadinessReport) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
-    for machine in sorted(found.machines, key=lambda m: (_ORDER.index(m.drain), m.namespace)):
-        place = machine.place
-        why = [each.message for each in machine.remarks]
-        todo = [each.advice for each in machine.remarks if each.advice]
-        if place and not place.target:
-            why += (
-                [place.unknown]
-                if place.unknown
-                else [f"{counted(n, 'node')}: {reason}" for reason, n in place.refusals.items()]
-                or ["there is no other node"]
+    for vmi in sorted(report.vmis, key=lambda vmi: (OUTCOMES.index(vmi.eviction), vmi.namespace)):
+        placement = vmi.placement
+        reasons = [each.message for each in vmi.reasons]
+        actions = [each.action for each in vmi.reasons if each.action]
+        if placement and placement.unknown:
+            reasons.append(placement.unknown)
+        elif placement and not placement.target:
+            failures = placement.filter_failures.items()
+            reasons += [f"{count} {text}" for text, count in failures] or ["no other node exists"]
+            actions.append("make a node available to it, or shut down the VM for the update")
+        if reasons:
+            name = f"{vmi.namespace}/{vmi.name}"
+            rows.append(
+                (name, vmi.node or "", vmi.eviction, "; ".join(reasons), "; ".join(actions))
             )
-            todo += [] if place.unknown else ["let a node take it, or shut it down for the update"]
-        if why:
-            name = f"{machine.namespace}/{machine.name}"
-            rows.append((name, machine.node or "", machine.drain, "; ".join(why), "; ".join(todo)))
     return rows
 
 
-def _spare(found: wire.ReadinessReport) -> tuple[str, ...]:
-    memory = found.memory
-    at_once = f"{memory.parallel} ({memory.because})"
-    needed, free = "unknown", "unknown" if memory.free is None else shown(memory.free)
-    if memory.highest is not None and memory.needed is not None:
+def _spare_memory(memory: wire.SpareMemoryModel) -> tuple[str, ...]:
+    required = "unknown"
+    available = "unknown" if memory.free is None else format_bytes(memory.free)
+    if memory.highest is not None and memory.required is not None:
         where = f" on {memory.highest_node}" if memory.highest_node else ""
-        needed = f"{memory.parallel} x {shown(memory.highest)}{where} = {shown(memory.needed)}"
-    if memory.estimated:
-        # Some pods are not in the input: KubeVirt's formula stands in for those of machines.
-        needed = f"at least {needed}, as KubeVirt counts it" if memory.needed else needed
-        free = f"at most {free}" if memory.free is not None else free
-    return at_once, needed, free, _yes(memory.suffices)
+        required = (
+            f"{memory.parallel_nodes} x {format_bytes(memory.highest)}{where} = "
+            f"{format_bytes(memory.required)}"
+        )
+        if memory.estimated:
+            # Some pods were not read. KubeVirt's formula replaces their requests.
+            required = f"at least {required} (estimated)"
+    if memory.estimated and memory.free is not None:
+        available = f"at most {available}"
+    parallel = f"{memory.parallel_nodes} ({memory.source})"
+    return parallel, required, available, _answer(memory.sufficient)

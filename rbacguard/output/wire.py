@@ -655,61 +655,61 @@ class FleetReport(Versioned, frozen=True, tag="rbacguard.io/fleet/v1"):
     failed: list[FleetProblemModel]
 
 
-DrainName = Literal["migrates", "restarts", "stops", "waits", "blocks", "unknown"]
+EvictionName = Literal["live-migrates", "restarts", "stops", "external", "blocked", "unknown"]
 
 
 class ReasonModel(Wire, frozen=True):
-    """Why a machine does what it does, and what to do about it; `advice` may be empty."""
+    """A reason for the result of an eviction; `action` can be empty."""
 
     reason: str
     message: str
-    advice: str
+    action: str
 
 
-class TargetModel(Wire, frozen=True):
-    """Where a machine that migrates goes: `target`, or `refusals` by reason, or what is unknown."""
+class PlacementModel(Wire, frozen=True):
+    """The target node of a VMI, or the number of nodes that cannot run it by reason."""
 
     target: str | None
-    refusals: dict[str, int]
+    filter_failures: dict[str, int]
     unknown: str | None
 
 
-class MachineModel(Wire, frozen=True):
-    """A VirtualMachineInstance and what a drain of its node does to it.
+class VMIModel(Wire, frozen=True):
+    """A VirtualMachineInstance and the result of evicting it.
 
-    `seconds` is how long its migration takes at least, null where that is not known.
+    `seconds` is the minimum duration of its migration, null if unknown.
     """
 
     namespace: str
     name: str
     node: str | None
-    drain: DrainName
+    eviction: EvictionName
     eviction_strategy: str | None
-    set_by: str
-    policy: str | None
-    remarks: list[ReasonModel]
-    place: TargetModel | None
+    strategy_source: str
+    migration_policy: str | None
+    reasons: list[ReasonModel]
+    placement: PlacementModel | None
     bytes_to_copy: int | None
     seconds: int | None
     timeout_seconds: int | None
 
 
 class NodeModel(Wire, frozen=True):
-    """A node with machines: what its drain comes to; `completes` null is not known.
+    """The drain of a node with VMIs; `completes` is null if unknown.
 
-    `seconds` is how long its migrations take at least, null where that is not known.
+    `seconds` is the minimum duration of its migrations, null if unknown.
     """
 
     name: str
     pool: str | None
-    machines: dict[DrainName, int]
-    homeless: int
+    vmis: dict[EvictionName, int]
+    unschedulable: int
     completes: bool | None
     seconds: int | None
 
 
 class ClaimModel(Wire, frozen=True):
-    """A PersistentVolumeClaim of running machines; `classShares` null is not known."""
+    """A PersistentVolumeClaim of VMIs; `classShares` is null if unknown."""
 
     namespace: str
     name: str
@@ -721,52 +721,51 @@ class ClaimModel(Wire, frozen=True):
 
 
 class RolloutModel(Wire, frozen=True):
-    """All nodes drained one after the other, as the pools do it; `completes` null is not known.
+    """The drain of all nodes in the order of the pools; `completes` is null if unknown.
 
-    `order` holds the nodes that are drained at once together; `drained` counts these; `down` tells
-    of machines that are stopped and find no place to start again.
+    A batch contains the nodes that are drained at the same time, and `drained` is the number of
+    batches that complete. `unavailable` lists VMs that cannot start again.
     """
 
-    order: list[list[str]]
+    batches: list[list[str]]
     drained: int
     completes: bool | None
-    waits_at: list[str]
-    waits_for: list[str]
-    down: list[str]
+    blocked_at: list[str]
+    blockers: list[str]
+    unavailable: list[str]
     unknown: list[str]
 
 
 class SpareMemoryModel(Wire, frozen=True):
-    """Nodes that drain in parallel times the highest total of a node, against what is free.
+    """The required and the free memory in bytes; null if unknown.
 
-    In bytes; null where an amount is not known. Where some pods were not read, `estimated`: what is
-    needed is the least, by KubeVirt's formula, and what is free the most.
+    If some pods were not read, `estimated` is true, `required` is a minimum, and `free` a maximum.
     """
 
-    parallel: int
-    because: str
+    parallel_nodes: int
+    source: str
     highest: int | None
     highest_node: str | None
-    needed: int | None
+    required: int | None
     free: int | None
-    suffices: bool | None
+    sufficient: bool | None
     estimated: bool
 
 
 class SettingModel(Wire, frozen=True):
-    """A setting of live migration and what sets it."""
+    """A setting of live migration, and the object or default that sets it."""
 
     value: bool | int | float | str | None
-    set_by: str
+    source: str
 
 
 class ReadinessReport(Versioned, frozen=True, tag="rbacguard.io/readiness/v1"):
-    """`rbacguard readiness`; `ready` null is not known."""
+    """`rbacguard readiness`; `ready` is null if unknown."""
 
     ready: bool | None
     nodes: list[NodeModel]
     rollout: RolloutModel
-    machines: list[MachineModel]
+    vmis: list[VMIModel]
     memory: SpareMemoryModel
     settings: dict[str, SettingModel]
     claims: list[ClaimModel]
@@ -777,16 +776,16 @@ class ReadinessReport(Versioned, frozen=True, tag="rbacguard.io/readiness/v1"):
 
 
 class MigrationModel(Wire, frozen=True):
-    """A VirtualMachineInstanceMigration; `askedBy` says for what it was made.
+    """A VirtualMachineInstanceMigration.
 
-    `manager` is the program that made it, null where that is not known.
+    `origin` is why it was created. `manager` is the program that created it, null if unknown.
     """
 
     namespace: str
     name: str
-    machine: str
+    vmi: str
     phase: str
-    asked_by: Literal["drain", "workload-update", "somebody"]
+    origin: Literal["drain", "workload-update", "user"]
     manager: str | None
     created: str | None
     age_seconds: int | None

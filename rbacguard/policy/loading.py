@@ -13,7 +13,7 @@ from rbacguard.errors import PolicyError
 from rbacguard.policy.model import About, Policy
 
 _FOLDERS_OF_DATA = frozenset({"permissions"})
-_MACHINES = "readiness"
+_READINESS = "readiness"
 _FILES_OF_DATA = frozenset({"known-holders.yaml"})
 
 
@@ -38,7 +38,7 @@ def load_policies(folders: Iterable[str] = (), about: About | None = None) -> tu
             if (
                 about
                 and path.is_relative_to(ours)
-                and (about is About.MACHINES) is not (path.parent.name == _MACHINES)
+                and (about is About.READINESS) is not (path.parent.name == _READINESS)
             ):
                 # Not even loaded: a command that does not ask them need not wait for them.
                 continue

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 
 from rbacguard.errors import PolicyError, VersionError
 from rbacguard.kubevirt.releases import Release, find_release
-from rbacguard.policy.checks import AnyCheck, Check, Fact, FactType, MachineCheck
+from rbacguard.policy.checks import AnyCheck, Check, Fact, FactType, ReadinessCheck
 from rbacguard.policy.checks.base import Value
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _WORD = re.compile(r"\w+")
 _MOST_KNOWN = 10_000
 """How many answers of a condition are kept at once."""
 _MOST = 2**63 - 1
-_PLACEHOLDER = re.compile(r"\{([a-z_]+)(?:\.([a-z_]+))?\}")
+_PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)(?:\.([a-z0-9_]+))?\}")
 
 
 class Severity(StrEnum):
@@ -47,10 +47,10 @@ class Stage(StrEnum):
 
 
 class About(StrEnum):
-    """What a policy is about: access (`audit`), or machines (`readiness`)."""
+    """What a policy is about: access (`audit`), or VMs and nodes (`readiness`)."""
 
     ACCESS = "access"
-    MACHINES = "machines"
+    READINESS = "readiness"
 
 
 _Text: TypeAlias = Annotated[str, Meta(min_length=1)]
@@ -117,13 +117,13 @@ class Policy(
                     )
                 if part and facts[name] is not FactType.MAP:
                     raise ValueError(f"placeholder {{{name}.{part}}}: {name} is no map")
-        if self.about is About.MACHINES and self.stage is not Stage.ANY:
+        if self.about is About.READINESS and self.stage is not Stage.ANY:
             raise ValueError(f"stage: the check {self.check.type} is asked at any stage")
 
     @property
     def about(self) -> About:
         """What it is about, by which the command is chosen that asks it."""
-        return About.MACHINES if isinstance(self.check, MachineCheck) else About.ACCESS
+        return About.READINESS if isinstance(self.check, ReadinessCheck) else About.ACCESS
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -138,7 +138,7 @@ class Policy(
         """
         if not self.where:
             return lambda _fact: True
-        # Thousands of machines are alike in what a condition asks of them.
+        # Thousands of VMIs have the same values for a condition.
         known: dict[Any, bool] = {}
         asked, key_of = self._asked, self._key_of
 

@@ -1,1 +1,1 @@
-"""Whether virtual machines will migrate when their nodes are drained."""
+"""Whether VMs can live-migrate and node drains can complete. This package does not use RBAC."""

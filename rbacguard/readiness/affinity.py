@@ -1,198 +1,171 @@
-"""Beside which pods a pod must, or must not, run: as the scheduler looks at it.
+"""Required pod affinity and anti-affinity, as kube-scheduler evaluates them.
 
-kubernetes v1.36 pkg/scheduler/framework/plugins/interpodaffinity/filtering.go. Who selects whom
-never changes and is worked out once for each distinct term; only where pods are does.
+kubernetes v1.36 pkg/scheduler/framework/plugins/interpodaffinity/filtering.go.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 import msgspec
 
+from rbacguard.rbac.selectors import selector_matches
 from rbacguard.readiness.inventory import Inventory
-from rbacguard.snapshot.workloads import LabelRequirement, Pod, PodAffinityTerm, Selector
+from rbacguard.snapshot.workloads import Pod, PodAffinityTerm
 
-_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
-Pairs: TypeAlias = set[tuple[str, str]]
-"""Labels of nodes, with their values."""
-Places: TypeAlias = Mapping[int, tuple[str, ...]]
-"""By `id` of a pod, the nodes where it is: two while it migrates."""
+Domains: TypeAlias = set[tuple[str, str]]
+"""Topology domains: labels of nodes with their values."""
+Locations: TypeAlias = Mapping[int, Sequence[str]]
+"""By `id` of a pod, its nodes: two during a migration."""
 
 
-class Neighbours(NamedTuple):
-    """Nodes near pods that matter to one that looks for a place, by label and value.
+class AffinityState(NamedTuple):
+    """The topology domains that decide where a pod can run.
 
     Attributes:
-        shunned: near pods that it must not run beside.
-        shunning: near pods that want no such one beside them.
-        sought: near pods that it must run beside.
-        keys: labels of nodes by which `sought` is told, all of which a node must have.
-        first: whether it need not be near any, there being none.
+        anti_affinity: domains with a pod that the anti-affinity of this pod selects.
+        existing_anti_affinity: domains with a pod whose anti-affinity selects this pod.
+        affinity: domains with a pod that the affinity of this pod selects.
+        topology_keys: the topology keys of the affinity, which a node must have as labels.
+        is_first: whether no pod matches the affinity, and this pod matches it itself. Then the
+            affinity allows any domain.
     """
 
-    shunned: Pairs
-    shunning: Pairs
-    sought: Pairs
-    keys: tuple[str, ...]
-    first: bool
+    anti_affinity: Domains
+    existing_anti_affinity: Domains
+    affinity: Domains
+    topology_keys: tuple[str, ...]
+    is_first: bool
 
-    def keep_off(self, labels: Mapping[str, str]) -> str:
-        """Return which pods keep it off a node with these labels, or are missing there."""
-        for pairs, reason in (
-            (self.shunned, "has a pod that it must not run beside"),
-            (self.shunning, "has a pod that wants no such one beside it"),
+    def violation(self, labels: Mapping[str, str]) -> str:
+        """Return the rule that a node with these labels violates, '' if it violates none."""
+        for domains, rule in (
+            (self.anti_affinity, "node(s) didn't match pod anti-affinity rules"),
+            (
+                self.existing_anti_affinity,
+                "node(s) didn't satisfy existing pods anti-affinity rules",
+            ),
         ):
-            for key, _ in sorted(pairs & labels.items()):
-                return f"{reason} ({key})"
-        for key in self.keys:
-            if key not in labels or not (self.first or (key, labels[key]) in self.sought):
-                return f"lacks the pods that it must run beside ({key})"
+            for key, _ in sorted(domains & labels.items()):
+                return f"{rule} ({key})"
+        for key in self.topology_keys:
+            if key not in labels or not (self.is_first or (key, labels[key]) in self.affinity):
+                return f"node(s) didn't match pod affinity rules ({key})"
         return ""
 
 
-class Affinities:
-    """Which pods select which, of all that were read."""
+class PodAffinities:
+    """The pods that each affinity term selects.
+
+    Pods move during a simulation, but the selected pods stay the same. They are found once for each
+    distinct term.
+    """
 
     def __init__(self, inventory: Inventory) -> None:
-        """Hold what was read; nothing is worked out yet."""
+        """Use the pods and namespaces of an inventory."""
         self._inventory = inventory
-        self._found: dict[tuple[bytes, str], tuple[Pod, ...]] = {}
+        self._selected_by_term: dict[tuple[bytes, str], tuple[Pod, ...]] = {}
 
-    def neighbours(
-        self, pod: Pod, at: Places, labels: Mapping[str, Mapping[str, str]]
-    ) -> Neighbours:
-        """Return where those stand that a pod seeks, shuns or is shunned by.
+    def state(
+        self, pod: Pod, locations: Locations, labels: Mapping[str, Mapping[str, str]]
+    ) -> AffinityState:
+        """Return the topology domains that decide where a pod can run.
 
         Args:
-            pod: which pod.
-            at: where pods are.
-            labels: the labels of nodes, by name.
+            pod: the pod.
+            locations: the nodes of each pod.
+            labels: the labels of each node.
         """
-        anti, terms = _required(pod, anti=True), _required(pod, anti=False)
 
-        def near(
-            pods: Iterable[Pod], terms: Sequence[PodAffinityTerm]
-        ) -> Iterator[tuple[str, str]]:
-            for each in pods:
-                for node in at.get(id(each), ()):
-                    yield from _values(terms, labels[node])
+        def domains(pods: Iterable[Pod], terms: Sequence[PodAffinityTerm]) -> Domains:
+            return {
+                (term.topology_key, labels[node][term.topology_key])
+                for each in pods
+                for node in locations.get(id(each), ())
+                for term in terms
+                if term.topology_key in labels[node]
+            }
 
-        shunned = {pair for term in anti for pair in near(self._selected(term, pod), (term,))}
-        shunning = {
-            pair
-            for term, owners in self._shunning.get(id(pod), ())
-            for pair in near(owners, (term,))
-        }
-        # One that counts is one whom all terms select.
-        sought = set(near(self._selected_by_all(terms, pod), terms))
-        # The first of its kind may go anywhere.
-        first = not sought and all(self._selects(term, pod, pod) for term in terms)
-        keys = tuple(term.topology_key for term in terms)
-        return Neighbours(shunned, shunning, sought, keys, first)
+        affinity = pod.spec.affinity
+        terms = affinity.pod_affinity.required
+        found = domains(self._selected_by_all(terms, pod), terms)
+        return AffinityState(
+            anti_affinity={
+                domain
+                for term in affinity.pod_anti_affinity.required
+                for domain in domains(self._selected(term, pod), (term,))
+            },
+            existing_anti_affinity={
+                domain
+                for term, owners in self._existing_anti_affinity.get(id(pod), ())
+                for domain in domains(owners, (term,))
+            },
+            affinity=found,
+            topology_keys=tuple(term.topology_key for term in terms),
+            is_first=not found and all(self._selects(term, pod, pod) for term in terms),
+        )
 
     @cached_property
-    def _labelled(self) -> Mapping[tuple[str, str], Sequence[Pod]]:
+    def _pods_by_label(self) -> Mapping[tuple[str, str], Sequence[Pod]]:
         found: dict[tuple[str, str], list[Pod]] = {}
         for pod in self._inventory.pods:
-            for label in (pod.metadata.labels or {}).items():
+            for label in pod.metadata.labels.items():
                 found.setdefault(label, []).append(pod)
         return found
 
     @cached_property
-    def _shunning(self) -> Mapping[int, Sequence[tuple[PodAffinityTerm, Sequence[Pod]]]]:
-        """By `id` of a pod, the terms by which others shun it, each with those others."""
+    def _existing_anti_affinity(
+        self,
+    ) -> Mapping[int, Sequence[tuple[PodAffinityTerm, Sequence[Pod]]]]:
+        """By `id` of a pod, the anti-affinity terms that select it, each with its owners."""
         owners: dict[tuple[bytes, str], list[Pod]] = {}
         found: dict[int, list[tuple[PodAffinityTerm, Sequence[Pod]]]] = {}
         for owner in self._inventory.pods:
-            for term in _required(owner, anti=True):
+            for term in owner.spec.affinity.pod_anti_affinity.required:
                 key = _key(term, owner)
                 if key not in owners:
                     owners[key] = []
-                    for each in self._selected(term, owner):
-                        found.setdefault(id(each), []).append((term, owners[key]))
+                    for pod in self._selected(term, owner):
+                        found.setdefault(id(pod), []).append((term, owners[key]))
                 owners[key].append(owner)
         return found
 
-    def _selected(self, term: PodAffinityTerm, own: Pod) -> tuple[Pod, ...]:
-        key = _key(term, own)
-        if key not in self._found:
-            exact = (term.label_selector.match_labels if term.label_selector else None) or {}
-            narrowed = [self._labelled.get(label, ()) for label in exact.items()]
-            candidates = min([*narrowed, self._inventory.pods], key=len)
-            self._found[key] = tuple(p for p in candidates if self._selects(term, own, p))
-        return self._found[key]
+    def _selected(self, term: PodAffinityTerm, owner: Pod) -> tuple[Pod, ...]:
+        """Return the pods that a term of a pod selects."""
+        key = _key(term, owner)
+        if key not in self._selected_by_term:
+            # The pods of the rarest label are the candidates. If each VM has a term of its own,
+            # comparing all pairs of pods takes minutes.
+            labels = term.label_selector.match_labels if term.label_selector else {}
+            by_label = (self._pods_by_label.get(label, ()) for label in labels.items())
+            candidates = min([*by_label, self._inventory.pods], key=len)
+            self._selected_by_term[key] = tuple(
+                pod for pod in candidates if self._selects(term, owner, pod)
+            )
+        return self._selected_by_term[key]
 
-    def _selected_by_all(self, terms: Sequence[PodAffinityTerm], own: Pod) -> Iterator[Pod]:
-        for each in self._selected(terms[0], own) if terms else ():
-            if all(self._selects(term, own, each) for term in terms[1:]):
-                yield each
+    def _selected_by_all(self, terms: Sequence[PodAffinityTerm], owner: Pod) -> Iterator[Pod]:
+        for pod in self._selected(terms[0], owner) if terms else ():
+            if all(self._selects(term, owner, pod) for term in terms[1:]):
+                yield pod
 
-    def _selects(self, term: PodAffinityTerm, own: Pod, other: Pod) -> bool:
-        namespace = other.metadata.namespace
-        named = namespace in (term.namespaces or ())
+    def _selects(self, term: PodAffinityTerm, owner: Pod, pod: Pod) -> bool:
+        namespace = pod.metadata.namespace
+        is_selected = namespace in term.namespaces
         if term.namespace_selector is not None:
-            known = self._inventory.namespaces.get(namespace)
-            labels = (known.metadata.labels if known else None) or {}
-            named = named or _matches(term.namespace_selector, labels)
+            labels = self._inventory.namespace_labels.get(namespace, {})
+            is_selected = is_selected or selector_matches(term.namespace_selector, labels)
         elif not term.namespaces:
-            named = namespace == own.metadata.namespace
-        # Without a selector it selects nothing (kubernetes component-helpers, nil selector).
+            is_selected = namespace == owner.metadata.namespace
         selector = term.label_selector
-        return named and selector is not None and _matches(selector, other.metadata.labels or {})
+        # A term without a label selector selects nothing (apimachinery meta/v1/helpers.go,
+        # LabelSelectorAsSelector).
+        return (
+            is_selected and selector is not None and selector_matches(selector, pod.metadata.labels)
+        )
 
 
-def _key(term: PodAffinityTerm, own: Pod) -> tuple[bytes, str]:
-    return msgspec.json.encode(term), own.metadata.namespace
-
-
-def _required(pod: Pod, *, anti: bool) -> tuple[PodAffinityTerm, ...]:
-    affinity = pod.spec.affinity
-    if affinity is None:
-        return ()
-    found = affinity.pod_anti_affinity if anti else affinity.pod_affinity
-    return (found.required if found else None) or ()
-
-
-def _values(
-    terms: Iterable[PodAffinityTerm], labels: Mapping[str, str]
-) -> Iterator[tuple[str, str]]:
-    """Yield the labels of a node by which terms tell what is near it."""
-    for term in terms:
-        if term.topology_key in labels:
-            yield term.topology_key, labels[term.topology_key]
-
-
-def holds(requirement: LabelRequirement, labels: Mapping[str, str]) -> bool:
-    """Whether one requirement holds; an operator that is not known never does."""
-    value, values = labels.get(requirement.key), requirement.values or ()
-    match requirement.operator:
-        case "In":
-            return value is not None and value in values
-        case "NotIn":
-            return value is None or value not in values
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
-        case "Gt" | "Lt":
-            return _compares(value, values, requirement.operator)
-        case _:
-            return False
-
-
-def _compares(value: str | None, values: Sequence[str], operator: str) -> bool:
-    if value is None or len(values) != 1:
-        return False
-    if not _NUMBER.fullmatch(value) or not _NUMBER.fullmatch(values[0]):
-        return False
-    left, right = int(value), int(values[0])
-    return left > right if operator == "Gt" else left < right
-
-
-def _matches(selector: Selector, labels: Mapping[str, str]) -> bool:
-    exact = (selector.match_labels or {}).items() <= labels.items()
-    return exact and all(holds(each, labels) for each in selector.match_expressions or ())
+def _key(term: PodAffinityTerm, owner: Pod) -> tuple[bytes, str]:
+    return msgspec.json.encode(term), owner.metadata.namespace

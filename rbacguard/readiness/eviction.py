@@ -1,6 +1,6 @@
-"""What becomes of each machine when its node is drained.
+"""The result of evicting each VMI from its node.
 
-As virt-api decides on the eviction of a virt-launcher pod: kubevirt/kubevirt v1.9
+Follows the admission of the eviction of a virt-launcher pod: kubevirt/kubevirt v1.9
 pkg/virt-api/webhooks/validating-webhook/admitters/pod-eviction-admitter.go, admitLauncherPod.
 """
 
@@ -12,214 +12,170 @@ from msgspec import Struct
 
 from rbacguard.rbac import ObjectKey
 from rbacguard.readiness.inventory import Inventory
-from rbacguard.readiness.reasons import REASONS, UNKNOWN
-from rbacguard.readiness.volumes import SHARED
+from rbacguard.readiness.vmi import LIVE_MIGRATABLE_REASONS, UNKNOWN_REASON, condition
+from rbacguard.readiness.volumes import READ_WRITE_MANY
 from rbacguard.snapshot.objects import entries
 from rbacguard.snapshot.workloads import VirtualMachineInstance
 
-_MIGRATABLE = "LiveMigratable"
-_STORAGE = "StorageLiveMigratable"
-_PENDING_CHANGE = "MigrationRequired"
-_RESTARTED = ("Always", "RerunOnFailure")
+_RESTARTING = ("Always", "RerunOnFailure")
 
 
-class Drain(StrEnum):
-    """What a drain of its node does to a machine."""
+class EvictionOutcome(StrEnum):
+    """The result of an eviction.
 
-    MIGRATES = "migrates"
+    LIVE_MIGRATES, RESTARTS (on another node), STOPS (does not start again), EXTERNAL (another
+    controller decides), BLOCKED (the eviction is refused), UNKNOWN (incomplete input).
+    """
+
+    LIVE_MIGRATES = "live-migrates"
     RESTARTS = "restarts"
     STOPS = "stops"
-    WAITS = "waits"
-    BLOCKS = "blocks"
+    EXTERNAL = "external"
+    BLOCKED = "blocked"
     UNKNOWN = "unknown"
 
 
-class Remark(Struct, frozen=True, order=True):
-    """Why, and what to do about it.
+class EvictionReason(Struct, frozen=True, order=True):
+    """One reason for an eviction outcome.
 
     Attributes:
-        reason: KubeVirt's reason, or a name of our own in kebab case.
-        message: in words.
-        advice: what to do.
+        reason: the reason of KubeVirt's condition, or a name in kebab case.
+        message: an explanation.
+        action: what to do about it; '' if there is nothing to do.
     """
 
     reason: str
     message: str
-    advice: str = ""
+    action: str = ""
 
 
-class Machine(Struct, frozen=True):
-    """A running machine and what a drain does to it.
+class Eviction(Struct, frozen=True):
+    """A VMI and the result of evicting it.
 
     Attributes:
-        key: which VirtualMachineInstance.
-        node: where it runs; '' for one that runs nowhere yet.
-        drain: what a drain does.
-        strategy: the eviction strategy that counts; '' where none is set.
-        set_by: what sets it.
-        remarks: why.
+        key: the VMI.
+        node: the node where it runs; '' if it is not scheduled yet.
+        outcome: the result.
+        strategy: the effective eviction strategy; '' if it is unknown.
+        source: the object that sets the eviction strategy.
+        reasons: the reasons for the outcome.
     """
 
     key: ObjectKey
     node: str
-    drain: Drain
+    outcome: EvictionOutcome
     strategy: str
-    set_by: str
-    remarks: tuple[Remark, ...] = ()
+    source: str
+    reasons: tuple[EvictionReason, ...] = ()
 
 
-def machines(inventory: Inventory) -> tuple[Machine, ...]:
-    """Return every machine with what a drain of its node does to it."""
+def evictions(inventory: Inventory) -> tuple[Eviction, ...]:
+    """Return the result of evicting each VMI."""
     default, source = _default_strategy(inventory)
     return tuple(
-        _judged(key, each, inventory, default, source) for key, each in inventory.machines.items()
+        _eviction(key, vmi, inventory, default, source) for key, vmi in inventory.vmis.items()
     )
 
 
-def _default_strategy(inventory: Inventory) -> tuple[str | None, str]:
-    """Return the cluster's eviction strategy, None where that is not known, and what sets it.
+def _default_strategy(inventory: Inventory) -> tuple[str, str]:
+    """Return the eviction strategy of the cluster ('' if it is unknown) and its source.
 
-    KubeVirt's own is None; HyperConverged writes LiveMigrate into it where there are several
-    worker nodes (hyperconverged-cluster-operator controllers/handlers/kubevirt.go), so that what
-    KubeVirt holds is what counts.
+    KubeVirt's default is None. HyperConverged writes LiveMigrate into the KubeVirt resource if the
+    cluster has several worker nodes (hyperconverged-cluster-operator
+    controllers/handlers/kubevirt.go), so the value in KubeVirt is effective.
     """
-    kubevirt = inventory.kubevirt
-    if kubevirt is None:
-        return None, "KubeVirt was not read"
-    configuration = entries(kubevirt.spec, "configuration")
-    found = configuration.get("evictionStrategy")
-    if isinstance(found, str) and found:
-        return found, "KubeVirt"
-    return "None", "KubeVirt's default"
+    if inventory.kubevirt is None:
+        return "", "KubeVirt was not read"
+    strategy = entries(inventory.kubevirt.spec, "configuration").get("evictionStrategy")
+    if isinstance(strategy, str) and strategy:
+        return strategy, "KubeVirt"
+    return "None", "default of KubeVirt"
 
 
-def _judged(
+def _eviction(
     key: ObjectKey,
-    machine: VirtualMachineInstance,
+    vmi: VirtualMachineInstance,
     inventory: Inventory,
-    default: str | None,
-    source: str,
-) -> Machine:
-    own = machine.spec.eviction_strategy
-    strategy, set_by = (own, "the machine") if own else (default, source)
-    node = machine.status.node_name
-    migratable, remarks = _migratable(machine)
+    default: str,
+    default_source: str,
+) -> Eviction:
+    strategy, source = vmi.spec.eviction_strategy or default, default_source
+    if vmi.spec.eviction_strategy:
+        source = "VMI"
+    migratable, reasons = _live_migratable(vmi)
+    outcome = EvictionOutcome.UNKNOWN
     match strategy:
         case "LiveMigrate":
-            drain = {True: Drain.MIGRATES, False: Drain.BLOCKS, None: Drain.UNKNOWN}[migratable]
+            if migratable is not None:
+                outcome = EvictionOutcome.LIVE_MIGRATES if migratable else EvictionOutcome.BLOCKED
         case "LiveMigrateIfPossible":
-            drain = Drain.MIGRATES if migratable else _evicted(key, inventory, remarks)
-            drain = Drain.UNKNOWN if migratable is None else drain
+            if migratable:
+                outcome = EvictionOutcome.LIVE_MIGRATES
+            else:
+                restart, reason = _restart(key, inventory)
+                outcome = outcome if migratable is None else restart
+                reasons.append(reason)
         case "External":
-            drain = Drain.WAITS
-            advice = "make sure that the controller that it waits for is at work"
-            message = "its eviction is left to a controller of its own (External)"
-            remarks = [Remark("eviction-is-external", message, advice)]
+            outcome = EvictionOutcome.EXTERNAL
+            message = "an external controller handles the eviction (eviction strategy External)"
+            action = "make sure that this controller is running"
+            reasons = [EvictionReason("eviction-is-external", message, action)]
         case "None":
-            message = f"nothing asks for a migration: its eviction strategy is None, by {set_by}"
-            advice = "set evictionStrategy: LiveMigrate, if it is to move"
-            remarks = [Remark("eviction-strategy-none", message, advice)]
-            drain = _evicted(key, inventory, remarks)
-        case None:
-            remarks = [*remarks, Remark("eviction-strategy-unknown", f"{set_by}, so its eviction "
-                       "strategy is not known")]  # fmt: skip
-            drain = Drain.UNKNOWN
+            message = f"the eviction strategy is None ({source}), so a drain does not migrate it"
+            action = "set evictionStrategy: LiveMigrate if it must migrate"
+            outcome, reason = _restart(key, inventory)
+            reasons = [EvictionReason("eviction-strategy-none", message, action), reason]
+        case "":
+            message = f"{source}, so the eviction strategy is unknown"
+            reasons.append(EvictionReason("eviction-strategy-unknown", message))
         case _:
-            message = f"eviction strategy {strategy!r} is not known to this version"
-            remarks = [*remarks, Remark("eviction-strategy-unknown", message)]
-            drain = Drain.UNKNOWN
+            message = f"eviction strategy {strategy!r} is not supported by this version"
+            reasons.append(EvictionReason("eviction-strategy-unknown", message))
+    node = vmi.status.node_name
     if not node:
-        remarks = [*remarks, Remark("not-on-a-node", "it runs on no node yet")]
-    return Machine(key, node, drain, strategy or "", set_by, tuple(remarks))
+        reasons.append(EvictionReason("not-on-a-node", "the VMI is not on a node yet"))
+    return Eviction(key, node, outcome, strategy, source, tuple(reasons))
 
 
-def _evicted(key: ObjectKey, inventory: Inventory, remarks: list[Remark]) -> Drain:
-    """Tell what becomes of a machine whose pod is evicted like any other."""
-    owner = inventory.owners.get((key.namespace, key.name))
-    if owner is None:
+def _restart(key: ObjectKey, inventory: Inventory) -> tuple[EvictionOutcome, EvictionReason]:
+    """Return whether the VM of a VMI starts again after its pod was evicted."""
+    vm = inventory.vms.get((key.namespace, key.name))
+    if vm is None:
         if inventory.coverage.gaps(["VirtualMachine"]):
-            message = "whether something starts it again is not known: VirtualMachine not read"
-            remarks.append(Remark("run-strategy-unknown", message))
-            return Drain.UNKNOWN
-        message = "it is stopped, and nothing starts it again: it has no VirtualMachine"
-        remarks.append(Remark("no-virtual-machine", message, "make a VirtualMachine of it"))
-        return Drain.STOPS
-    strategy = owner.spec.run_strategy or ("Always" if owner.spec.running else "Halted")
-    if strategy in _RESTARTED:
-        message = f"it is stopped and started again elsewhere (runStrategy {strategy})"
-        remarks.append(Remark("restarts", message))
-        return Drain.RESTARTS
-    message = f"it is stopped, and nothing starts it again (runStrategy {strategy})"
-    remarks.append(Remark("stays-stopped", message, "start it again after the update"))
-    return Drain.STOPS
+            message = "VirtualMachine was not read, so it is unknown whether the VM starts again"
+            return EvictionOutcome.UNKNOWN, EvictionReason("run-strategy-unknown", message)
+        message = "the VMI stops and does not start again, because it has no VirtualMachine"
+        action = "create a VirtualMachine for it"
+        return EvictionOutcome.STOPS, EvictionReason("no-virtual-machine", message, action)
+    strategy = vm.spec.run_strategy or ("Always" if vm.spec.running else "Halted")
+    if strategy in _RESTARTING:
+        message = f"the VM stops and starts again on another node (runStrategy {strategy})"
+        return EvictionOutcome.RESTARTS, EvictionReason("restarts", message)
+    message = f"the VM stops and does not start again (runStrategy {strategy})"
+    action = "start the VM after the update"
+    return EvictionOutcome.STOPS, EvictionReason("stays-stopped", message, action)
 
 
-def condition(machine: VirtualMachineInstance, kind: str) -> tuple[str, str, str]:
-    """Return status, reason and message of a condition; '' where it is not there."""
-    for each in machine.status.conditions or ():
-        if each.type == kind:
-            return each.status, each.reason, each.message
-    return "", "", ""
-
-
-def storage_moves(machine: VirtualMachineInstance) -> tuple[str, str]:
-    """Return whether its volumes can be migrated to other storage (`True`, `False`, ''), and why.
-
-    The condition StorageLiveMigratable: a volume that is not shared can be moved to one that is.
-    """
-    status, _, message = condition(machine, _STORAGE)
-    return status, message
-
-
-def waits_for_migration(machine: VirtualMachineInstance) -> bool:
-    """Whether a change, such as a network interface plugged in, takes effect by a migration only.
-
-    The condition MigrationRequired: kubevirt/kubevirt v1.9
-    pkg/virt-controller/watch/vmi, and pkg/network/migration/evaluator.go.
-    """
-    return condition(machine, _PENDING_CHANGE)[0] == "True"
-
-
-def bridged_to_pod_network(machine: VirtualMachineInstance) -> tuple[str, ...]:
-    """Return interfaces that are bound to the pod network by a bridge, which pins a machine."""
-    pod = {each.name for each in machine.spec.networks or () if each.pod is not None}
-    return tuple(
-        each.name
-        for each in machine.spec.domain.devices.interfaces or ()
-        if each.bridge is not None and each.name in pod
-    )
-
-
-def plugged_in(machine: VirtualMachineInstance) -> tuple[str, ...]:
-    """Return volumes that were plugged into it while it ran."""
-    return tuple(each.name for each in machine.status.volume_status or () if each.hotplug_volume)
-
-
-def wants_host_model(machine: VirtualMachineInstance) -> bool:
-    """Whether it has the CPU model of the node where it started: by name, or for want of one."""
-    cpu = machine.spec.domain.cpu
-    return (cpu.model if cpu else "") in ("", "host-model")
-
-
-def _migratable(machine: VirtualMachineInstance) -> tuple[bool | None, list[Remark]]:
-    """Return what KubeVirt says of it, with its reason; None where it says nothing."""
-    status, reason, told = condition(machine, _MIGRATABLE)
-    if status not in ("True", "False"):
-        message = "KubeVirt does not say whether it can migrate, as while it starts"
-        return None, [Remark("not-determined", message, "look again when it runs")]
-    if status == "True":
+def _live_migratable(vmi: VirtualMachineInstance) -> tuple[bool | None, list[EvictionReason]]:
+    """Return the status of the condition LiveMigratable, None if it is unknown, with reasons."""
+    found = condition(vmi, "LiveMigratable")
+    if found.status not in ("True", "False"):
+        message = "KubeVirt does not report whether the VMI can migrate, as during its start"
+        action = "check again when the VMI is running"
+        return None, [EvictionReason("not-determined", message, action)]
+    if found.status == "True":
         return True, []
-    explained = REASONS.get(reason, UNKNOWN)
-    message = f"{explained.meaning}: {told}" if told else explained.meaning
-    remarks = [Remark(reason or "no-reason", message, explained.advice)]
-    remarks += [
-        Remark(
+    meaning, action = LIVE_MIGRATABLE_REASONS.get(found.reason, UNKNOWN_REASON)
+    message = f"{meaning}: {found.message}" if found.message else meaning
+    reasons = [EvictionReason(found.reason or "no-reason", message, action)]
+    reasons += [
+        EvictionReason(
             "claim-not-shared",
             f"volume {volume.name}: claim {volume.claim.claim_name} has "
-            f"{', '.join(volume.claim.access_modes or ()) or 'no access mode'}",
+            f"{', '.join(volume.claim.access_modes) or 'no access mode'}",
             "use a claim with ReadWriteMany",
         )
-        for volume in machine.status.volume_status or ()
-        if volume.claim and SHARED not in (volume.claim.access_modes or ())
+        for volume in vmi.status.volume_status
+        if volume.claim and READ_WRITE_MANY not in volume.claim.access_modes
     ]
-    return False, remarks
+    return False, reasons

@@ -1,15 +1,16 @@
-"""What was read of machines, nodes and their surroundings, by kind and name."""
+"""VMs, nodes, and related objects of a snapshot, by name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from rbacguard.rbac import ObjectKey
-from rbacguard.snapshot.coverage import Coverage
+from rbacguard.snapshot import Snapshot
 from rbacguard.snapshot.objects import HyperConverged, KubeVirt, Namespace
 from rbacguard.snapshot.workloads import (
     MachineConfigPool,
@@ -24,154 +25,127 @@ from rbacguard.snapshot.workloads import (
     VirtualMachineInstance,
     VirtualMachineInstanceMigration,
 )
-from rbacguard.sources import Reading
-from rbacguard.sources.decode import read_objects, read_paths
 
 _DOMAIN = "kubevirt.io/domain"
-_LAUNCHER = {"kubevirt.io": "virt-launcher"}
-_ENDED = ("Succeeded", "Failed")
-
+_LAUNCHER = ("kubevirt.io", "virt-launcher")
+_FINISHED = ("Succeeded", "Failed")
 
 _Object = TypeVar("_Object", bound=Struct)
 
 
 class Inventory:
-    """One reading of a cluster's machines; nothing is judged here.
+    """VMs, nodes, and related objects of a snapshot that was read with workloads.
 
     Attributes:
-        coverage: which kinds were read, and what is missing.
+        coverage: which kinds the input contains completely.
     """
 
-    def __init__(self, objects: Mapping[ObjectKey, Struct], coverage: Coverage) -> None:
-        """Hold what was read."""
-        self._objects, self.coverage = objects, coverage
+    def __init__(self, snapshot: Snapshot) -> None:
+        """Index the objects of a snapshot by type."""
+        self.coverage = snapshot.coverage
+        self._by_type: dict[type[Struct], dict[ObjectKey, Any]] = {}
+        for key, value in sorted(snapshot.objects.items(), key=itemgetter(0)):
+            self._by_type.setdefault(type(value), {})[key] = value
 
-    @classmethod
-    def of(cls, reading: Reading) -> Inventory:
-        """Take a reading that was made with workloads."""
-        return cls(reading.objects, reading.coverage())
-
-    @classmethod
-    def load(cls, paths: Iterable[str]) -> Inventory:
-        """Read files, folders, archives, or `-` for standard input.
-
-        Raises:
-            InputError: something named cannot be read, or holds neither machines nor nodes.
-        """
-        return cls.of(read_paths([str(path) for path in paths], workloads=True))
-
-    @classmethod
-    def from_objects(cls, objects: Iterable[dict[str, Any]]) -> Inventory:
-        """Take objects as plain values.
-
-        Raises:
-            InputError: one of them is not what its kind says.
-        """
-        return cls.of(read_objects(objects, workloads=True))
-
-    @cached_property
-    def _by_type(self) -> Mapping[type[Struct], dict[ObjectKey, Any]]:
-        found: dict[type[Struct], dict[ObjectKey, Any]] = {}
-        for key in sorted(self._objects):
-            value = self._objects[key]
-            found.setdefault(type(value), {})[key] = value
-        return found
-
-    def _all(self, kind: type[_Object]) -> dict[ObjectKey, _Object]:
+    def _by_key(self, kind: type[_Object]) -> Mapping[ObjectKey, _Object]:
         return self._by_type.get(kind, {})
 
-    @cached_property
-    def machines(self) -> Mapping[ObjectKey, VirtualMachineInstance]:
-        """VirtualMachineInstances that have not ended."""
-        found = self._all(VirtualMachineInstance)
-        return {key: each for key, each in found.items() if each.status.phase not in _ENDED}
+    def _by_name(self, kind: type[_Object]) -> Mapping[str, _Object]:
+        return {key.name: value for key, value in self._by_key(kind).items()}
+
+    def _by_namespace_and_name(self, kind: type[_Object]) -> Mapping[tuple[str, str], _Object]:
+        return {(key.namespace, key.name): value for key, value in self._by_key(kind).items()}
 
     @cached_property
-    def owners(self) -> Mapping[tuple[str, str], VirtualMachine]:
-        """VirtualMachines by namespace and name, which their instances share."""
-        return {(key.namespace, key.name): vm for key, vm in self._all(VirtualMachine).items()}
+    def vmis(self) -> Mapping[ObjectKey, VirtualMachineInstance]:
+        """VirtualMachineInstances that have not finished."""
+        found = self._by_key(VirtualMachineInstance)
+        return {key: vmi for key, vmi in found.items() if vmi.status.phase not in _FINISHED}
+
+    @cached_property
+    def vms(self) -> Mapping[tuple[str, str], VirtualMachine]:
+        """VirtualMachines by namespace and name, which are also those of the VMI."""
+        return self._by_namespace_and_name(VirtualMachine)
 
     @cached_property
     def nodes(self) -> Mapping[str, Node]:
         """Nodes by name."""
-        return {key.name: node for key, node in self._all(Node).items()}
+        return self._by_name(Node)
 
     @cached_property
     def pods(self) -> tuple[Pod, ...]:
-        """Pods that have not ended and stand on a node."""
+        """Pods that are assigned to a node and have not finished."""
         return tuple(
             pod
-            for pod in self._all(Pod).values()
-            if pod.status.phase not in _ENDED and pod.spec.node_name
+            for pod in self._by_key(Pod).values()
+            if pod.status.phase not in _FINISHED and pod.spec.node_name
         )
 
     @cached_property
-    def launchers(self) -> Mapping[tuple[str, str], Pod]:
-        """The virt-launcher pod of each machine, on the node where it runs, by namespace and name.
+    def launchers(self) -> Mapping[ObjectKey, Pod]:
+        """The virt-launcher pod of each VMI on the node where the VMI runs.
 
-        A migration has a second one, on the node that the machine moves to.
+        During a migration, a second pod on the target node has the same labels.
         """
-        found: dict[tuple[str, str], Pod] = {}
+        found: dict[ObjectKey, Pod] = {}
         for pod in self.pods:
             metadata = pod.metadata
-            if _LAUNCHER.items() <= (metadata.labels or {}).items():
-                name = (metadata.annotations or {}).get(_DOMAIN, "")
-                machine = self.machines.get(
-                    ObjectKey("VirtualMachineInstance", metadata.namespace, name)
-                )
-                if machine and machine.status.node_name == pod.spec.node_name:
-                    found[metadata.namespace, name] = pod
+            if _LAUNCHER not in metadata.labels.items():
+                continue
+            name = metadata.annotations.get(_DOMAIN, "")
+            key = ObjectKey("VirtualMachineInstance", metadata.namespace, name)
+            vmi = self.vmis.get(key)
+            if vmi and vmi.status.node_name == pod.spec.node_name:
+                found[key] = pod
         return found
 
     @cached_property
     def pools(self) -> Mapping[str, MachineConfigPool]:
         """MachineConfigPools by name."""
-        return {key.name: pool for key, pool in self._all(MachineConfigPool).items()}
+        return self._by_name(MachineConfigPool)
 
     @cached_property
-    def policies(self) -> Mapping[str, MigrationPolicy]:
+    def migration_policies(self) -> Mapping[str, MigrationPolicy]:
         """MigrationPolicies by name."""
-        return {key.name: policy for key, policy in self._all(MigrationPolicy).items()}
+        return self._by_name(MigrationPolicy)
 
     @cached_property
     def migrations(self) -> Mapping[ObjectKey, VirtualMachineInstanceMigration]:
-        """VirtualMachineInstanceMigrations, those that have ended too."""
-        return self._all(VirtualMachineInstanceMigration)
+        """VirtualMachineInstanceMigrations, including finished ones."""
+        return self._by_key(VirtualMachineInstanceMigration)
 
     @cached_property
     def claims(self) -> Mapping[tuple[str, str], PersistentVolumeClaim]:
         """PersistentVolumeClaims by namespace and name."""
-        found = self._all(PersistentVolumeClaim)
-        return {(key.namespace, key.name): claim for key, claim in found.items()}
+        return self._by_namespace_and_name(PersistentVolumeClaim)
 
     @cached_property
     def storage_classes(self) -> Mapping[str, StorageClass]:
         """StorageClasses by name."""
-        return {key.name: each for key, each in self._all(StorageClass).items()}
+        return self._by_name(StorageClass)
 
     @cached_property
     def storage_profiles(self) -> Mapping[str, StorageProfile]:
         """StorageProfiles by the name of their StorageClass."""
-        return {key.name: each for key, each in self._all(StorageProfile).items()}
+        return self._by_name(StorageProfile)
 
     @cached_property
     def networks(self) -> frozenset[tuple[str, str]]:
-        """NetworkAttachmentDefinitions by namespace and name."""
-        return frozenset(
-            (key.namespace, key.name) for key in self._all(NetworkAttachmentDefinition)
-        )
+        """Namespace and name of each NetworkAttachmentDefinition."""
+        return frozenset(self._by_namespace_and_name(NetworkAttachmentDefinition))
 
     @cached_property
-    def namespaces(self) -> Mapping[str, Namespace]:
-        """Namespaces by name."""
-        return {key.name: each for key, each in self._all(Namespace).items()}
+    def namespace_labels(self) -> Mapping[str, Mapping[str, str]]:
+        """Labels of each namespace that was read."""
+        found = self._by_name(Namespace)
+        return {name: namespace.metadata.labels for name, namespace in found.items()}
 
     @cached_property
     def kubevirt(self) -> KubeVirt | None:
-        """The KubeVirt resource, of which a cluster has one."""
-        return next(iter(self._all(KubeVirt).values()), None)
+        """The KubeVirt resource; a cluster has one."""
+        return next(iter(self._by_key(KubeVirt).values()), None)
 
     @cached_property
     def hyperconverged(self) -> HyperConverged | None:
-        """The HyperConverged resource, of which a cluster has one."""
-        return next(iter(self._all(HyperConverged).values()), None)
+        """The HyperConverged resource; a cluster has one."""
+        return next(iter(self._by_key(HyperConverged).values()), None)

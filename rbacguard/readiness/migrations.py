@@ -1,9 +1,9 @@
-"""Migrations that were asked for: how far they are, who asked, and what delays a drain.
+"""VirtualMachineInstanceMigrations (VMIMs): phase, origin, and what delays them.
 
 Phases and annotations: kubevirt/kubevirt v1.9 staging/src/kubevirt.io/api/core/v1/types.go
 (VirtualMachineInstanceMigrationPhase, EvacuationMigrationAnnotation,
-WorkloadUpdateMigrationAnnotation). The API keeps no creator: the first manager that wrote the
-object names a program, not a person.
+WorkloadUpdateMigrationAnnotation). The API does not record the creator. The first manager in
+managedFields is the name of a program, not of a user.
 """
 
 from __future__ import annotations
@@ -17,112 +17,118 @@ from msgspec import Struct
 
 from rbacguard.rbac import ObjectKey
 from rbacguard.readiness.inventory import Inventory
+from rbacguard.snapshot.objects import parse_timestamp
 from rbacguard.snapshot.workloads import VirtualMachineInstanceMigration
-from rbacguard.sources.audit_log import moment
 
-ENDED = ("Succeeded", "Failed")
+FINISHED = ("Succeeded", "Failed")
 WAITING = ("", "Pending", "Scheduling", "WaitingForSync")
-"""Phases in which nothing is copied yet; '' is what virt-controller has not looked at."""
+"""Phases before data is copied; '' before virt-controller has seen the VMIM."""
 _EVACUATION = "kubevirt.io/evacuationMigration"
 _WORKLOAD_UPDATE = "kubevirt.io/workloadUpdateMigration"
 _PLATFORM_MANAGERS = ("virt-controller", "virt-operator", "virt-api")
 
 
-class AskedBy(StrEnum):
-    """For what a migration was made."""
+class Origin(StrEnum):
+    """Why a VMIM was created."""
 
     DRAIN = "drain"
-    UPDATE = "workload-update"
-    SOMEBODY = "somebody"
+    WORKLOAD_UPDATE = "workload-update"
+    USER = "user"
 
 
 class Migration(Struct, frozen=True):
-    """One VirtualMachineInstanceMigration.
+    """One VMIM.
 
     Attributes:
-        key: which one.
-        machine: the machine's name, in the same namespace.
-        phase: as KubeVirt writes it; '' before it was looked at.
-        asked_by: for what it was made.
-        manager: the program that made it, such as `virtctl` or `kubectl-create`; '' for unknown.
-        created: when, as the API server wrote it; '' for unknown.
-        age: seconds since then; None where that is not known.
-        source: the node that is left; '' for unknown.
-        target: the node that is gone to; '' for none yet.
+        key: the VMIM.
+        vmi: the name of the VMI in the same namespace.
+        phase: the phase; '' before virt-controller has seen the VMIM.
+        origin: why it was created.
+        manager: the program that created it, such as `virtctl`; '' if unknown.
+        created: the creation timestamp; '' if unknown.
+        age: seconds since its creation; None if unknown.
+        source: the source node; '' if unknown.
+        target: the target node; '' if there is none yet.
         reason: why it failed, or what it waits for; '' for neither.
-        deleted: whether its deletion was asked for, which cancels it.
+        is_deleted: whether its deletion was requested, which cancels the migration.
     """
 
     key: ObjectKey
-    machine: str
+    vmi: str
     phase: str
-    asked_by: AskedBy
+    origin: Origin
     manager: str
     created: str
     age: int | None
     source: str
     target: str
     reason: str
-    deleted: bool
+    is_deleted: bool
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not ended."""
-        return self.phase not in ENDED
+        """Whether it has not finished."""
+        return self.phase not in FINISHED
+
+    @property
+    def is_user_created(self) -> bool:
+        """Whether neither a drain, a workload update, nor KubeVirt itself created it."""
+        return self.origin is Origin.USER and self.manager not in _PLATFORM_MANAGERS
 
 
 def migrations(inventory: Inventory, now: datetime.datetime) -> tuple[Migration, ...]:
-    """Return every migration, those under way first, the oldest of each first."""
+    """Return all VMIMs: unfinished before finished, older before newer.
+
+    Args:
+        inventory: the objects of the cluster.
+        now: the time at which ages are calculated.
+    """
     found = [_migration(key, each, now) for key, each in inventory.migrations.items()]
     return tuple(sorted(found, key=lambda each: (not each.is_running, each.created, each.key)))
 
 
 def _migration(
-    key: ObjectKey, found: VirtualMachineInstanceMigration, now: datetime.datetime
+    key: ObjectKey, vmim: VirtualMachineInstanceMigration, now: datetime.datetime
 ) -> Migration:
-    metadata, state = found.metadata, found.status.migration_state
-    annotations = metadata.annotations
-    manager = min(
-        (each for each in metadata.managed_fields if not each.subresource),
-        key=lambda each: each.time,
+    metadata, status = vmim.metadata, vmim.status
+    state = status.migration_state
+    creator = min(
+        (entry for entry in metadata.managed_fields if not entry.subresource),
+        key=lambda entry: entry.time,
         default=None,
     )
-    asked_by = AskedBy.SOMEBODY
-    if _EVACUATION in annotations or metadata.generate_name.startswith("kubevirt-evacuation-"):
-        asked_by = AskedBy.DRAIN
-    elif _WORKLOAD_UPDATE in annotations or metadata.generate_name.startswith(
-        "kubevirt-workload-update-"
-    ):
-        asked_by = AskedBy.UPDATE
-    reason = state.failure_reason if state else ""
-    if not reason and found.status.phase not in ENDED:
-        held = [
-            each
-            for each in found.status.conditions or ()
+    reason = state.failure_reason
+    if not reason and status.phase not in FINISHED:
+        reason = "; ".join(
+            each.message or each.reason or each.type
+            for each in status.conditions
             if each.status == "True" and each.type != "migrationAbortRequested"
-        ]
-        reason = "; ".join(each.message or each.reason or each.type for each in held)
-    created = moment(metadata.creation_timestamp)
+        )
+    created = parse_timestamp(metadata.creation_timestamp)
     return Migration(
         key=key,
-        machine=found.spec.vmi_name,
-        phase=found.status.phase,
-        asked_by=asked_by,
-        manager=manager.manager if manager else "",
+        vmi=vmim.spec.vmi_name,
+        phase=status.phase,
+        origin=_origin(vmim),
+        manager=creator.manager if creator else "",
         created=metadata.creation_timestamp,
         age=None if created is None else max(int((now - created).total_seconds()), 0),
-        source=state.source_node if state else "",
-        target=state.target_node if state else "",
+        source=state.source_node,
+        target=state.target_node,
         reason=reason,
-        deleted=bool(metadata.deletion_timestamp) or bool(state and state.abort_requested),
+        is_deleted=bool(metadata.deletion_timestamp) or state.abort_requested,
     )
 
 
-def made_by_people(found: Iterable[Migration]) -> Mapping[str, int]:
-    """Return how many migrations of each namespace no part of the platform asked for."""
-    counts = Counter(
-        each.key.namespace
-        for each in found
-        if each.asked_by is AskedBy.SOMEBODY and each.manager not in _PLATFORM_MANAGERS
-    )
-    return dict(sorted(counts.items()))
+def _origin(vmim: VirtualMachineInstanceMigration) -> Origin:
+    annotations, name = vmim.metadata.annotations, vmim.metadata.generate_name
+    if _EVACUATION in annotations or name.startswith("kubevirt-evacuation-"):
+        return Origin.DRAIN
+    if _WORKLOAD_UPDATE in annotations or name.startswith("kubevirt-workload-update-"):
+        return Origin.WORKLOAD_UPDATE
+    return Origin.USER
+
+
+def user_migrations(migrations: Iterable[Migration]) -> Mapping[str, int]:
+    """Return by namespace the number of migrations that users created."""
+    return Counter(each.key.namespace for each in migrations if each.is_user_created)

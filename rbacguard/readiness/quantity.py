@@ -1,10 +1,9 @@
-"""Quantities as Kubernetes writes them (apimachinery pkg/api/resource/quantity.go)."""
+"""Kubernetes quantities (apimachinery pkg/api/resource/quantity.go)."""
 
 from __future__ import annotations
 
 import re
 from decimal import Decimal
-from functools import lru_cache
 
 _QUANTITY = re.compile(
     r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([eE][+-]?[0-9]{1,3})|([a-zA-Z]{0,2}))"
@@ -15,40 +14,36 @@ _SUFFIXES: dict[str, Decimal] = {
     **{unit: Decimal(10) ** (3 * power) for power, unit in enumerate("kMGTPE", 1)},
     **{f"{unit}i": Decimal(2) ** (10 * power) for power, unit in enumerate("KMGTPE", 1)},
 }
-_LONGEST = 40
-_LARGEST = Decimal(2**63 - 1)
-GIB = 2**30
+_MAX_LENGTH = 40
+_MAX_VALUE = Decimal(2**63 - 1)
+_UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
-def amount(value: object) -> Decimal | None:
+def parse_quantity(value: object) -> Decimal | None:
     """Return a quantity as a number: bytes of memory, cores of CPU, or a count.
 
+    A larger number than an int64 is capped (the comment on Quantity in quantity.go).
+
     Args:
-        value: as it stands in an object: `4Gi`, `500m`, `1e9`, `2`; None for one that is missing.
+        value: the value of a field, such as `4Gi`, `500m`, `1e9`, or `2`.
 
     Returns:
-        None for what is no quantity.
+        None if the value is not a quantity.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     text = str(value)
-    return _number(text) if len(text) <= _LONGEST else None
-
-
-@lru_cache(maxsize=4096)
-def _number(text: str) -> Decimal | None:
-    match = _QUANTITY.fullmatch(text)
+    match = _QUANTITY.fullmatch(text) if len(text) <= _MAX_LENGTH else None
     if match is None or (match[3] or "") not in _SUFFIXES:
         return None
     number = Decimal(match[1] + (match[2] or "")) * _SUFFIXES[match[3] or ""]
-    # 'Numbers larger […] will be capped' (the comment on Quantity).
-    return max(min(number, _LARGEST), -_LARGEST)
+    return max(min(number, _MAX_VALUE), -_MAX_VALUE)
 
 
-def shown(size: Decimal | int) -> str:
-    """Return bytes for people: `4.5 GiB`, `512 MiB`."""
+def format_bytes(size: Decimal | int) -> str:
+    """Return a number of bytes with a unit: `4.5 GiB`, `512 MiB`."""
     number = Decimal(size)
-    for unit, name in ((GIB, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
-        if abs(number) >= unit:
-            return f"{number / unit:.1f}".removesuffix(".0") + f" {name}"
+    for factor, unit in _UNITS:
+        if abs(number) >= factor:
+            return f"{number / factor:.1f}".removesuffix(".0") + f" {unit}"
     return f"{number.normalize():f} B"

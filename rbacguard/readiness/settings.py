@@ -1,19 +1,21 @@
-"""The settings of live migration that are in force, with what sets each.
+"""The effective settings of live migration, and the source of each.
 
-HyperConverged writes its values into KubeVirt, so what KubeVirt holds is what counts; KubeVirt's
-own defaults stand for what is not written there. Only where KubeVirt was not read do
-HyperConverged's values, and the defaults of its release, stand for them.
+HyperConverged writes its values into the KubeVirt resource, so the values in KubeVirt are
+effective. Values that are absent there have KubeVirt's defaults. If KubeVirt was not read, the
+values and defaults of HyperConverged apply.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
 from rbacguard.kubevirt.releases import Minor, Release, release_of
 from rbacguard.readiness.inventory import Inventory
+from rbacguard.readiness.quantity import parse_quantity
 from rbacguard.snapshot.objects import entries
 from rbacguard.snapshot.workloads import MigrationPolicy, VirtualMachineInstance
 
@@ -33,17 +35,17 @@ _DEFAULTS: Mapping[str, Value] = {
     "unsafeMigrationOverride": False,
     "network": None,
 }
-"""By field of KubeVirt's spec.configuration.migrations; a bandwidth of 0 is unlimited, and
-allowWorkloadDisruption is what allowPostCopy is where nothing says otherwise.
+"""Defaults of the fields of spec.configuration.migrations in the KubeVirt resource.
 
-kubevirt/kubevirt v1.4 to v1.9 pkg/virt-config/virt-config.go.
+A bandwidth of 0 is unlimited. allowWorkloadDisruption has the value of allowPostCopy by default.
+Source: kubevirt/kubevirt v1.4 to v1.9 pkg/virt-config/virt-config.go.
 """
-_CHANGED: tuple[tuple[Component, Minor, Mapping[str, Value]], ...] = (
+_OTHER_DEFAULTS: tuple[tuple[Component, Minor, Mapping[str, Value]], ...] = (
     # v1.3 pkg/virt-config/virt-config.go: MigrationCompletionTimeoutPerGiB.
     ("KubeVirt", (1, 3), {"completionTimeoutPerGiB": 800, "allowWorkloadDisruption": False}),
-    # There is no such field before v1.5, and nothing pauses a machine.
+    # The field exists since v1.5. Earlier releases do not pause a VMI.
     ("KubeVirt", (1, 4), {"allowWorkloadDisruption": False}),
-    # api/v1beta1/hyperconverged_types.go of release-1.13, and of release-1.18.
+    # api/v1beta1/hyperconverged_types.go of release-1.13 and of release-1.18.
     ("HyperConverged", (1, 13), {"completionTimeoutPerGiB": 800}),
     ("HyperConverged", (1, 18), {}),
     # api/v1/hyperconverged_types.go of release-1.19, LiveMigrationConfigurations.
@@ -57,28 +59,46 @@ _CHANGED: tuple[tuple[Component, Minor, Mapping[str, Value]], ...] = (
         },
     ),
 )
-"""What a component has otherwise up to a release; after the last one listed, `_DEFAULTS` hold for
-KubeVirt, and the last ones listed for HyperConverged."""
+"""Defaults of a component that differ from `_DEFAULTS`, by the last release that has them.
+
+Later releases of KubeVirt have `_DEFAULTS`; later releases of HyperConverged have the last row.
+"""
+
+
+class Setting(Struct, frozen=True):
+    """The value of a setting, and the object or default that sets it."""
+
+    value: Any
+    source: str
+
+
+Settings: TypeAlias = Mapping[str, Setting]
+"""Settings by the name of the field in the KubeVirt resource."""
 
 
 def defaults(component: Component, release: Release | None) -> Mapping[str, Value]:
-    """Return the defaults of a component's release; those of the newest where none is known."""
-    rows = [(until, changed) for name, until, changed in _CHANGED if name == component]
+    """Return the defaults of a release of a component.
+
+    Args:
+        component: the component.
+        release: its release; None for the newest.
+    """
+    rows = [(last, changes) for name, last, changes in _OTHER_DEFAULTS if name == component]
     if release is not None:
-        own = release.kubevirt if component == "KubeVirt" else release.hco
-        for until, changed in rows:
-            if own <= until:
-                return {**_DEFAULTS, **changed}
+        version = release.kubevirt if component == "KubeVirt" else release.hco
+        for last, changes in rows:
+            if version <= last:
+                return {**_DEFAULTS, **changes}
     return {**_DEFAULTS, **(rows[-1][1] if component == "HyperConverged" else {})}
 
 
-def release(inventory: Inventory) -> Release | None:
-    """Return the release that KubeVirt or HyperConverged reports; None where neither does."""
+def reported_release(inventory: Inventory) -> Release | None:
+    """Return the release that KubeVirt, or else HyperConverged, reports; None if neither does."""
     kubevirt, hyperconverged = inventory.kubevirt, inventory.hyperconverged
     if kubevirt and kubevirt.status:
-        found = release_of(kubevirt.status.observed_kubevirt_version, kubevirt_only=True)
-        if found is not None:
-            return found
+        release = release_of(kubevirt.status.observed_kubevirt_version, kubevirt_only=True)
+        if release is not None:
+            return release
     if hyperconverged and hyperconverged.status:
         for each in hyperconverged.status.versions or ():
             if each.name == "operator":
@@ -86,47 +106,49 @@ def release(inventory: Inventory) -> Release | None:
     return None
 
 
-class Setting(Struct, frozen=True):
-    """One setting: its value and what sets it."""
-
-    value: Any
-    set_by: str
-
-
-def settings(inventory: Inventory) -> Mapping[str, Setting]:
-    """Return the cluster's settings by name, as KubeVirt's field is called."""
-    kubevirt = inventory.kubevirt
-    written = entries(entries(kubevirt.spec if kubevirt else None, "configuration"), "migrations")
-    ours = _hyperconverged(inventory)
-    found = {}
-    now = release(inventory)
+def cluster_settings(inventory: Inventory) -> Settings:
+    """Return the settings of the cluster."""
+    kubevirt, hyperconverged = inventory.kubevirt, inventory.hyperconverged
+    release = reported_release(inventory)
     component: Component = "KubeVirt"
-    if kubevirt is None and inventory.hyperconverged is not None:
-        component = "HyperConverged"
-    source = f"default of {component}" + ("" if now else " (of the newest release)")
-    for name, default in defaults(component, now).items():
-        if written.get(name) is not None:
-            found[name] = Setting(written[name], "KubeVirt spec.configuration.migrations")
-        elif kubevirt is None and ours.get(name) is not None:
-            found[name] = Setting(ours[name], "HyperConverged liveMigrationConfig")
-        else:
-            found[name] = Setting(default, source)
-    if found["allowWorkloadDisruption"].value is None:
-        post_copy = found["allowPostCopy"]
-        by = f"follows allowPostCopy ({post_copy.set_by})"
-        found["allowWorkloadDisruption"] = Setting(post_copy.value, by)
-    return found
+    if kubevirt is not None:
+        values = entries(entries(kubevirt.spec, "configuration"), "migrations")
+        source = "KubeVirt spec.configuration.migrations"
+    else:
+        spec = hyperconverged.spec if hyperconverged else None
+        # v1 has the field below spec.virtualization, v1beta1 below spec.
+        values = entries(entries(spec, "virtualization"), "liveMigrationConfig")
+        values = values or entries(spec, "liveMigrationConfig")
+        source = "HyperConverged liveMigrationConfig"
+        if hyperconverged is not None:
+            component = "HyperConverged"
+    default_source = f"default of {component}" + ("" if release else " (of the newest release)")
+    settings = {
+        name: Setting(default, default_source)
+        if values.get(name) is None
+        else Setting(values[name], source)
+        for name, default in defaults(component, release).items()
+    }
+    if settings["allowWorkloadDisruption"].value is None:
+        post_copy = settings["allowPostCopy"]
+        inherited = Setting(post_copy.value, f"follows allowPostCopy ({post_copy.source})")
+        settings["allowWorkloadDisruption"] = inherited
+    return settings
 
 
-def in_force(common: Mapping[str, Setting], policy: MigrationPolicy) -> Mapping[str, Setting]:
-    """Return the settings for machines that follow a policy: the cluster's, but for its own.
+def effective_settings(cluster: Settings, policy: MigrationPolicy) -> Settings:
+    """Return the settings of VMIs that use a MigrationPolicy.
 
-    One that says allowPostCopy alone means allowWorkloadDisruption too (kubevirt/kubevirt v1.5
-    staging/src/kubevirt.io/api/migrations/v1alpha1/types.go, GetMigrationConfByPolicy).
+    allowPostCopy also sets allowWorkloadDisruption if the policy does not set it (kubevirt/kubevirt
+    v1.5 staging/src/kubevirt.io/api/migrations/v1alpha1/types.go, GetMigrationConfByPolicy).
+
+    Args:
+        cluster: the settings of the cluster.
+        policy: the MigrationPolicy.
     """
     spec = policy.spec
     disruption = spec.allow_workload_disruption
-    own = {
+    values = {
         "allowAutoConverge": spec.allow_auto_converge,
         "bandwidthPerMigration": spec.bandwidth_per_migration,
         "completionTimeoutPerGiB": spec.completion_timeout_per_gi_b,
@@ -134,45 +156,41 @@ def in_force(common: Mapping[str, Setting], policy: MigrationPolicy) -> Mapping[
         "allowWorkloadDisruption": spec.allow_post_copy if disruption is None else disruption,
     }
     source = f"MigrationPolicy {policy.metadata.name}"
-    return {
-        **common,
-        **{name: Setting(value, source) for name, value in own.items() if value is not None},
-    }
+    changes = {name: Setting(value, source) for name, value in values.items() if value is not None}
+    return {**cluster, **changes}
 
 
-def _hyperconverged(inventory: Inventory) -> Mapping[str, Any]:
-    """Return liveMigrationConfig, which v1 keeps under spec.virtualization."""
-    found = inventory.hyperconverged
-    spec = found.spec if found else None
-    return entries(entries(spec, "virtualization"), "liveMigrationConfig") or entries(
-        spec, "liveMigrationConfig"
-    )
+def migration_policy(vmi: VirtualMachineInstance, inventory: Inventory) -> MigrationPolicy | None:
+    """Return the MigrationPolicy of a VMI, None if no policy selects it.
 
-
-def policy_of(machine: VirtualMachineInstance, inventory: Inventory) -> MigrationPolicy | None:
-    """Return the MigrationPolicy that a machine's migrations follow, None for none.
-
-    The one with the most labels that match, of these the one with the most of the machine's, of
-    these the first by name; one without selectors matches nothing (kubevirt/kubevirt v1.9
+    The policy with the most selector labels wins, then the one with the most labels of the VMI,
+    then the first by name. A policy without selectors selects nothing, and any policy with
+    selectors selects a VMI without labels (kubevirt/kubevirt v1.9
     pkg/virt-controller/watch/migration/migrationpolicy.go, matchPolicy).
     """
-    own = machine.metadata.labels or {}
-    namespace = inventory.namespaces.get(machine.metadata.namespace)
-    around = (namespace.metadata.labels if namespace else None) or {}
+    labels = vmi.metadata.labels
+    namespace_labels = inventory.namespace_labels.get(vmi.metadata.namespace, {})
     best: tuple[int, int] | None = None
     chosen = None
-    for _, policy in sorted(inventory.policies.items()):
+    for _, policy in sorted(inventory.migration_policies.items()):
         selectors = policy.spec.selectors
         if selectors is None:
             continue
-        by_machine = selectors.virtual_machine_instance_selector or {}
-        by_namespace = selectors.namespace_selector or {}
-        score = (len(by_machine) + len(by_namespace), len(by_machine))
-        if not own:
-            # As it is written there, nothing is compared for a machine without labels.
+        by_vmi = selectors.virtual_machine_instance_selector
+        by_namespace = selectors.namespace_selector
+        score = (len(by_vmi) + len(by_namespace), len(by_vmi))
+        if not labels:
             score = (0, 0)
-        elif not (by_machine.items() <= own.items() and by_namespace.items() <= around.items()):
+        elif not (
+            by_vmi.items() <= labels.items() and by_namespace.items() <= namespace_labels.items()
+        ):
             continue
         if best is None or score > best:
             best, chosen = score, policy
     return chosen
+
+
+def outbound_limit(settings: Settings) -> Decimal:
+    """Return how many migrations can leave a node at the same time."""
+    limit = parse_quantity(settings["parallelOutboundMigrationsPerNode"].value)
+    return limit if limit is not None and limit > 0 else Decimal(1)

@@ -1,4 +1,4 @@
-"""The claims behind machines' volumes, and whether their class of storage could share them."""
+"""PersistentVolumeClaims of VMIs, and whether their storage class can share them."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ from msgspec import Struct
 
 from rbacguard.rbac import ObjectKey
 from rbacguard.readiness.inventory import Inventory
+from rbacguard.snapshot.workloads import PersistentVolumeClaimSpec
 
-SHARED = "ReadWriteMany"
-"""The access mode that a volume needs to be mounted on two nodes at once."""
+READ_WRITE_MANY = "ReadWriteMany"
+"""The access mode that a volume needs to be mounted on two nodes at the same time."""
 
 
 class Claim(Struct, frozen=True):
-    """A claim that running machines use.
+    """A PersistentVolumeClaim of VMIs.
 
     Attributes:
-        key: which PersistentVolumeClaim.
-        access_modes: those that it asks for; empty where none is known.
-        storage_class: the name of its class; '' for none, or where it is not known.
-        provisioner: of that class; '' where the class was not read.
-        class_shares: whether that class offers ReadWriteMany in the claim's volume mode, by its
-            StorageProfile; None where that is not known.
-        used_by: machines, as namespace/name.
+        key: the PersistentVolumeClaim.
+        access_modes: its access modes; empty if they are unknown.
+        storage_class: the name of its storage class; '' if it has none, or it is unknown.
+        provisioner: the provisioner of the storage class; '' if it was not read.
+        class_shares: whether the storage class offers ReadWriteMany in the volume mode of the
+            claim, according to its StorageProfile; None if this is unknown.
+        used_by: the VMIs, as namespace/name.
     """
 
     key: ObjectKey
@@ -33,58 +34,51 @@ class Claim(Struct, frozen=True):
 
     @property
     def is_shared(self) -> bool:
-        """Whether two nodes can mount it at once."""
-        return SHARED in self.access_modes
+        """Whether two nodes can mount it at the same time."""
+        return READ_WRITE_MANY in self.access_modes
 
 
 def claims(inventory: Inventory) -> tuple[Claim, ...]:
-    """Return the claims of running machines, in order of name.
+    """Return the claims of VMIs, by name.
 
-    What KubeVirt notes in a machine's status counts where the claim itself was not read.
+    If a claim was not read, its access modes are those in the status of the VMI.
     """
-    users: dict[tuple[str, str], list[str]] = {}
-    noted: dict[tuple[str, str], tuple[str, ...]] = {}
-    for key, machine in inventory.machines.items():
-        for volume in machine.status.volume_status or ():
+    users: dict[tuple[str, str], dict[str, None]] = {}
+    reported: dict[tuple[str, str], tuple[str, ...]] = {}
+    for key, vmi in inventory.vmis.items():
+        for volume in vmi.status.volume_status:
             if volume.claim and volume.claim.claim_name:
-                where = key.namespace, volume.claim.claim_name
-                users.setdefault(where, []).append(f"{key.namespace}/{key.name}")
-                noted[where] = volume.claim.access_modes or ()
+                name = key.namespace, volume.claim.claim_name
+                users.setdefault(name, {})[f"{key.namespace}/{key.name}"] = None
+                reported[name] = volume.claim.access_modes
     return tuple(
-        _claim(inventory, where, noted[where], tuple(dict.fromkeys(users[where])))
-        for where in sorted(users)
+        _claim(inventory, name, reported[name], tuple(users[name])) for name in sorted(users)
     )
 
 
 def _claim(
     inventory: Inventory,
-    where: tuple[str, str],
-    noted: tuple[str, ...],
+    name: tuple[str, str],
+    reported: tuple[str, ...],
     used_by: tuple[str, ...],
 ) -> Claim:
-    namespace, name = where
-    found = inventory.claims.get(where)
-    modes, class_name, volume_mode = noted, "", "Filesystem"
-    if found is not None:
-        modes = found.spec.access_modes or noted
-        # None is the cluster's default; the API server writes it in when the claim is made.
-        class_name = found.spec.storage_class_name or ""
-        volume_mode = found.spec.volume_mode or volume_mode
-    storage_class = inventory.storage_classes.get(class_name)
-    profile = inventory.storage_profiles.get(class_name)
-    sets = profile.status.claim_property_sets if profile else None
-    shares = None
-    if sets:
-        shares = any(
-            SHARED in each.access_modes
-            for each in sets
-            if (each.volume_mode or "Filesystem") == volume_mode
-        )
+    claim = inventory.claims.get(name)
+    spec = claim.spec if claim else PersistentVolumeClaimSpec()
+    storage_class = inventory.storage_classes.get(spec.storage_class_name)
+    profile = inventory.storage_profiles.get(spec.storage_class_name)
+    offers = profile.status.claim_property_sets if profile else ()
     return Claim(
-        key=ObjectKey("PersistentVolumeClaim", namespace, name),
-        access_modes=modes,
-        storage_class=class_name,
+        key=ObjectKey("PersistentVolumeClaim", *name),
+        access_modes=spec.access_modes or reported,
+        # The API server writes the default class into the claim, so '' is not the default.
+        storage_class=spec.storage_class_name,
         provisioner=storage_class.provisioner if storage_class else "",
-        class_shares=shares,
+        class_shares=any(
+            READ_WRITE_MANY in offer.access_modes
+            for offer in offers
+            if offer.volume_mode == spec.volume_mode
+        )
+        if offers
+        else None,
         used_by=used_by,
     )

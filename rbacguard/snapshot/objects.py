@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 from msgspec import Struct, field
@@ -23,6 +24,15 @@ def entries(value: Any, key: str) -> dict[str, Any]:
     """Return a map inside a map of anybody's making, empty where it is none."""
     found = value.get(key) if isinstance(value, dict) else None
     return found if isinstance(found, dict) else {}
+
+
+def parse_timestamp(text: str) -> datetime.datetime | None:
+    """Return a time in the format of the API (RFC 3339); None if the text is not a time."""
+    try:
+        time = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=datetime.UTC)
 
 
 def _user(name: str) -> Subject:

@@ -1,12 +1,12 @@
-"""The kinds that tell whether virtual machines can migrate: machines, nodes, storage, migrations.
+"""Kubernetes objects that decide whether VMs can live-migrate: VMs, nodes, pods, and storage.
 
-Only the fields that are looked at. They are read where a command asks for them, and saved in a
-snapshot where that is asked for. Field names: kubevirt/kubevirt v1.9
-staging/src/kubevirt.io/api/core/v1/types.go, core/v1/schema.go and
-api/migrations/v1alpha1/types.go; kubernetes v1.36
-staging/src/k8s.io/api/core/v1/types.go and storage/v1/types.go; openshift/api
-machineconfiguration/v1/types.go; containerized-data-importer-api core/v1beta1/types.go;
-network-attachment-definition-client k8s.cni.cncf.io/v1/types.go.
+Each type has only the fields that rbacguard evaluates. An absent field has the default of the API,
+and a null counts as absent (`rbacguard.sources.collection`). Field names: kubevirt/kubevirt v1.9
+staging/src/kubevirt.io/api/core/v1/types.go, core/v1/schema.go, and
+api/migrations/v1alpha1/types.go; kubernetes v1.36 staging/src/k8s.io/api/core/v1/types.go and
+storage/v1/types.go; openshift/api machineconfiguration/v1/types.go;
+containerized-data-importer-api core/v1beta1/types.go; network-attachment-definition-client
+k8s.cni.cncf.io/v1/types.go.
 """
 
 from __future__ import annotations
@@ -15,43 +15,30 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
-from rbacguard.rbac.types import ObjectMeta
+from rbacguard.rbac.types import LabelSelector, LabelSelectorRequirement, ObjectMeta
 from rbacguard.snapshot.objects import Condition
 
-Amount: TypeAlias = int | float | str
-"""A quantity as it is written: `4Gi`, `"500m"`, `2`, `1e9`."""
-
-
-class LabelRequirement(Struct, frozen=True):
-    """One entry of `matchExpressions`, of a node or a label selector."""
-
-    key: str = ""
-    operator: str = ""
-    values: tuple[str, ...] | None = None
-
-
-class Selector(Struct, frozen=True, rename="camel"):
-    """A label selector."""
-
-    match_labels: dict[str, str] | None = None
-    match_expressions: tuple[LabelRequirement, ...] | None = None
+Quantity: TypeAlias = int | float | str
+"""A Kubernetes quantity as it is written: `4Gi`, `"500m"`, `2`, `1e9`."""
+ResourceList: TypeAlias = dict[str, Quantity]
+"""Quantities by resource name."""
 
 
 class NodeSelectorTerm(Struct, frozen=True, rename="camel"):
-    """Requirements that must all hold."""
+    """Requirements that must all match; an empty term matches no node."""
 
-    match_expressions: tuple[LabelRequirement, ...] | None = None
-    match_fields: tuple[LabelRequirement, ...] | None = None
+    match_expressions: tuple[LabelSelectorRequirement, ...] = ()
+    match_fields: tuple[LabelSelectorRequirement, ...] = ()
 
 
 class NodeSelector(Struct, frozen=True, rename="camel"):
-    """Terms of which one must hold."""
+    """Terms of which one must match."""
 
-    node_selector_terms: tuple[NodeSelectorTerm, ...] | None = None
+    node_selector_terms: tuple[NodeSelectorTerm, ...] = ()
 
 
 class NodeAffinity(Struct, frozen=True):
-    """What a node must be; what it should be is not looked at."""
+    """The required part of a node affinity; preferences are not evaluated."""
 
     required: NodeSelector | None = field(
         default=None, name="requiredDuringSchedulingIgnoredDuringExecution"
@@ -59,32 +46,35 @@ class NodeAffinity(Struct, frozen=True):
 
 
 class PodAffinityTerm(Struct, frozen=True, rename="camel"):
-    """Pods beside which a pod must, or must not, run."""
+    """Pods with which a pod must, or must not, share a topology domain.
+
+    An absent `label_selector` selects no pod. An absent `namespace_selector` selects no namespace.
+    """
 
     topology_key: str = ""
-    label_selector: Selector | None = None
-    namespaces: tuple[str, ...] | None = None
-    namespace_selector: Selector | None = None
+    label_selector: LabelSelector | None = None
+    namespaces: tuple[str, ...] = ()
+    namespace_selector: LabelSelector | None = None
 
 
 class PodAffinity(Struct, frozen=True):
-    """Affinity or anti-affinity that must hold."""
+    """The required terms of a pod affinity or anti-affinity."""
 
-    required: tuple[PodAffinityTerm, ...] | None = field(
-        default=None, name="requiredDuringSchedulingIgnoredDuringExecution"
+    required: tuple[PodAffinityTerm, ...] = field(
+        default=(), name="requiredDuringSchedulingIgnoredDuringExecution"
     )
 
 
 class Affinity(Struct, frozen=True, rename="camel"):
     """The affinity of a pod."""
 
-    node_affinity: NodeAffinity | None = None
-    pod_affinity: PodAffinity | None = None
-    pod_anti_affinity: PodAffinity | None = None
+    node_affinity: NodeAffinity = NodeAffinity()
+    pod_affinity: PodAffinity = PodAffinity()
+    pod_anti_affinity: PodAffinity = PodAffinity()
 
 
 class Toleration(Struct, frozen=True):
-    """A taint that a pod puts up with."""
+    """A toleration of a pod."""
 
     key: str = ""
     operator: str = ""
@@ -93,7 +83,7 @@ class Toleration(Struct, frozen=True):
 
 
 class Taint(Struct, frozen=True):
-    """What keeps pods off a node."""
+    """A taint of a node."""
 
     key: str = ""
     value: str = ""
@@ -101,25 +91,24 @@ class Taint(Struct, frozen=True):
 
 
 class NodeSpec(Struct, frozen=True):
-    """The parts of a node's spec that decide whether pods come to it."""
+    """The spec of a node."""
 
-    unschedulable: bool | None = None
-    taints: tuple[Taint, ...] | None = None
+    unschedulable: bool = False
+    taints: tuple[Taint, ...] = ()
 
 
-class NodeInfo(Struct, frozen=True, rename="camel"):
-    """What a node says of itself."""
+class NodeSystemInfo(Struct, frozen=True, rename="camel"):
+    """`status.nodeInfo` of a node."""
 
     os_image: str = ""
-    architecture: str = ""
 
 
 class NodeStatus(Struct, frozen=True, rename="camel"):
-    """The parts of a node's status that decide whether pods come to it."""
+    """The status of a node."""
 
-    allocatable: dict[str, Amount] | None = None
-    conditions: tuple[Condition, ...] | None = None
-    node_info: NodeInfo | None = None
+    allocatable: ResourceList = {}
+    conditions: tuple[Condition, ...] = ()
+    node_info: NodeSystemInfo = NodeSystemInfo()
 
 
 class Node(Struct, frozen=True):
@@ -130,377 +119,359 @@ class Node(Struct, frozen=True):
     status: NodeStatus = NodeStatus()
 
 
-class Resources(Struct, frozen=True):
-    """What a container asks for and may take at most."""
+class ResourceRequirements(Struct, frozen=True):
+    """Requests and limits of a container or of a pod."""
 
-    requests: dict[str, Amount] | None = None
-    limits: dict[str, Amount] | None = None
+    requests: ResourceList = {}
+    limits: ResourceList = {}
 
 
 class Container(Struct, frozen=True, rename="camel"):
-    """A container of a pod; an init container with restartPolicy Always runs beside the others."""
+    """A container; an init container with restartPolicy Always is a sidecar."""
 
     name: str = ""
-    resources: Resources | None = None
-    restart_policy: str | None = None
+    resources: ResourceRequirements = ResourceRequirements()
+    restart_policy: str = ""
 
 
 class PodSpec(Struct, frozen=True, rename="camel"):
-    """The parts of a pod's spec that decide where it runs."""
+    """The spec of a pod."""
 
     node_name: str = ""
-    node_selector: dict[str, str] | None = None
-    affinity: Affinity | None = None
-    tolerations: tuple[Toleration, ...] | None = None
+    node_selector: dict[str, str] = {}
+    affinity: Affinity = Affinity()
+    tolerations: tuple[Toleration, ...] = ()
     containers: tuple[Container, ...] = ()
-    init_containers: tuple[Container, ...] | None = None
-    resources: Resources | None = None
-    overhead: dict[str, Amount] | None = None
+    init_containers: tuple[Container, ...] = ()
+    resources: ResourceRequirements = ResourceRequirements()
+    overhead: ResourceList = {}
 
 
 class PodStatus(Struct, frozen=True):
-    """The phase of a pod."""
+    """The status of a pod."""
 
     phase: str = ""
 
 
 class Pod(Struct, frozen=True):
-    """A pod; those of virtual machines are labelled `kubevirt.io: virt-launcher`."""
+    """A pod; the pod of a VMI has the label `kubevirt.io: virt-launcher`."""
 
     metadata: ObjectMeta
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
 
 
-class Cpu(Struct, frozen=True, rename="camel"):
-    """The processor of a machine."""
+class CPU(Struct, frozen=True, rename="camel"):
+    """The CPU of a VMI; 0 for a part of the topology that is not set."""
 
     model: str = ""
-    cores: int | None = None
-    sockets: int | None = None
-    threads: int | None = None
-    dedicated_cpu_placement: bool | None = None
-    isolate_emulator_thread: bool | None = None
+    cores: int = 0
+    sockets: int = 0
+    threads: int = 0
+    dedicated_cpu_placement: bool = False
+    isolate_emulator_thread: bool = False
 
 
 class Present(Struct, frozen=True):
-    """Something of which only matters that it is there."""
+    """A field of which only the presence is evaluated."""
 
 
-class Binding(Struct, frozen=True):
-    """A network binding plugin."""
+class PluginBinding(Struct, frozen=True):
+    """The network binding plugin of an interface."""
 
     name: str = ""
 
 
 class Interface(Struct, frozen=True):
-    """A network interface of a machine, and how it is bound."""
+    """A network interface of a VMI and its binding."""
 
     name: str = ""
     bridge: Present | None = None
     sriov: Present | None = None
     passt: Present | None = field(default=None, name="passtBinding")
-    binding: Binding | None = None
+    binding: PluginBinding | None = None
 
 
-class Tpm(Struct, frozen=True):
-    """A TPM; there, unless it says otherwise."""
+class TPMDevice(Struct, frozen=True):
+    """The TPM of a VMI."""
 
-    enabled: bool | None = None
+    enabled: bool = True
 
 
 class Devices(Struct, frozen=True, rename="camel"):
-    """The devices of a machine that matter here."""
+    """The devices of a VMI."""
 
-    interfaces: tuple[Interface, ...] | None = None
-    autoattach_graphics_device: bool | None = None
-    host_devices: tuple[Present, ...] | None = None
-    gpus: tuple[Present, ...] | None = None
-    tpm: Tpm | None = None
+    interfaces: tuple[Interface, ...] = ()
+    autoattach_graphics_device: bool = True
+    host_devices: tuple[Present, ...] = ()
+    gpus: tuple[Present, ...] = ()
+    tpm: TPMDevice | None = None
 
 
 class Hugepages(Struct, frozen=True, rename="camel"):
-    """That memory comes in huge pages, and of which size."""
+    """The huge pages that back the memory of a VMI."""
 
     page_size: str = ""
 
 
 class ReservedOverhead(Struct, frozen=True, rename="camel"):
-    """Memory that a machine's owner adds to what it costs."""
+    """Memory that the owner of a VMI adds to its overhead."""
 
-    added_overhead: Amount | None = None
+    added_overhead: Quantity | None = None
 
 
 class Memory(Struct, frozen=True, rename="camel"):
-    """The memory that the guest sees."""
+    """The memory of a VMI."""
 
-    guest: Amount | None = None
+    guest: Quantity | None = None
     hugepages: Hugepages | None = None
-    reserved_overhead: ReservedOverhead | None = None
+    reserved_overhead: ReservedOverhead = ReservedOverhead()
 
 
-class MachineResources(Resources, frozen=True, rename="camel"):
-    """What a machine asks for, and whether what it costs besides is left out."""
+class VMIResources(ResourceRequirements, frozen=True, rename="camel"):
+    """Requests and limits of a VMI."""
 
-    overcommit_guest_overhead: bool | None = None
+    overcommit_guest_overhead: bool = False
 
 
 class LaunchSecurity(Struct, frozen=True):
-    """Memory that the host cannot read."""
+    """Encryption of the guest memory."""
 
     sev: Present | None = None
     snp: Present | None = None
 
 
-class IoThreads(Struct, frozen=True, rename="camel"):
-    """Threads that a machine has for its disks."""
+class DiskIOThreads(Struct, frozen=True, rename="camel"):
+    """I/O threads of the disks of a VMI."""
 
-    supplemental_pool_thread_count: int | None = None
+    supplemental_pool_thread_count: int = 0
 
 
 class Domain(Struct, frozen=True, rename="camel"):
-    """The machine inside a VirtualMachineInstance."""
+    """`spec.domain` of a VMI."""
 
-    cpu: Cpu | None = None
-    memory: Memory | None = None
-    resources: MachineResources | None = None
+    cpu: CPU | None = None
+    memory: Memory = Memory()
+    resources: VMIResources = VMIResources()
     devices: Devices = Devices()
-    launch_security: LaunchSecurity | None = None
-    io_threads: IoThreads | None = None
+    launch_security: LaunchSecurity = LaunchSecurity()
+    io_threads: DiskIOThreads = DiskIOThreads()
 
 
 class Probe(Struct, frozen=True):
-    """A probe; `exec` is there for one that runs a program in the guest."""
+    """A probe; `exec` is set if it runs a command in the guest."""
 
     exec: Present | None = None
 
 
 class Volume(Struct, frozen=True, rename="camel"):
-    """A volume of a machine."""
+    """A volume of a VMI."""
 
     downward_metrics: Present | None = None
 
 
 class Network(Struct, frozen=True):
-    """A network of a machine; `pod` is there for the pod network."""
+    """A network of a VMI; `pod` is set for the pod network."""
 
     name: str = ""
     pod: Present | None = None
 
 
-class MachineSpec(Struct, frozen=True, rename="camel"):
-    """The spec of a VirtualMachineInstance."""
+class VMISpec(Struct, frozen=True, rename="camel"):
+    """The spec of a VMI."""
 
     domain: Domain = Domain()
-    networks: tuple[Network, ...] | None = None
-    eviction_strategy: str | None = None
+    networks: tuple[Network, ...] = ()
+    eviction_strategy: str = ""
     architecture: str = ""
-    volumes: tuple[Volume, ...] | None = None
-    liveness_probe: Probe | None = None
-    readiness_probe: Probe | None = None
+    volumes: tuple[Volume, ...] = ()
+    liveness_probe: Probe = Probe()
+    readiness_probe: Probe = Probe()
 
 
 class ClaimInfo(Struct, frozen=True, rename="camel"):
-    """What KubeVirt knows of the PersistentVolumeClaim behind a volume."""
+    """The PersistentVolumeClaim of a volume, as KubeVirt reports it in the status of the VMI."""
 
     claim_name: str = ""
-    access_modes: tuple[str, ...] | None = None
-
-
-class HotplugVolume(Struct, frozen=True, rename="camel"):
-    """How a volume was plugged into a running machine: by a pod on its node."""
-
-    attach_pod_name: str = ""
+    access_modes: tuple[str, ...] = ()
 
 
 class VolumeStatus(Struct, frozen=True, rename="camel"):
-    """A volume of a running machine."""
+    """The status of a volume; `hotplug_volume` is set if it was hotplugged."""
 
     name: str = ""
     claim: ClaimInfo | None = field(default=None, name="persistentVolumeClaimInfo")
-    hotplug_volume: HotplugVolume | None = None
-
-
-class MigrationState(Struct, frozen=True, rename="camel"):
-    """How a migration goes."""
-
-    source_node: str = ""
-    target_node: str = ""
-    start_timestamp: str = ""
-    end_timestamp: str = ""
-    failed: bool = False
-    abort_requested: bool = False
-    failure_reason: str = ""
+    hotplug_volume: Present | None = None
 
 
 class MemoryStatus(Struct, frozen=True, rename="camel"):
-    """What a machine costs besides the guest's memory, where the cluster reports it."""
+    """The memory overhead of a VMI, in releases that report it."""
 
-    memory_overhead: Amount | None = None
+    memory_overhead: Quantity | None = None
 
 
-class MachineStatus(Struct, frozen=True, rename="camel"):
-    """The status of a VirtualMachineInstance."""
+class VMIStatus(Struct, frozen=True, rename="camel"):
+    """The status of a VMI."""
 
     phase: str = ""
     node_name: str = ""
-    conditions: tuple[Condition, ...] | None = None
-    volume_status: tuple[VolumeStatus, ...] | None = None
+    conditions: tuple[Condition, ...] = ()
+    volume_status: tuple[VolumeStatus, ...] = ()
     migration_method: str = ""
-    memory: MemoryStatus | None = None
+    memory: MemoryStatus = MemoryStatus()
 
 
 class VirtualMachineInstance(Struct, frozen=True):
-    """A running machine."""
+    """A VirtualMachineInstance."""
 
     metadata: ObjectMeta
-    spec: MachineSpec = MachineSpec()
-    status: MachineStatus = MachineStatus()
+    spec: VMISpec = VMISpec()
+    status: VMIStatus = VMIStatus()
 
 
 class VirtualMachineSpec(Struct, frozen=True, rename="camel"):
-    """The parts of a VirtualMachine's spec that say what becomes of it when it stops."""
+    """The fields of a VirtualMachine that decide whether it starts again."""
 
-    run_strategy: str | None = None
-    running: bool | None = None
+    run_strategy: str = ""
+    running: bool = False
 
 
 class VirtualMachine(Struct, frozen=True):
-    """What keeps a machine running."""
+    """A VirtualMachine."""
 
     metadata: ObjectMeta
     spec: VirtualMachineSpec = VirtualMachineSpec()
 
 
-class PolicySelectors(Struct, frozen=True, rename="camel"):
-    """Labels that a machine, and its namespace, must have."""
+class Selectors(Struct, frozen=True, rename="camel"):
+    """Labels that a VMI, and its namespace, must have."""
 
-    namespace_selector: dict[str, str] | None = None
-    virtual_machine_instance_selector: dict[str, str] | None = None
+    namespace_selector: dict[str, str] = {}
+    virtual_machine_instance_selector: dict[str, str] = {}
 
 
 class MigrationPolicySpec(Struct, frozen=True, rename="camel"):
-    """What a MigrationPolicy selects and sets."""
+    """The spec of a MigrationPolicy; None for a setting that it does not change."""
 
-    selectors: PolicySelectors | None = None
+    selectors: Selectors | None = None
     allow_auto_converge: bool | None = None
-    bandwidth_per_migration: Amount | None = None
+    bandwidth_per_migration: Quantity | None = None
     completion_timeout_per_gi_b: int | None = field(default=None, name="completionTimeoutPerGiB")
     allow_post_copy: bool | None = None
     allow_workload_disruption: bool | None = None
 
 
 class MigrationPolicy(Struct, frozen=True):
-    """Settings for the migrations of some machines."""
+    """A MigrationPolicy."""
 
     metadata: ObjectMeta
     spec: MigrationPolicySpec = MigrationPolicySpec()
 
 
 class MachineConfigPoolSpec(Struct, frozen=True, rename="camel"):
-    """How many nodes of a pool may be unavailable at once, and which nodes are in it."""
+    """The spec of a MachineConfigPool."""
 
     max_unavailable: int | str | None = None
-    node_selector: Selector | None = None
-    paused: bool | None = None
+    node_selector: LabelSelector | None = None
+    paused: bool = False
 
 
 class MachineConfigPool(Struct, frozen=True):
-    """A group of nodes that OpenShift updates together."""
+    """A MachineConfigPool."""
 
     metadata: ObjectMeta
     spec: MachineConfigPoolSpec = MachineConfigPoolSpec()
 
 
-class ClaimSpec(Struct, frozen=True, rename="camel"):
-    """What a PersistentVolumeClaim asks for."""
+class PersistentVolumeClaimSpec(Struct, frozen=True, rename="camel"):
+    """The spec of a PersistentVolumeClaim."""
 
-    access_modes: tuple[str, ...] | None = None
-    storage_class_name: str | None = None
-    volume_mode: str | None = None
+    access_modes: tuple[str, ...] = ()
+    storage_class_name: str = ""
+    volume_mode: str = "Filesystem"
 
 
 class PersistentVolumeClaim(Struct, frozen=True):
-    """A claim for storage; its DataVolume, where it has one, bears the same name."""
+    """A PersistentVolumeClaim."""
 
     metadata: ObjectMeta
-    spec: ClaimSpec = ClaimSpec()
+    spec: PersistentVolumeClaimSpec = PersistentVolumeClaimSpec()
 
 
 class StorageClass(Struct, frozen=True):
-    """A class of storage."""
+    """A StorageClass."""
 
     metadata: ObjectMeta
     provisioner: str = ""
 
 
 class ClaimPropertySet(Struct, frozen=True, rename="camel"):
-    """Access modes that a class of storage offers for one volume mode."""
+    """Access modes that a storage class offers for one volume mode."""
 
     access_modes: tuple[str, ...] = ()
-    volume_mode: str = ""
+    volume_mode: str = "Filesystem"
 
 
 class StorageProfileStatus(Struct, frozen=True, rename="camel"):
-    """What is known of a class of storage."""
+    """The status of a StorageProfile."""
 
-    claim_property_sets: tuple[ClaimPropertySet, ...] | None = None
+    claim_property_sets: tuple[ClaimPropertySet, ...] = ()
 
 
 class StorageProfile(Struct, frozen=True):
-    """What a StorageClass of the same name offers, as CDI knows its provisioner."""
+    """What CDI recommends for the StorageClass of the same name."""
 
     metadata: ObjectMeta
     status: StorageProfileStatus = StorageProfileStatus()
 
 
 class NetworkAttachmentDefinition(Struct, frozen=True):
-    """A network that pods can be attached to: that it exists."""
+    """A NetworkAttachmentDefinition; only its existence is evaluated."""
 
     metadata: ObjectMeta
 
 
-class ManagedFields(Struct, frozen=True):
-    """Who wrote an object, and when; which fields is never decoded."""
+class ManagedFieldsEntry(Struct, frozen=True):
+    """The manager that wrote to an object, and when; the fields are not decoded."""
 
     manager: str = ""
-    operation: str = ""
     time: str = ""
     subresource: str = ""
 
 
 class MigrationMeta(ObjectMeta, frozen=True, gc=False, rename="camel"):
-    """Metadata that tells who made an object."""
+    """Metadata of a VMIM, with the fields that show how it was created."""
 
     generate_name: str = ""
     deletion_timestamp: str = ""
-    managed_fields: tuple[ManagedFields, ...] = ()
+    managed_fields: tuple[ManagedFieldsEntry, ...] = ()
 
 
-class PhaseTransition(Struct, frozen=True, rename="camel"):
-    """When a migration came into a phase."""
+class MigrationState(Struct, frozen=True, rename="camel"):
+    """`status.migrationState` of a VMIM."""
 
-    phase: str = ""
-    time: str = field(default="", name="phaseTransitionTimestamp")
+    source_node: str = ""
+    target_node: str = ""
+    abort_requested: bool = False
+    failure_reason: str = ""
 
 
 class MigrationStatus(Struct, frozen=True, rename="camel"):
-    """How far a migration has come."""
+    """The status of a VMIM."""
 
     phase: str = ""
-    conditions: tuple[Condition, ...] | None = None
-    phase_transition_timestamps: tuple[PhaseTransition, ...] | None = None
-    migration_state: MigrationState | None = None
+    conditions: tuple[Condition, ...] = ()
+    migration_state: MigrationState = MigrationState()
 
 
 class MigrationSpec(Struct, frozen=True, rename="camel"):
-    """Which machine is to migrate."""
+    """The spec of a VMIM."""
 
     vmi_name: str = ""
 
 
 class VirtualMachineInstanceMigration(Struct, frozen=True):
-    """A migration that somebody, or the platform, asked for."""
+    """A VirtualMachineInstanceMigration (VMIM)."""
 
     metadata: MigrationMeta
     spec: MigrationSpec = MigrationSpec()
@@ -520,9 +491,9 @@ WORKLOAD_TYPES: dict[tuple[str, str], type[Struct]] = {
     ("cdi.kubevirt.io", "StorageProfile"): StorageProfile,
     ("k8s.cni.cncf.io", "NetworkAttachmentDefinition"): NetworkAttachmentDefinition,
 }
-"""What is read besides, by API group and kind; the version makes no difference to these fields."""
-WITNESSES = ("Node", "VirtualMachineInstance", "VirtualMachineInstanceMigration")
-"""Kinds of which there has to be something for an input to be about machines at all."""
+"""Types by API group and kind; every served API version has these fields."""
+SENTINEL_KINDS = ("Node", "VirtualMachineInstance", "VirtualMachineInstanceMigration")
+"""An input without RBAC objects must contain an object of one of these kinds."""
 WORKLOAD_KINDS = tuple(kind for _, kind in WORKLOAD_TYPES)
 CLUSTER_SCOPED_WORKLOADS = frozenset(
     {"Node", "MachineConfigPool", "MigrationPolicy", "StorageClass", "StorageProfile"}

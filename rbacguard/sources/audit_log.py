@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -10,15 +9,6 @@ import msgspec
 
 from rbacguard.errors import InputError
 from rbacguard.sources.files import open_input
-
-
-def moment(text: str) -> datetime.datetime | None:
-    """Return a time as Kubernetes writes it (RFC 3339); None for what is none."""
-    try:
-        found = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
 
 
 def read_audit_logs(paths: Iterable[str]) -> Iterator[Mapping[str, Any]]:

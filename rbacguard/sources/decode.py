@@ -13,7 +13,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType, field
 from rbacguard.errors import ContradictionError, InputError
 from rbacguard.snapshot.coverage import RBAC_KINDS, Input, Location
 from rbacguard.snapshot.objects import OBJECT_TYPES
-from rbacguard.snapshot.workloads import WITNESSES, WORKLOAD_TYPES
+from rbacguard.snapshot.workloads import SENTINEL_KINDS, WORKLOAD_TYPES
 from rbacguard.sources import bulk
 from rbacguard.sources import kubectl_yaml as machine_yaml
 from rbacguard.sources import snapshot_file as saved
@@ -86,7 +86,7 @@ def read_paths(paths: Iterable[str], *, workloads: bool = False) -> Reading:
                     raise
                 reading.problems.append(str(error))
         reading.inputs.append(_input(path, [(name, digest()) for name, digest in digests]))
-    wanted = (*RBAC_KINDS, *(WITNESSES if workloads else ()))
+    wanted = (*RBAC_KINDS, *(SENTINEL_KINDS if workloads else ()))
     if not any(reading.by_kind.get(kind) for kind in wanted):
         raise InputError(_nothing_found(paths, reading))
     return reading

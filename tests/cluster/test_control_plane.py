@@ -326,8 +326,8 @@ def test_pages_and_expired_lists_are_as_a_real_server_has_them(
 def test_the_readiness_of_the_cluster_is_that_of_its_dump(
     plane: ControlPlane, tool: Tool, tmp_path: Path
 ) -> None:
-    dump = tmp_path / "machines.json"
-    dump.write_bytes(gzip.decompress((DATA / "machines-3-20-v1beta1.json.gz").read_bytes()))
+    dump = tmp_path / "vms.json"
+    dump.write_bytes(gzip.decompress((DATA / "vms-3-20-v1beta1.json.gz").read_bytes()))
     items = [cleaned(item) for item in json.loads(dump.read_bytes())["items"]]
     with_status = [item for item in items if item["apiVersion"] == "v1" and "status" in item]
     namespace = next(item for item in items if item["kind"] == "Namespace")
@@ -352,7 +352,7 @@ def test_the_readiness_of_the_cluster_is_that_of_its_dump(
         plane.kubectl("delete", "--force", "--wait=false", "-f", "-", stdin=left)
     dumped = report(tool("readiness", "-f", str(dump), "-o", "json"), 1)
     assert dumped["findings"]
-    for key in ("nodes", "rollout", "machines", "memory", "settings", "claims", "policies"):
+    for key in ("nodes", "rollout", "vmis", "memory", "settings", "claims", "policies"):
         assert live[key] == dumped[key]
     assert [f["fingerprint"] for f in live["findings"]] == [
         f["fingerprint"] for f in dumped["findings"]

@@ -32,7 +32,7 @@ from conftest import (
     user,
     write_dump,
 )
-from machines import cluster, ready
+from workload_objects import cluster, ready
 
 from rbacguard.snapshot.coverage import RBAC_KINDS
 from rbacguard.sources import yaml
@@ -112,19 +112,19 @@ def test_the_answer_is_that_of_the_dump(command: str, live: LiveRun, run: Run) -
     assert lived == dumped
 
 
-def test_machines_of_a_cluster_are_judged_as_those_of_its_dump(
+def test_vms_of_a_cluster_are_assessed_like_those_of_its_dump(
     live: LiveRun, run: Run, tmp_path: Path
 ) -> None:
     access = [each for each in objects("A") if each["kind"] in RBAC_KINDS]
     items = [*access, *cluster(3, 20)]
-    path = write_dump(tmp_path / "machines.json", items)
+    path = write_dump(tmp_path / "vms.json", items)
     with ApiServer(items) as api:
         lived = json.loads(live(api, "readiness", "-o", "json").stdout)
         file = str(tmp_path / "saved.zst")
-        assert live(api, "snapshot", "--machines", "-o", file).returncode == 0
+        assert live(api, "snapshot", "--include-vms", "-o", file).returncode == 0
     saved = json.loads(run("readiness", "-f", file, "-o", "json").stdout)
     dumped = json.loads(run("readiness", "-f", path, "-o", "json").stdout)
-    for key in ("ready", "nodes", "machines", "memory", "claims", "settings"):
+    for key in ("ready", "nodes", "vmis", "memory", "claims", "settings"):
         assert lived[key] == dumped[key] == saved[key]
     assert lived["coverage"]["gaps"] == []
 

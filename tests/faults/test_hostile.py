@@ -54,7 +54,7 @@ READERS = {
     "manifest": ["lint", "FILE"],
     "configuration": ["audit", "-f", str(STATES["A"]), "--config", "FILE"],
     "baseline": ["audit", "-f", str(STATES["A"]), "--baseline", "FILE"],
-    "machines": ["readiness", "-f", "FILE"],
+    "vms": ["readiness", "-f", "FILE"],
     "audit log": ["migrations", "-f", str(STATES["A"]), "--audit-log", "FILE"],
 }
 LINE = MEGABYTE * (1024 if SCALE > 1 else 48)
@@ -89,7 +89,7 @@ def test_what_is_read_is_refused_in_one_line(
 
 
 @pytest.mark.parametrize("first", ["a", '"', '{"a": "', "- "])
-@pytest.mark.parametrize("reader", ["dump", "machines", "audit log"])
+@pytest.mark.parametrize("reader", ["dump", "vms", "audit log"])
 def test_a_line_without_end_takes_no_more_than_a_few_times_its_size(
     run: Run, tmp_path: Path, reader: str, first: str
 ) -> None:

@@ -28,7 +28,7 @@ SEEDS = {
     "kubeconfig": (),
     "report": (),
     "names": (),
-    "machines": ("tests/policies/*/fires*.yaml", "tests/data/machines-*.json.gz"),
+    "workloads": ("tests/policies/*/fires*.yaml", "tests/data/vms-*.json.gz"),
     "auditlog": (),
 }
 LIMITS = ("-timeout=20", "-rss_limit_mb=3000", "-max_len=200000", "-len_control=0")

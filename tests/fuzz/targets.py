@@ -38,11 +38,11 @@ from rbacguard.output.formats import Options, to_parts
 from rbacguard.output.readiness import report as readiness_report
 from rbacguard.output.suppress import load_baseline
 from rbacguard.policy import Policy, evaluate, load_policies
-from rbacguard.policy.checks.base import Context, Machines
+from rbacguard.policy.checks.base import Context, Workloads
 from rbacguard.policy.configuration import load_configuration
 from rbacguard.rbac import ClusterRole, ClusterRoleBinding, RoleBinding, Subject
 from rbacguard.readiness.inventory import Inventory
-from rbacguard.sources import decode, load, snapshot_file, snapshot_of
+from rbacguard.sources import load, snapshot_file
 from rbacguard.sources.audit_log import read_audit_logs
 from rbacguard.sources.live.kubeconfig import Overrides, find_access
 from rbacguard.update.plan import make_plan
@@ -115,14 +115,14 @@ def _approvals() -> Any:
     return _read("approvals.yaml", text, lambda path: load_approvals(str(path)))
 
 
-def machines(data: bytes) -> None:
-    """Read a dump of machines, and judge everything about it."""
+def workloads(data: bytes) -> None:
+    """Read a dump with VMs, and assess it."""
 
     def use(path: Path) -> None:
-        reading = decode.read_paths([str(path)], workloads=True)
-        inventory = Inventory.of(reading)
-        found = Machines(inventory, NOW)
-        context = Context(snapshot_of(reading), today=TODAY, machines=found)
+        snapshot = load([str(path)], workloads=True)
+        inventory = Inventory(snapshot)
+        found = Workloads(inventory, NOW)
+        context = Context(snapshot, today=TODAY, workloads=found)
         report = readiness_report(found.readiness, inventory, evaluate(_policies(), context))
         assert not (found.readiness.gaps and report.ready)
         for form in ("table", "html", "markdown"):
@@ -132,7 +132,7 @@ def machines(data: bytes) -> None:
         assert not _HARMFUL.search(patch)
         assert set(pyyaml.safe_load(patch)) <= {"spec"}
 
-    _read("machines.json", data, use)
+    _read("vms.json", data, use)
 
 
 def auditlog(data: bytes) -> None:
@@ -289,6 +289,6 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     each.__name__: each
     for each in (
         *(dump, approvals, policy, configuration, kubeconfig, manifest, report, names),
-        *(machines, auditlog),
+        *(workloads, auditlog),
     )
 }

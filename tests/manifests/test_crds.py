@@ -6,7 +6,7 @@ config/crd/bases), and Open Cluster Management's Placement (open-cluster-managem
 and PlacementBinding (governance-policy-propagator, deploy/crds) and ConfigurationPolicy
 (config-policy-controller, deploy/crds); for reports, ClusterPolicyReport
 (kubernetes-sigs/wg-policy-prototypes, policy-report/crd/v1alpha2) and ClusterReport
-(openreports/reports-api, config/crd); for machines, HyperConverged and CDI's StorageProfile
+(openreports/reports-api, config/crd); for VMs, HyperConverged and CDI's StorageProfile
 (kubevirt/hyperconverged-cluster-operator, deploy/crds), and KubeVirt's own kinds as a cluster with
 KubeVirt has them (`kubectl get crd NAME -o yaml`).
 """
@@ -24,7 +24,7 @@ import jsonschema
 import pytest
 import yaml
 from conftest import ROOT, STATES, Run
-from machines import dump as machines_dump
+from workload_objects import dump as vm_dump
 
 CRDS = os.environ.get("RBACGUARD_CRDS", "")
 pytestmark = pytest.mark.skipif(not CRDS, reason="RBACGUARD_CRDS names no folder of CRDs")
@@ -139,10 +139,10 @@ def merged(value: Any, patch: Any) -> Any:
 
 
 @pytest.mark.parametrize("new", [False, True])
-def test_machines_and_the_patch_that_is_proposed_fit_kubevirts_own(
+def test_vms_and_the_tuning_patch_fit_the_crds_of_kubevirt(
     new: bool, run: Run, tmp_path: Path
 ) -> None:
-    items = json.loads(machines_dump(3, 20, new=new))["items"]
+    items = json.loads(vm_dump(3, 20, new=new))["items"]
     kinds = {item["kind"] for item in items if fits(item)}
     assert kinds >= {
         *("HyperConverged", "KubeVirt", "MigrationPolicy", "VirtualMachine"),

@@ -97,7 +97,7 @@ def test_an_exemption_that_ended_suppresses_nothing_and_one_that_fits_nothing_is
     assert any(f["suppressed"] for f in audit(run, "-f", C, *last)["findings"])
 
 
-def test_machines_are_told_of_suppressed_findings_without_failing(run: Run, tmp_path: Path) -> None:
+def test_programs_are_told_of_suppressed_findings_without_failing(run: Run, tmp_path: Path) -> None:
     rules = {f["policy"] for f in audit(run, "-f", C)["findings"]}
     options = configured(tmp_path, "".join(map(exemption, sorted(rules))))
 

@@ -7,39 +7,38 @@ from typing import Any
 
 import pytest
 from conftest import account, binding, group, objects, role, rule, selecting, user
-from machines import (
+from workload_objects import (
     GIB,
     hyperconverged,
     kubevirt,
-    machine,
     migration,
     network,
     node,
     policy,
     pool,
     ready,
+    vmi,
 )
 
 from rbacguard.approvals.model import parse_approvals
 from rbacguard.kubevirt.names import ADMIN, UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT
-from rbacguard.policy.checks import Check, Context, Fact, Machines
+from rbacguard.policy.checks import Check, Context, Fact, Workloads
 from rbacguard.policy.checks.access_change import AccessChangeCheck
 from rbacguard.policy.checks.approval import RestrictionCheck, UnapprovedCheck
 from rbacguard.policy.checks.authorizer import CrossCheck
 from rbacguard.policy.checks.binding import BindingCheck
 from rbacguard.policy.checks.delegation import DelegationCheck
 from rbacguard.policy.checks.holder import HolderCheck
-from rbacguard.policy.checks.machine import MachineDrainCheck
 from rbacguard.policy.checks.migration import MigrationCheck
 from rbacguard.policy.checks.migration_settings import MigrationSettingsCheck
 from rbacguard.policy.checks.node_drain import NodeDrainCheck
 from rbacguard.policy.checks.recorded import DefectCheck
 from rbacguard.policy.checks.role import RoleCheck
 from rbacguard.policy.checks.status import JourneyCheck
+from rbacguard.policy.checks.vmi import VMICheck
 from rbacguard.rbac import ObjectKey, Reviews
 from rbacguard.readiness.inventory import Inventory
-from rbacguard.sources import from_objects, snapshot_of
-from rbacguard.sources.decode import read_objects
+from rbacguard.sources import from_objects
 from rbacguard.update.temporary_role import temporary_role
 
 Object = dict[str, Any]
@@ -52,15 +51,14 @@ def context(*items: Object | list[Object], letter: str = "A") -> Context:
     return Context(from_objects([*objects(letter), *more]), today=TODAY)
 
 
-def of_machines(*items: Object | list[Object], access: bool = True) -> Context:
+def with_workloads(*items: Object | list[Object], access: bool = True) -> Context:
     more = [each for item in items for each in (item if isinstance(item, list) else [item])]
     known = [
         o for o in objects("A") if o["kind"] not in ("KubeVirt", "HyperConverged", "Namespace")
     ]
     kept = known if access else [o for o in known if o["kind"] != "RoleBinding"]
-    reading = read_objects([*kept, *more], workloads=True)
-    inventory = Inventory.of(reading)
-    return Context(snapshot_of(reading), today=TODAY, machines=Machines(inventory, NOW))
+    snapshot = from_objects([*kept, *more], workloads=True)
+    return Context(snapshot, today=TODAY, workloads=Workloads(Inventory(snapshot), NOW))
 
 
 def facts(check: Check, where: Context) -> list[Fact]:
@@ -327,7 +325,11 @@ def test_who_can_hand_on_is_told_with_the_platforms_accounts_marked() -> None:
 
 def test_the_journey_is_told_with_what_it_rests_on() -> None:
     before = fields(JourneyCheck(), context())
-    assert (before["losers"], before["temporary_roles"], before["restored"]) == (12, [], [])
+    assert (before["losers"], before["temporary_roles"], before["restored"]) == (
+        12,
+        [],
+        [],
+    )
     left = fields(JourneyCheck(), context(letter="C"))
     assert (left["losers"], left["temporary_roles"]) == (0, [UPGRADE_MIGRATE])
     assert left["manual_aggregation"] is False
@@ -427,16 +429,16 @@ def test_whose_approval_has_ended_holds_it_without_one() -> None:
     assert "User alice" in unapproved(datetime.date(2026, 11, 22))
 
 
-# Machines.
+# VMs and nodes.
 
 
-def test_a_node_is_told_with_what_stays_on_it() -> None:
-    stuck = machine("stuck", "a", reason="DisksNotLiveMigratable")
-    homeless = machine("homeless", "a", memory=512 * GIB)
-    unread = [each for each in machine("unread", "a") if each["kind"] != "Pod"]
+def test_a_node_drain_reports_blocked_and_unschedulable_vmis() -> None:
+    blocked = vmi("blocked", "a", reason="DisksNotLiveMigratable")
+    large = vmi("large", "a", memory=512 * GIB)
+    unread = [each for each in vmi("unread", "a") if each["kind"] != "Pod"]
     paused = {**pool(), "spec": {**pool()["spec"], "paused": True}}
-    where = of_machines(
-        kubevirt(), node("a"), node("b"), paused, stuck, homeless, unread, machine("vm", "a")
+    where = with_workloads(
+        kubevirt(), node("a"), node("b"), paused, blocked, large, unread, vmi("vm", "a")
     )
     found = fields(NodeDrainCheck(), where)
     assert found == {
@@ -445,24 +447,31 @@ def test_a_node_is_told_with_what_stays_on_it() -> None:
         "pool_paused": True,
         "os_image": "Red Hat Enterprise Linux CoreOS 9.6",
         "completes": "no",
-        "machines": 4,
-        "stuck": ["web/stuck"],
-        "homeless": ["web/homeless"],
+        "vmis": 4,
+        "blocked": ["web/blocked"],
+        "unschedulable": ["web/large"],
         "seconds": -1,
     }
-    lost = of_machines(kubevirt(), node("b"), machine("vm", "ghost"), machine("vm-2", "b"))
-    ghost = fields(NodeDrainCheck(), lost, machines=1, os_image="")
+    lost = with_workloads(kubevirt(), node("b"), vmi("vm", "ghost"), vmi("vm-2", "b"))
+    ghost = fields(NodeDrainCheck(), lost, vmis=1, os_image="")
     assert (ghost["pool"], ghost["completes"]) == ("", "unknown")
 
 
-def test_a_machine_is_told_with_all_that_a_policy_may_ask() -> None:
-    made = machine("vm", "a", reason="DisksNotLiveMigratable", message="no")
+def test_a_vmi_has_its_facts() -> None:
+    made = vmi("vm", "a", reason="DisksNotLiveMigratable", message="no")
     made[0]["metadata"]["labels"]["tier"] = "gold"
     made[0]["status"]["volumeStatus"] = [{"name": "hot", "hotplugVolume": {}}, {"name": "cold"}]
-    fast = policy("fast", machine={"tier": "gold"}, allowPostCopy=True, bandwidthPerMigration="2Gi")
-    where = of_machines(kubevirt(), node("a"), node("b"), fast, made, machine("other", "a"))
-    names = ("reason", "eviction_strategy", "plugged_in", "host_model", "target", "policy")
-    found = fields(MachineDrainCheck(), where, drain="blocks")
+    fast = policy("fast", vmi={"tier": "gold"}, allowPostCopy=True, bandwidthPerMigration="2Gi")
+    where = with_workloads(kubevirt(), node("a"), node("b"), fast, made, vmi("other", "a"))
+    names = (
+        "reason",
+        "eviction_strategy",
+        "hotplugged_volumes",
+        "host_model",
+        "target",
+        "migration_policy",
+    )
+    found = fields(VMICheck(), where, eviction="blocked")
     assert [found[name] for name in names] == [
         "DisksNotLiveMigratable",
         "LiveMigrate",
@@ -473,23 +482,23 @@ def test_a_machine_is_told_with_all_that_a_policy_may_ask() -> None:
     ]
     amounts = ("post_copy", "bandwidth", "memory_mib", "seconds", "timeout")
     assert [found[name] for name in amounts] == [True, "2Gi", 4096, 2, 750]
-    other = fields(MachineDrainCheck(), where, drain="migrates")
+    other = fields(VMICheck(), where, eviction="live-migrates")
     assert [other[name] for name in names] == ["", "LiveMigrate", [], True, "b", ""]
     assert [other[name] for name in amounts] == [False, "0", 4096, -1, 750]
-    copied = machine("vm", "a")
+    copied = vmi("vm", "a")
     copied[0]["status"]["migrationMethod"] = "BlockMigration"
-    unknown = fields(MachineDrainCheck(), of_machines(kubevirt(), node("a"), copied))
+    unknown = fields(VMICheck(), with_workloads(kubevirt(), node("a"), copied))
     assert [unknown[name] for name in amounts[2:]] == [-1, -1, -1]
-    (fact,) = facts(MachineDrainCheck(), of_machines(kubevirt(), node("a"), copied))
+    (fact,) = facts(VMICheck(), with_workloads(kubevirt(), node("a"), copied))
     assert (fact.scope, fact.objects) == (
         "web",
         (ObjectKey("VirtualMachineInstance", "web", "vm"),),
     )
 
 
-def test_who_loses_the_permission_is_told_of_machines_in_the_namespace() -> None:
-    """The platform's own accounts lose it too, and are nobody whom a change waits for."""
-    waiting = machine("vm", "a")
+def test_losing_subjects_are_those_of_the_namespace() -> None:
+    """Service accounts of the platform are not reported."""
+    waiting = vmi("vm", "a")
     waiting[0]["status"]["conditions"].append({"type": "MigrationRequired", "status": "True"})
     accounts = binding("t", "admin", account("template-instance-controller", "openshift-infra"))
     small: list[Object | list[Object]] = [
@@ -500,20 +509,25 @@ def test_who_loses_the_permission_is_told_of_machines_in_the_namespace() -> None
         waiting,
         accounts,
     ]
-    found = fields(MachineDrainCheck(), of_machines(*small))
-    assert found["losers"] == ["ServiceAccount web/deployer", "User Bob@example.com", "User carol"]
-    partial = fields(MachineDrainCheck(), of_machines(*small, access=False))
-    assert partial["losers"][-1] == "whoever is not known, for not all access was read"
+    found = fields(VMICheck(), with_workloads(*small))
+    assert found["losing_subjects"] == [
+        "ServiceAccount web/deployer",
+        "User Bob@example.com",
+        "User carol",
+    ]
+    partial = fields(VMICheck(), with_workloads(*small, access=False))
+    unknown = partial["losing_subjects"][-1]
+    assert unknown == "unknown subjects, because RBAC was not read completely"
 
 
-def test_settings_are_told_as_they_are_in_force() -> None:
-    (found,) = facts(MigrationSettingsCheck(), of_machines(ready()))
+def test_the_settings_are_the_effective_ones() -> None:
+    (found,) = facts(MigrationSettingsCheck(), with_workloads(ready()))
     assert dict(found.fields) == {
-        "parallel_in_cluster": 5,
-        "parallel_from_node": 2,
+        "parallel_migrations": 5,
+        "parallel_outbound_migrations": 2,
         "bandwidth": "512Mi",
         "bandwidth_limited": True,
-        "timeout_per_gigabyte": 150,
+        "completion_timeout_per_gib": 150,
         "progress_timeout": 150,
         "auto_converge": False,
         "post_copy": False,
@@ -522,14 +536,14 @@ def test_settings_are_told_as_they_are_in_force() -> None:
         "unsafe_override": False,
         "network": "",
         "network_exists": "unknown",
-        "network_elsewhere": "no other namespace",
+        "other_network_namespaces": "no other namespace",
         "namespace": "openshift-cnv",
-        "rhel_ten_nodes": [],
-        "memory_suffices": "yes",
-        "update_methods": ["LiveMigrate"],
-        "update_methods_known": True,
-        "patched": False,
-        "machines": 1,
+        "rhel10_nodes": [],
+        "memory_sufficient": "yes",
+        "workload_update_methods": ["LiveMigrate"],
+        "workload_update_methods_known": True,
+        "json_patch": False,
+        "vmis": 1,
         "nodes": 1,
     }
     assert found.group == "settings"
@@ -539,56 +553,57 @@ def test_settings_are_told_as_they_are_in_force() -> None:
     ]
 
 
-def test_settings_may_be_odd_or_hyperconvergeds_alone() -> None:
+def test_settings_can_be_invalid_or_from_hyperconverged() -> None:
     odd = {"parallelMigrationsPerCluster": "many", "allowAutoConverge": True, "network": "move"}
-    where = of_machines(
+    where = with_workloads(
         kubevirt(migrations=odd), node("a"), network("move", "web"), network("move"), network("x")
     )
     found = fields(MigrationSettingsCheck(), where)
-    assert (found["parallel_in_cluster"], found["auto_converge"]) == (-1, True)
-    assert (found["network"], found["network_exists"], found["network_elsewhere"]) == (
+    assert (found["parallel_migrations"], found["auto_converge"]) == (-1, True)
+    assert (found["network"], found["network_exists"], found["other_network_namespaces"]) == (
         "move",
         "yes",
         "web",
     )
     bare = node("a")
     del bare["status"]["nodeInfo"]
-    alone = of_machines(hyperconverged(progressTimeout=99), bare)
+    alone = with_workloads(hyperconverged(progressTimeout=99), bare)
     found = fields(MigrationSettingsCheck(), alone)
-    assert (found["progress_timeout"], found["update_methods_known"]) == (99, False)
-    assert found["rhel_ten_nodes"] == []
-    assert facts(MigrationSettingsCheck(), of_machines(node("a"))) == []
+    assert (found["progress_timeout"], found["workload_update_methods_known"]) == (99, False)
+    assert found["rhel10_nodes"] == []
+    assert facts(MigrationSettingsCheck(), with_workloads(node("a"))) == []
 
 
-def test_what_was_not_read_of_settings_is_told() -> None:
+def test_gaps_of_settings() -> None:
     check = MigrationSettingsCheck()
-    assert check.gaps(of_machines(ready())) == ()
+    assert check.gaps(with_workloads(ready())) == ()
     items: list[Object] = [each for each in ready() if each["kind"] != "HyperConverged"]
-    assert check.gaps(of_machines(items)) == ("HyperConverged: not in the input",)
+    assert check.gaps(with_workloads(items)) == ("HyperConverged: not in the input",)
     own: list[Object] = [
         {**each, "metadata": {**each["metadata"], "name": "kubevirt"}}
         if each["kind"] == "KubeVirt"
         else each
         for each in items
     ]
-    assert check.gaps(of_machines(own)) == ()
+    assert check.gaps(with_workloads(own)) == ()
     moved = kubevirt(migrations={"network": "move"})
     without = [e for e in ready() if e["kind"] not in ("NetworkAttachmentDefinition", "KubeVirt")]
     kind = "NetworkAttachmentDefinition: not in the input"
-    assert check.gaps(of_machines(without, moved)) == (kind,)
+    assert check.gaps(with_workloads(without, moved)) == (kind,)
     unread = [each for each in ready() if each["kind"] != "Pod"]
-    assert check.gaps(of_machines(unread))[-1] == "whether spare memory suffices is not known"
+    gaps = check.gaps(with_workloads(unread))
+    assert gaps[-1] == "it is unknown whether the spare memory is sufficient"
     assert check.gaps(context()) == ()
 
 
-def test_a_migration_is_told_with_its_age_and_program() -> None:
+def test_a_migration_has_age_and_manager() -> None:
     made = migration("move", "vm", created="2026-11-23T08:30:30Z")
     drained = migration("drain", "vm", namespace="data", node="a")
     undated = migration("odd", "vm", created="once")
-    where = of_machines(kubevirt(), node("a"), made, drained, undated)
+    where = with_workloads(kubevirt(), node("a"), made, drained, undated)
     found = {fact.objects[0].name: fact for fact in facts(MigrationCheck(), where)}
     told = {
-        name: [fact.fields[key] for key in ("manager", "age_minutes", "people_in_namespace")]
+        name: [fact.fields[key] for key in ("manager", "age_minutes", "user_migrations")]
         for name, fact in found.items()
     }
     assert told == {

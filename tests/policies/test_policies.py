@@ -2,7 +2,7 @@
 
 A case is a YAML file of objects. Its first line names the cluster that they are added to:
 `# cluster: before` (the roles of 4.18), `after` (4.20) or `after-4.21`, each with admin, edit and
-view aggregated; or `machines`, a small cluster with machines and the roles of 4.18. The file beside
+view aggregated; or `vms`, a small cluster with VMs and the roles of 4.18. The file beside
 it holds the exact findings; an empty one is a silent case.
 """
 
@@ -22,8 +22,8 @@ import pytest
 from conftest import objects, role, rule, selecting
 from hypothesis import given
 from hypothesis import strategies as st
-from machines import kubevirt, machine, ready
 from strategies import examples
+from workload_objects import kubevirt, ready, vmi
 
 from rbacguard.approvals.model import parse_approvals
 from rbacguard.bundled import bundled, read_bundled
@@ -31,12 +31,11 @@ from rbacguard.errors import PolicyError
 from rbacguard.kubevirt.releases import cluster_roles, find_release
 from rbacguard.output import formats
 from rbacguard.policy import About, Outcome, Policy, PolicyResult, Severity, evaluate, load_policies
-from rbacguard.policy.checks import Context, FactType, Machines
+from rbacguard.policy.checks import Context, FactType, Workloads
 from rbacguard.rbac import Attributes, Review, Reviews
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.snapshot.coverage import RBAC_KINDS
-from rbacguard.sources import from_objects, snapshot_of, yaml
-from rbacguard.sources.decode import read_objects
+from rbacguard.sources import from_objects, yaml
 
 HERE = Path(__file__).parent
 POLICIES = {policy.id: policy for policy in load_policies()}
@@ -54,8 +53,8 @@ def identity(value: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def base(name: str) -> list[dict[str, Any]]:
-    """Return the roles of a cluster: KubeVirt's, and Kubernetes' own three; and its machines."""
-    if name == "machines":
+    """Return the roles of KubeVirt and the default roles; for `vms`, a cluster with VMs."""
+    if name == "vms":
         # All of a real cluster's access, but for what tenants were given.
         access = [o for o in objects("A") if o["kind"] in RBAC_KINDS]
         kept = [o for o in access if o["metadata"].get("namespace", "") not in TENANTS]
@@ -104,15 +103,13 @@ def context_of(path: Path) -> Context:
     replaced = {identity(d) for d in mine}
     objects = [o for o in base(first[1].decode()) if identity(o) not in replaced]
     mode: Any = "as-recorded" if b"# recorded" in data else "recompute"
-    reading = read_objects([*objects, *mine], workloads=True)
-    snapshot, inventory = snapshot_of(reading, aggregate=mode), Inventory.of(reading)
-    machines = Machines(inventory, NOW)
+    snapshot = from_objects([*objects, *mine], aggregate=mode, workloads=True)
     return Context(
         snapshot,
         today=TODAY,
         access=parse_approvals(access[0]) if access else None,
         reviews=Reviews("SubjectAccessReview", tuple(map(review, asked))) if asked else None,
-        machines=machines if first[1] == b"machines" else None,
+        workloads=Workloads(Inventory(snapshot), NOW) if first[1] == b"vms" else None,
     )
 
 
@@ -239,8 +236,8 @@ BROKEN = {
             "severity: expected info, low, medium, high or critical, found 'awful'",
         ),
         ({"check": {"type": "guess"}}, "check.type: expected access-change, binding, claim, "),
-        ({"check": {"type": "guess"}}, " or unapproved, found 'guess'"),
-        ({"check": {}}, " or unapproved, found none"),
+        ({"check": {"type": "guess"}}, ", unapproved or vmi, found 'guess'"),
+        ({"check": {}}, ", unapproved or vmi, found none"),
         ({"check": {"type": "access-change"}}, "check.change: expected gained or lost, found none"),
         (
             {"check": {"type": "access-change", "change": "kept"}},
@@ -393,28 +390,31 @@ def test_a_server_that_answers_no_review_leaves_the_policy_undetermined() -> Non
     assert result.reason == "the server allows no access review"
 
 
-def test_with_the_ready_cluster_nothing_is_wrong() -> None:
-    reading = read_objects(base("machines"), workloads=True)
-    inventory = Inventory.of(reading)
-    machines = Machines(inventory, NOW)
-    context = Context(snapshot_of(reading), today=TODAY, machines=machines)
-    asked = load_policies(about=About.MACHINES)
-    assert len(asked) > 20
-    assert {each.outcome for each in evaluate(asked, context)} == {Outcome.CLEAN}
-    assert machines.readiness.ready is True
+def with_workloads(items: list[dict[str, Any]]) -> Context:
+    snapshot = from_objects(items, workloads=True)
+    return Context(snapshot, today=TODAY, workloads=Workloads(Inventory(snapshot), NOW))
 
 
-def test_policies_of_machines_are_asked_where_machines_were_read_and_nowhere_else() -> None:
-    access, machines = load_policies(about=About.ACCESS), load_policies(about=About.MACHINES)
-    assert {policy.id for policy in (*access, *machines)} == set(POLICIES)
+def test_the_ready_cluster_has_no_findings() -> None:
+    context = with_workloads(base("vms"))
+    policies = load_policies(about=About.READINESS)
+    assert len(policies) > 20
+    assert {each.outcome for each in evaluate(policies, context)} == {Outcome.CLEAN}
+    assert context.workloads
+    assert context.workloads.readiness.is_ready is True
+
+
+def test_readiness_policies_are_evaluated_only_if_vms_were_read() -> None:
+    access, readiness = load_policies(about=About.ACCESS), load_policies(about=About.READINESS)
+    assert {policy.id for policy in (*access, *readiness)} == set(POLICIES)
     context = Context(from_objects(base("before")), today=TODAY)
-    assert {each.outcome for each in evaluate(machines, context)} == {Outcome.NOT_ASKED}
+    assert {each.outcome for each in evaluate(readiness, context)} == {Outcome.NOT_ASKED}
 
 
-def test_a_policy_of_machines_is_asked_at_any_stage(tmp_path: Path) -> None:
-    wrong = BROKEN | {"check": {"type": "machine"}, "stage": "after-update", "message": "{node}"}
+def test_a_readiness_policy_has_any_stage(tmp_path: Path) -> None:
+    wrong = BROKEN | {"check": {"type": "vmi"}, "stage": "after-update", "message": "{node}"}
     (tmp_path / "broken.yaml").write_bytes(msgspec.json.encode(wrong))
-    with pytest.raises(PolicyError, match="the check machine is asked at any stage"):
+    with pytest.raises(PolicyError, match="the check vmi is asked at any stage"):
         load_policies([str(tmp_path)], About.ACCESS)
 
 
@@ -422,23 +422,20 @@ def outcomes(*values: dict[str, Any], without: tuple[str, ...] = ()) -> dict[str
     replaced = {identity(each) for each in values}
     kept = [
         each
-        for each in base("machines")
+        for each in base("vms")
         if identity(each) not in replaced and each["kind"] not in without
     ]
-    reading = read_objects([*kept, *values], workloads=True)
-    inventory = Inventory.of(reading)
-    machines = Machines(inventory, NOW)
-    context = Context(snapshot_of(reading), today=TODAY, machines=machines)
-    found = evaluate(load_policies(about=About.MACHINES), context)
+    context = with_workloads([*kept, *values])
+    found = evaluate(load_policies(about=About.READINESS), context)
     return {each.policy.id: each.outcome for each in found}
 
 
 @pytest.mark.parametrize(
     ("kind", "policies"),
     [
-        ("Pod", ["machine-finds-no-place", "spare-memory-too-little"]),
-        ("Node", ["machine-finds-no-place", "post-copy-on-rhel-10", "pool-paused"]),
-        ("KubeVirt", ["migration-traffic-not-encrypted", "machine-blocks-drain"]),
+        ("Pod", ["vmi-unschedulable", "spare-memory-too-little"]),
+        ("Node", ["vmi-unschedulable", "post-copy-on-rhel-10", "pool-paused"]),
+        ("KubeVirt", ["migration-traffic-not-encrypted", "vmi-blocks-drain"]),
         ("VirtualMachineInstanceMigration", ["migration-failed", "migration-waits-long"]),
         ("PersistentVolumeClaim", ["claim-not-shared", "claim-could-be-shared"]),
     ],
@@ -448,18 +445,18 @@ def test_without_what_it_needs_a_policy_is_undetermined(kind: str, policies: lis
     assert {found[each] for each in policies} == {Outcome.UNDETERMINED}
 
 
-def test_what_is_not_known_of_one_machine_or_of_the_network_is_not_clean() -> None:
-    started, *rest = machine("vm", "a")
+def test_an_unknown_vmi_or_network_is_not_clean() -> None:
+    started, *rest = vmi("vm", "a")
     started["status"]["conditions"] = []
-    assert outcomes(started, *rest)["machine-blocks-drain"] is Outcome.UNDETERMINED
+    assert outcomes(started, *rest)["vmi-blocks-drain"] is Outcome.UNDETERMINED
     named = kubevirt(migrations={"network": "gone", "bandwidthPerMigration": "1Gi"})
     without = outcomes(named, without=("NetworkAttachmentDefinition",))
     assert without["migration-network-missing"] is Outcome.UNDETERMINED
     assert outcomes(named)["migration-network-missing"] is Outcome.FINDINGS
 
 
-def test_who_loses_the_permission_is_not_none_where_access_was_not_read() -> None:
-    waiting, *rest = machine("vm", "a")
+def test_without_rbac_the_losing_subjects_are_unknown() -> None:
+    waiting, *rest = vmi("vm", "a")
     waiting["status"]["conditions"].append({"type": "MigrationRequired", "status": "True"})
     policy_id = "change-waits-for-a-migration"
     assert outcomes(waiting, *rest)[policy_id] is Outcome.CLEAN
@@ -468,9 +465,9 @@ def test_who_loses_the_permission_is_not_none_where_access_was_not_read() -> Non
 
 @cache
 def troubles() -> list[list[dict[str, Any]]]:
-    """Return the objects of one firing case of every policy about machines."""
+    """Return the objects of one firing case of every readiness policy."""
     found: list[list[Any]] = []
-    for policy in load_policies(about=About.MACHINES):
+    for policy in load_policies(about=About.READINESS):
         case = next(path for path in CASES if path.match(f"{policy.id}/fires*.yaml"))
         found.append([document.value for document in yaml.documents(case.read_bytes())])
     return found
@@ -481,7 +478,7 @@ def troubles() -> list[list[dict[str, Any]]]:
 def test_what_a_whole_view_finds_no_partial_view_calls_clean(data: st.DataObject) -> None:
     """Whichever kinds are left out, and whatever is wrong."""
     wrong = data.draw(st.sampled_from(troubles()))
-    kinds = sorted({each["kind"] for each in (*base("machines"), *wrong)})
+    kinds = sorted({each["kind"] for each in (*base("vms"), *wrong)})
     gone = tuple(data.draw(st.sets(st.sampled_from(kinds), min_size=1, max_size=3)))
     whole = outcomes(*wrong)
     part = outcomes(*(o for o in wrong if o["kind"] not in gone), without=gone)

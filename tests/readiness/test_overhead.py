@@ -1,7 +1,7 @@
-"""What a machine costs besides its memory, against the cases that KubeVirt's own tests name.
+"""Requests of a virt-launcher pod, with the cases of the tests of KubeVirt.
 
 kubevirt/kubevirt v1.9 pkg/hypervisor/kvm/hypervisorbackend_test.go: a guest that asks for 1 GiB
-costs 2 MiB of page tables, 248 MiB of programs, 8 MiB for its vCPU and 32 MiB for its video.
+needs 2 MiB for page tables, 248 MiB for processes, 8 MiB for its vCPU, and 32 MiB for video.
 """
 
 from __future__ import annotations
@@ -13,13 +13,10 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from machines import machine, node
 
-from rbacguard.kubevirt.releases import RELEASES
+from rbacguard.kubevirt.releases import RELEASES, Release
 from rbacguard.rbac import ObjectMeta
-from rbacguard.readiness import overhead
-from rbacguard.readiness.drain import judge
-from rbacguard.readiness.inventory import Inventory
+from rbacguard.readiness.overhead import launcher_requests, memory_overhead
 from rbacguard.snapshot.objects import KubeVirt
 from rbacguard.snapshot.workloads import VirtualMachineInstance
 
@@ -29,7 +26,7 @@ Object = dict[str, Any]
 
 
 def vmi(domain: Object, status: Object | None = None, **spec: Any) -> VirtualMachineInstance:
-    """Return a machine that asks for 1 GiB, unless its domain says otherwise."""
+    """Return a VMI that requests 1 GiB unless its domain requests something else."""
     written = {
         "metadata": {"name": "vm", "namespace": "web"},
         "spec": {"domain": {"resources": {"requests": {"memory": "1Gi"}}} | domain, **spec},
@@ -39,12 +36,12 @@ def vmi(domain: Object, status: Object | None = None, **spec: Any) -> VirtualMac
 
 
 def kubevirt(**configuration: Any) -> KubeVirt:
-    """Return the KubeVirt resource with a configuration."""
+    """Return a KubeVirt resource with a configuration."""
     return KubeVirt(ObjectMeta("kubevirt"), spec={"configuration": configuration})
 
 
 def sizes(**requests: str) -> Object:
-    """Return resources that ask for this, limits being prefixed by `limit_`."""
+    """Return resources with requests, and limits with the prefix `limit_`."""
     limits = {k.removeprefix("limit_"): v for k, v in requests.items() if k.startswith("limit_")}
     asked = {k: v for k, v in requests.items() if not k.startswith("limit_")}
     return {"resources": {"requests": {"memory": "1Gi", **asked}, "limits": limits}}
@@ -84,44 +81,43 @@ EXEC = {"exec": {"command": ["true"]}}
         ({}, {"livenessProbe": {"httpGet": {"port": 80}}}, 0),
     ],
 )
-def test_what_a_machine_costs_besides_its_memory(
+def test_the_memory_overhead_depends_on_the_vmi(
     domain: Object, spec: Object, mebibytes: int
 ) -> None:
-    assert overhead.overhead(vmi(domain, **spec), None) == PLAIN + mebibytes * MIB
+    assert memory_overhead(vmi(domain, **spec), None) == PLAIN + mebibytes * MIB
 
 
 @pytest.mark.parametrize(
     ("minor", "mebibytes"), [(0, -46), (4, -46), (5, -36), (6, -20), (8, -20), (9, 0)]
 )
-def test_releases_count_differently(minor: int, mebibytes: int) -> None:
-    release = next(each for each in RELEASES if each.kubevirt == (1, minor))
-    assert overhead.overhead(vmi({}), None, release) == PLAIN + mebibytes * MIB
+def test_the_memory_overhead_depends_on_the_release(minor: int, mebibytes: int) -> None:
+    assert memory_overhead(vmi({}), None, release(minor)) == PLAIN + mebibytes * MIB
 
 
-def test_a_cluster_can_add_to_it() -> None:
-    # 290 MiB are 304,088 thousands of bytes, rounded up; a fifth of that is 60,817 thousands.
-    assert overhead.overhead(
+def test_the_configuration_can_increase_the_memory_overhead() -> None:
+    # 290 MiB are 304,088 kilobytes, rounded up. A fifth of this is 60,817 kilobytes.
+    assert memory_overhead(
         vmi({}), kubevirt(additionalGuestMemoryOverheadRatio="1.2")
     ) == PLAIN + Decimal(60_817_000)
     odd = kubevirt(additionalGuestMemoryOverheadRatio="a lot")
-    assert overhead.overhead(vmi({}), odd) == PLAIN
+    assert memory_overhead(vmi({}), odd) == PLAIN
     plugin = {"computeResourceOverhead": {"requests": {"memory": "30Mi"}}}
     plugged = kubevirt(network={"binding": {"p": plugin}})
     interfaces = [{"name": name, "binding": {"name": "p"}} for name in "ab"]
     with_plugin = vmi({"devices": {"interfaces": interfaces}})
-    assert overhead.overhead(with_plugin, plugged) == PLAIN + 30 * MIB
-    assert overhead.overhead(with_plugin, None) == PLAIN
+    assert memory_overhead(with_plugin, plugged) == PLAIN + 30 * MIB
+    assert memory_overhead(with_plugin, None) == PLAIN
 
 
-def test_where_the_cluster_reports_it_that_is_taken() -> None:
+def test_a_reported_memory_overhead_is_used() -> None:
     reported = vmi({}, status={"memory": {"memoryOverhead": "271Mi"}})
-    assert overhead.overhead(reported, None) == 271 * MIB
+    assert memory_overhead(reported, None) == 271 * MIB
 
 
 @pytest.mark.parametrize(
     ("domain", "configuration", "expected"),
     [
-        # The guest's memory without requests has no page tables counted.
+        # Without a memory request, page tables are not counted.
         (
             {"resources": {}, "memory": {"guest": "2Gi"}, "cpu": {"cores": 2}},
             {},
@@ -173,16 +169,16 @@ def test_where_the_cluster_reports_it_that_is_taken() -> None:
         ({"resources": {"requests": {"memory": "-1Gi"}}}, {}, None),
     ],
 )
-def test_what_its_pod_asks_for_at_least(
+def test_the_minimum_requests_of_the_pod(
     domain: Object, configuration: Object, expected: Object | None
 ) -> None:
-    assert overhead.requests(vmi(domain), kubevirt(**configuration)) == expected
+    assert launcher_requests(vmi(domain), kubevirt(**configuration)) == expected
 
 
 @given(st.integers(1, 2**42), st.integers(0, 2**40))
-def test_more_memory_never_costs_less(size: int, more: int) -> None:
+def test_more_memory_never_reduces_the_request(size: int, more: int) -> None:
     def cost(asked: int) -> Decimal:
-        found = overhead.requests(vmi(sizes(memory=str(asked))), None)
+        found = launcher_requests(vmi(sizes(memory=str(asked))), None)
         assert found is not None
         assert found["memory"] > asked
         return found["memory"]
@@ -190,22 +186,35 @@ def test_more_memory_never_costs_less(size: int, more: int) -> None:
     assert cost(size) <= cost(size + more)
 
 
-def test_without_launchers_the_documented_product_is_a_bound() -> None:
-    nodes = node("a", memory="8Gi"), node("b", memory="4Gi")
-    made = [each for name in "xy" for each in machine(name, "a") if each["kind"] != "Pod"]
-    found = judge(Inventory.from_objects([*nodes, *made])).memory
-    # Two guests of 4 GiB, two vCPUs each; nothing asks, so there are no page tables.
-    each = 4096 + 248 + 16 + 32
-    assert found.highest == 2 * each * MIB
-    assert found.free == (12 * 1024 - 2 * each) * MIB
-    assert found.suffices is False, "even the least does not fit into the most"
-    small = [each for each in machine("x", "a", memory=2**30) if each["kind"] != "Pod"]
-    assert judge(Inventory.from_objects([*nodes, *small])).memory.suffices is None
+def release(minor: int) -> Release:
+    return next(each for each in RELEASES if each.kubevirt == (1, minor))
 
 
-def test_pods_that_were_read_are_taken_as_they_are() -> None:
-    nodes = node("a"), node("b")
-    found = judge(Inventory.from_objects([*nodes, *machine("x", "a")])).memory
-    assert not found.estimated
-    assert found.highest == (4096 + 300) * MIB
-    assert found.suffices is True
+def test_disk_threads_count_from_1_6_on() -> None:
+    guest = {"memory": {"guest": "2Gi"}, "cpu": {"cores": 2}}
+    with_threads = vmi({**guest, "ioThreads": {"supplementalPoolThreadCount": 10}})
+    for minor, added in ((5, 0), (6, 1), (7, 1)):
+        without = launcher_requests(vmi({**guest, "ioThreads": {}}), None, release(minor))
+        found = launcher_requests(with_threads, None, release(minor))
+        assert found is not None
+        assert without is not None
+        assert found["cpu"] - without["cpu"] == added
+
+
+def test_a_memory_request_of_0_is_unknown() -> None:
+    domain = {"memory": {"guest": "2Gi"}, "resources": {"requests": {"memory": "0"}}}
+    assert launcher_requests(vmi(domain), None) is None
+
+
+def test_a_fraction_of_a_core_is_a_vcpu() -> None:
+    one, some, two = (
+        memory_overhead(vmi(sizes(limit_cpu=cores)), None) for cores in ("1", "1200m", "2")
+    )
+    assert some == two > one
+
+
+@pytest.mark.parametrize("ratio", [0, -5, "x"])
+def test_an_invalid_ratio_is_the_default(ratio: Any) -> None:
+    guest = vmi({"resources": {}, "memory": {"guest": "2Gi"}})
+    odd = kubevirt(developerConfiguration={"memoryOvercommit": ratio})
+    assert launcher_requests(guest, odd) == launcher_requests(guest, None)

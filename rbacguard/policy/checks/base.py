@@ -14,7 +14,7 @@ from msgspec import Struct
 from rbacguard.kubevirt.installed import Installed, installed
 from rbacguard.kubevirt.releases import HARDENED, Release
 from rbacguard.rbac import Grant, ObjectKey, Reviews, Subject
-from rbacguard.readiness.drain import Readiness, judge
+from rbacguard.readiness.assessment import Readiness, assess
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.migrations import Migration, migrations
 from rbacguard.snapshot import Snapshot
@@ -58,30 +58,30 @@ class Fact(Struct, frozen=True):
     objects: tuple[ObjectKey, ...] = ()
 
 
-class Machines:
-    """What checks of machines look at; each part is worked out when it is first asked for.
+class Workloads:
+    """VMs and nodes for readiness checks; each part is computed lazily.
 
     Args:
-        inventory: what was read.
-        now: the moment that ages of migrations are counted to.
-        link: bytes per second that a node's migration network carries, where somebody knows.
+        inventory: the objects of the cluster.
+        now: the time at which ages of migrations are calculated.
+        bandwidth: bandwidth of the migration network of a node in bytes per second, if known.
     """
 
     def __init__(
-        self, inventory: Inventory, now: datetime.datetime, link: Decimal | None = None
+        self, inventory: Inventory, now: datetime.datetime, bandwidth: Decimal | None = None
     ) -> None:
-        """Judge nothing yet."""
+        """Store the arguments."""
         self.inventory = inventory
-        self.now, self._link = now, link
+        self.now, self._bandwidth = now, bandwidth
 
     @cached_property
     def readiness(self) -> Readiness:
-        """Whether the machines are ready for their nodes to be drained."""
-        return judge(self.inventory, self._link)
+        """Whether node drains can complete."""
+        return assess(self.inventory, self._bandwidth)
 
     @cached_property
     def migrations(self) -> tuple[Migration, ...]:
-        """Every migration, with its age."""
+        """All VirtualMachineInstanceMigrations."""
         return migrations(self.inventory, self.now)
 
 
@@ -95,7 +95,7 @@ class Context:
         access: the approvals, where given.
         inputs: the arguments that say what was read, for commands to paste.
         reviews: what the API server itself said, where it was asked.
-        machines: the cluster's machines and whether they are ready, where those were read.
+        workloads: VMs and nodes, if they were read.
     """
 
     def __init__(
@@ -107,11 +107,11 @@ class Context:
         access: MigrationAccess | None = None,
         inputs: Sequence[str] = ("-f", "cluster.json"),
         reviews: Reviews | None = None,
-        machines: Machines | None = None,
+        workloads: Workloads | None = None,
     ) -> None:
         """Evaluate nothing yet."""
         self.reviews = reviews
-        self.machines = machines
+        self.workloads = workloads
         self.inputs = tuple(inputs)
         self.snapshot = snapshot
         self.today = today
@@ -156,24 +156,24 @@ class Check(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
         raise NotImplementedError
 
 
-class MachineCheck(Check, frozen=True):
-    """A check of machines and what is around them; asked where those were read."""
+class ReadinessCheck(Check, frozen=True):
+    """A check of VMs and nodes, which runs if they were read."""
 
     def not_asked(self, context: Context) -> str:
-        """Return that machines were not read, or ''."""
-        return "" if context.machines else "asked by 'rbacguard readiness'"
+        """Return why the check is not applicable, or ''."""
+        return "" if context.workloads else "asked by 'rbacguard readiness'"
 
     def gaps(self, context: Context) -> tuple[str, ...]:
-        """Return what was not read of the kinds that it needs."""
-        return context.machines.inventory.coverage.gaps(self.NEEDS) if context.machines else ()
+        """Return the incomplete kinds that the check needs."""
+        return context.workloads.inventory.coverage.gaps(self.NEEDS) if context.workloads else ()
 
     def run(self, context: Context) -> Iterator[Fact]:
-        """Yield what is found, in a fixed order."""
-        if context.machines is not None:
-            yield from self.look(context.machines, context)
+        """Yield the facts in a fixed order; none if VMs and nodes were not read."""
+        if context.workloads is not None:
+            yield from self.facts(context.workloads, context)
 
-    def look(self, machines: Machines, context: Context) -> Iterator[Fact]:
-        """Yield what is found, in a fixed order."""
+    def facts(self, workloads: Workloads, context: Context) -> Iterator[Fact]:
+        """Yield the facts in a fixed order."""
         raise NotImplementedError
 
 

@@ -1,4 +1,4 @@
-"""Claims: whether the storage of running machines can be mounted on two nodes at once."""
+"""PersistentVolumeClaims of VMIs: whether two nodes can mount them at the same time."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from rbacguard.policy.checks.base import (
     Context,
     Fact,
     FactType,
-    MachineCheck,
-    Machines,
+    ReadinessCheck,
+    Workloads,
     answer,
     key_fields,
 )
 
 
-class ClaimCheck(MachineCheck, frozen=True, tag="claim"):
-    """One fact for each PersistentVolumeClaim that a running machine uses."""
+class ClaimCheck(ReadinessCheck, frozen=True, tag="claim"):
+    """One fact for each PersistentVolumeClaim of a VMI."""
 
     NEEDS: ClassVar[tuple[str, ...]] = (
         "VirtualMachineInstance",
@@ -34,9 +34,9 @@ class ClaimCheck(MachineCheck, frozen=True, tag="claim"):
         "used_by": FactType.LIST,
     }
 
-    def look(self, machines: Machines, context: Context) -> Iterator[Fact]:  # noqa: ARG002
+    def facts(self, workloads: Workloads, context: Context) -> Iterator[Fact]:  # noqa: ARG002
         """Yield one fact for each claim."""
-        for each in machines.readiness.claims:
+        for each in workloads.readiness.claims:
             key = each.key
             yield Fact(
                 fields={

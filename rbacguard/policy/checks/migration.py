@@ -1,61 +1,69 @@
-"""Migrations that are under way or have failed, and who asks for them."""
+"""VirtualMachineInstanceMigrations: unfinished and failed ones, and their origin."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from rbacguard.policy.checks.base import Context, Fact, FactType, MachineCheck, Machines, key_fields
-from rbacguard.readiness.migrations import WAITING, made_by_people
+from rbacguard.policy.checks.base import (
+    Context,
+    Fact,
+    FactType,
+    ReadinessCheck,
+    Workloads,
+    key_fields,
+)
+from rbacguard.rbac import ObjectKey
+from rbacguard.readiness.migrations import WAITING, user_migrations
 
 _MINUTE = 60
 
 
-class MigrationCheck(MachineCheck, frozen=True, tag="migration"):
+class MigrationCheck(ReadinessCheck, frozen=True, tag="migration"):
     """One fact for each VirtualMachineInstanceMigration."""
 
     NEEDS: ClassVar[tuple[str, ...]] = ("VirtualMachineInstanceMigration", "VirtualMachineInstance")
     FACTS: ClassVar[Mapping[str, FactType]] = {
         "migration": FactType.MAP,
-        "machine": FactType.STRING,
+        "vmi": FactType.STRING,
         "phase": FactType.STRING,
         "running": FactType.BOOL,
         "waiting": FactType.BOOL,
-        "asked_by": FactType.STRING,
+        "origin": FactType.STRING,
         "manager": FactType.STRING,
         "age_minutes": FactType.INT,
         "source": FactType.STRING,
         "target": FactType.STRING,
         "reason": FactType.STRING,
         "deleted": FactType.BOOL,
-        "machine_there": FactType.BOOL,
-        "people_in_namespace": FactType.INT,
+        "vmi_exists": FactType.BOOL,
+        "user_migrations": FactType.INT,
         "first_in_namespace": FactType.BOOL,
     }
 
-    def look(self, machines: Machines, context: Context) -> Iterator[Fact]:  # noqa: ARG002
+    def facts(self, workloads: Workloads, context: Context) -> Iterator[Fact]:  # noqa: ARG002
         """Yield one fact for each migration."""
-        people = made_by_people(machines.migrations)
-        there = {(key.namespace, key.name) for key in machines.inventory.machines}
+        by_namespace = user_migrations(workloads.migrations)
         seen: set[str] = set()
-        for each in machines.migrations:
+        for each in workloads.migrations:
             key = each.key
+            vmi = ObjectKey("VirtualMachineInstance", key.namespace, each.vmi)
             yield Fact(
                 fields={
                     "migration": key_fields(key),
-                    "machine": each.machine,
+                    "vmi": each.vmi,
                     "phase": each.phase or "new",
                     "running": each.is_running,
                     "waiting": each.phase in WAITING,
-                    "asked_by": each.asked_by.value,
+                    "origin": each.origin.value,
                     "manager": each.manager,
                     "age_minutes": -1 if each.age is None else each.age // _MINUTE,
                     "source": each.source,
                     "target": each.target,
-                    "reason": each.reason or "no reason is given",
-                    "deleted": each.deleted,
-                    "machine_there": (key.namespace, each.machine) in there,
-                    "people_in_namespace": people.get(key.namespace, 0),
+                    "reason": each.reason or "no reason is reported",
+                    "deleted": each.is_deleted,
+                    "vmi_exists": vmi in workloads.inventory.vmis,
+                    "user_migrations": by_namespace.get(key.namespace, 0),
                     "first_in_namespace": key.namespace not in seen,
                 },
                 group=key.namespace,

@@ -1,37 +1,44 @@
-"""The cluster's settings of live migration, taken together."""
+"""The live migration settings of the cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from rbacguard.policy.checks.base import Context, Fact, FactType, MachineCheck, Machines, answer
+from rbacguard.policy.checks.base import (
+    Context,
+    Fact,
+    FactType,
+    ReadinessCheck,
+    Workloads,
+    answer,
+)
 from rbacguard.rbac import ObjectKey
 from rbacguard.readiness.inventory import Inventory
-from rbacguard.readiness.quantity import amount
+from rbacguard.readiness.quantity import parse_quantity
 from rbacguard.snapshot.coverage import State
 from rbacguard.snapshot.objects import entries
 
 _NETWORK = "NetworkAttachmentDefinition"
-_OF_HYPERCONVERGED = "kubevirt-kubevirt-hyperconverged"
-"""How HyperConverged calls the KubeVirt that it makes (hyperconverged-cluster-operator v1.19
-controllers/handlers/kubevirt.go, NewKubeVirtWithNameOnly)."""
+_HYPERCONVERGED_NAME = "kubevirt-kubevirt-hyperconverged"
+"""The name of the KubeVirt resource that HyperConverged creates (hyperconverged-cluster-operator
+v1.19 controllers/handlers/kubevirt.go, NewKubeVirtWithNameOnly)."""
 _JSON_PATCH = "kubevirt.kubevirt.io/jsonpatch"
 _RHEL_10 = ("CoreOS 10", "Linux 10")
 
 
-class MigrationSettingsCheck(MachineCheck, frozen=True, tag="migration-settings"):
-    """One fact: what is set for the whole cluster."""
+class MigrationSettingsCheck(ReadinessCheck, frozen=True, tag="migration-settings"):
+    """One fact with the settings of the cluster."""
 
     NEEDS: ClassVar[tuple[str, ...]] = (
         *("KubeVirt", "VirtualMachineInstance", "Node", "Pod", "MachineConfigPool"),
     )
     FACTS: ClassVar[Mapping[str, FactType]] = {
-        "parallel_in_cluster": FactType.INT,
-        "parallel_from_node": FactType.INT,
+        "parallel_migrations": FactType.INT,
+        "parallel_outbound_migrations": FactType.INT,
         "bandwidth": FactType.STRING,
         "bandwidth_limited": FactType.BOOL,
-        "timeout_per_gigabyte": FactType.INT,
+        "completion_timeout_per_gib": FactType.INT,
         "progress_timeout": FactType.INT,
         "auto_converge": FactType.BOOL,
         "post_copy": FactType.BOOL,
@@ -40,103 +47,102 @@ class MigrationSettingsCheck(MachineCheck, frozen=True, tag="migration-settings"
         "unsafe_override": FactType.BOOL,
         "network": FactType.STRING,
         "network_exists": FactType.STRING,
-        "network_elsewhere": FactType.STRING,
+        "other_network_namespaces": FactType.STRING,
         "namespace": FactType.STRING,
-        "rhel_ten_nodes": FactType.LIST,
-        "memory_suffices": FactType.STRING,
-        "update_methods": FactType.LIST,
-        "update_methods_known": FactType.BOOL,
-        "patched": FactType.BOOL,
-        "machines": FactType.INT,
+        "rhel10_nodes": FactType.LIST,
+        "memory_sufficient": FactType.STRING,
+        "workload_update_methods": FactType.LIST,
+        "workload_update_methods_known": FactType.BOOL,
+        "json_patch": FactType.BOOL,
+        "vmis": FactType.INT,
         "nodes": FactType.INT,
     }
 
     def gaps(self, context: Context) -> tuple[str, ...]:
-        """Return what was not read, and what is not known all the same."""
-        unread = list(super().gaps(context))
-        if context.machines is not None:
-            inventory, found = context.machines.inventory, context.machines.readiness
-            if found.settings["network"].value:
-                unread += inventory.coverage.gaps([_NETWORK])
-            if inventory.kubevirt and inventory.kubevirt.metadata.name == _OF_HYPERCONVERGED:
-                unread += inventory.coverage.gaps(["HyperConverged"])
-            if found.memory.suffices is None:
-                unread.append("whether spare memory suffices is not known")
-        return tuple(dict.fromkeys(unread))
+        """Return the incomplete kinds, and whether the memory requirement is unknown."""
+        gaps = list(super().gaps(context))
+        if context.workloads is not None:
+            inventory, readiness = context.workloads.inventory, context.workloads.readiness
+            if readiness.settings["network"].value:
+                gaps += inventory.coverage.gaps([_NETWORK])
+            if inventory.kubevirt and inventory.kubevirt.metadata.name == _HYPERCONVERGED_NAME:
+                gaps += inventory.coverage.gaps(["HyperConverged"])
+            if readiness.memory.is_sufficient is None:
+                gaps.append("it is unknown whether the spare memory is sufficient")
+        return tuple(dict.fromkeys(gaps))
 
-    def look(self, machines: Machines, context: Context) -> Iterator[Fact]:  # noqa: ARG002
-        """Yield the fact, where there is KubeVirt or HyperConverged to have settings."""
-        inventory, found = machines.inventory, machines.readiness
+    def facts(self, workloads: Workloads, context: Context) -> Iterator[Fact]:  # noqa: ARG002
+        """Yield the fact if KubeVirt or HyperConverged was read."""
+        inventory, readiness = workloads.inventory, workloads.readiness
         kubevirt, hyperconverged = inventory.kubevirt, inventory.hyperconverged
         owner = kubevirt or hyperconverged
         if owner is None:
             return
-        value = {name: each.value for name, each in found.settings.items()}
-        network = value["network"] if isinstance(value["network"], str) else ""
+        values = {name: setting.value for name, setting in readiness.settings.items()}
+        network = values["network"] if isinstance(values["network"], str) else ""
         namespace = owner.metadata.namespace
-        exists, elsewhere = _network(inventory, network, namespace)
-        limit = amount(value["bandwidthPerMigration"])
-        update = entries(kubevirt.spec if kubevirt else None, "workloadUpdateStrategy")
-        methods = update.get("workloadUpdateMethods")
+        network_exists, other_namespaces = _find_network(inventory, network, namespace)
+        strategy = entries(kubevirt.spec if kubevirt else None, "workloadUpdateStrategy")
+        methods = strategy.get("workloadUpdateMethods")
         annotations = hyperconverged.metadata.annotations if hyperconverged else {}
-        objects = [
-            ObjectKey(kind, each.metadata.namespace, each.metadata.name)
-            for kind, each in (("KubeVirt", kubevirt), ("HyperConverged", hyperconverged))
-            if each is not None
-        ]
         yield Fact(
             fields={
-                "parallel_in_cluster": _number(value["parallelMigrationsPerCluster"]),
-                "parallel_from_node": _number(value["parallelOutboundMigrationsPerNode"]),
-                "bandwidth": str(value["bandwidthPerMigration"]),
-                "bandwidth_limited": bool(limit),
-                "timeout_per_gigabyte": _number(value["completionTimeoutPerGiB"]),
-                "progress_timeout": _number(value["progressTimeout"]),
-                "auto_converge": value["allowAutoConverge"] is True,
-                "post_copy": value["allowPostCopy"] is True,
-                "workload_disruption": value["allowWorkloadDisruption"] is True,
-                "tls": value["disableTLS"] is not True,
-                "unsafe_override": value["unsafeMigrationOverride"] is True,
+                "parallel_migrations": _integer(values["parallelMigrationsPerCluster"]),
+                "parallel_outbound_migrations": _integer(
+                    values["parallelOutboundMigrationsPerNode"]
+                ),
+                "bandwidth": str(values["bandwidthPerMigration"]),
+                "bandwidth_limited": bool(parse_quantity(values["bandwidthPerMigration"])),
+                "completion_timeout_per_gib": _integer(values["completionTimeoutPerGiB"]),
+                "progress_timeout": _integer(values["progressTimeout"]),
+                "auto_converge": values["allowAutoConverge"] is True,
+                "post_copy": values["allowPostCopy"] is True,
+                "workload_disruption": values["allowWorkloadDisruption"] is True,
+                "tls": values["disableTLS"] is not True,
+                "unsafe_override": values["unsafeMigrationOverride"] is True,
                 "network": network,
-                "network_exists": answer(exists),
-                "network_elsewhere": ", ".join(elsewhere) or "no other namespace",
+                "network_exists": answer(network_exists),
+                "other_network_namespaces": ", ".join(other_namespaces) or "no other namespace",
                 "namespace": namespace,
-                "rhel_ten_nodes": sorted(
+                "rhel10_nodes": sorted(
                     name
                     for name, node in inventory.nodes.items()
-                    if any(
-                        text in (node.status.node_info.os_image if node.status.node_info else "")
-                        for text in _RHEL_10
-                    )
+                    if any(text in node.status.node_info.os_image for text in _RHEL_10)
                 ),
-                "memory_suffices": answer(found.memory.suffices),
-                "update_methods": (
+                "memory_sufficient": answer(readiness.memory.is_sufficient),
+                "workload_update_methods": (
                     [m for m in methods if isinstance(m, str)] if isinstance(methods, list) else []
                 ),
-                "update_methods_known": kubevirt is not None,
-                "patched": _JSON_PATCH in annotations,
-                "machines": len(found.machines),
-                "nodes": len(found.drains),
+                "workload_update_methods_known": kubevirt is not None,
+                "json_patch": _JSON_PATCH in annotations,
+                "vmis": len(readiness.evictions),
+                "nodes": len(readiness.drains),
             },
             group="settings",
-            objects=tuple(objects),
+            objects=tuple(
+                ObjectKey(kind, each.metadata.namespace, each.metadata.name)
+                for kind, each in (("KubeVirt", kubevirt), ("HyperConverged", hyperconverged))
+                if each is not None
+            ),
         )
 
 
-def _network(inventory: Inventory, network: str, namespace: str) -> tuple[bool | None, list[str]]:
-    """Return whether the migration network is there, and namespaces that have one of its name.
+def _find_network(
+    inventory: Inventory, network: str, namespace: str
+) -> tuple[bool | None, list[str]]:
+    """Return whether the migration network exists, and other namespaces that have its name.
 
-    KubeVirt attaches its handlers to it, so it has to be in their own namespace.
+    KubeVirt attaches virt-handler to it, so it must be in the namespace of KubeVirt.
     """
     if not network:
         return None, []
-    elsewhere = sorted({space for space, name in inventory.networks if name == network})
+    others = sorted({space for space, name in inventory.networks if name == network})
     if (namespace, network) in inventory.networks:
-        return True, [space for space in elsewhere if space != namespace]
-    unread = inventory.coverage.kinds[_NETWORK].state is not State.READ
-    return (None if unread and not elsewhere else False), elsewhere
+        return True, [space for space in others if space != namespace]
+    is_unread = inventory.coverage.kinds[_NETWORK].state is not State.READ
+    return (None if is_unread and not others else False), others
 
 
-def _number(value: object) -> int:
-    found = amount(value)
-    return -1 if found is None else int(found)
+def _integer(value: object) -> int:
+    quantity = parse_quantity(value)
+    return -1 if quantity is None else int(quantity)

@@ -9,17 +9,17 @@ from rbacguard.policy.checks.base import (
     Context,
     Fact,
     FactType,
-    MachineCheck,
-    Machines,
+    ReadinessCheck,
+    Workloads,
     answer,
     key_fields,
 )
 from rbacguard.rbac import ObjectKey
-from rbacguard.readiness.duration import rounded_up
+from rbacguard.readiness.duration import round_up
 
 
-class NodeDrainCheck(MachineCheck, frozen=True, tag="node-drain"):
-    """One fact for each node with machines."""
+class NodeDrainCheck(ReadinessCheck, frozen=True, tag="node-drain"):
+    """One fact for each node with VMIs."""
 
     NEEDS: ClassVar[tuple[str, ...]] = (
         *("VirtualMachineInstance", "Node", "Pod", "KubeVirt"),
@@ -31,33 +31,30 @@ class NodeDrainCheck(MachineCheck, frozen=True, tag="node-drain"):
         "pool_paused": FactType.BOOL,
         "os_image": FactType.STRING,
         "completes": FactType.STRING,
-        "machines": FactType.INT,
-        "stuck": FactType.LIST,
-        "homeless": FactType.LIST,
+        "vmis": FactType.INT,
+        "blocked": FactType.LIST,
+        "unschedulable": FactType.LIST,
         "seconds": FactType.INT,
     }
 
-    def look(self, machines: Machines, context: Context) -> Iterator[Fact]:  # noqa: ARG002
-        """Yield one fact for each node with machines."""
-        for each in machines.readiness.drains:
-            node = machines.inventory.nodes.get(each.node)
-            info = node.status.node_info if node else None
-            pool = machines.inventory.pools.get(each.pool)
-            stuck = [m.key for m in each.machines if m.drain.value == "blocks"]
-            homeless = [p.key for p in each.places if not p.target and not p.unknown]
-            key = ObjectKey("Node", "", each.node)
+    def facts(self, workloads: Workloads, context: Context) -> Iterator[Fact]:  # noqa: ARG002
+        """Yield one fact for each node with VMIs."""
+        for drain in workloads.readiness.drains:
+            node = workloads.inventory.nodes.get(drain.node)
+            pool = workloads.inventory.pools.get(drain.pool)
+            key = ObjectKey("Node", "", drain.node)
             yield Fact(
                 fields={
                     "node": key_fields(key),
-                    "pool": each.pool,
+                    "pool": drain.pool,
                     "pool_paused": bool(pool and pool.spec.paused),
-                    "os_image": info.os_image if info else "",
-                    "completes": answer(each.completes),
-                    "machines": len(each.machines),
-                    "stuck": [f"{key.namespace}/{key.name}" for key in stuck],
-                    "homeless": [f"{key.namespace}/{key.name}" for key in homeless],
-                    "seconds": -1 if each.seconds is None else rounded_up(each.seconds),
+                    "os_image": node.status.node_info.os_image if node else "",
+                    "completes": answer(drain.completes),
+                    "vmis": len(drain.evictions),
+                    "blocked": [f"{vmi.namespace}/{vmi.name}" for vmi in drain.blocked],
+                    "unschedulable": [f"{vmi.namespace}/{vmi.name}" for vmi in drain.unschedulable],
+                    "seconds": -1 if drain.seconds is None else round_up(drain.seconds),
                 },
-                group=each.node,
+                group=drain.node,
                 objects=(key,),
             )

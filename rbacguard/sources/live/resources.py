@@ -64,11 +64,11 @@ MIGRATIONS = Resource(
     "virtualmachineinstancemigrations",
     namespaced=True,
 )
-MACHINES = Resource(
+VMIS = Resource(
     "VirtualMachineInstance", _VIRT, ("v1",), "virtualmachineinstances", namespaced=True
 )
 WORKLOADS = (
-    MACHINES,
+    VMIS,
     Resource("VirtualMachine", _VIRT, ("v1",), "virtualmachines", namespaced=True),
     Resource("Node", "", ("v1",), "nodes"),
     Resource("Pod", "", ("v1",), "pods", namespaced=True),
@@ -106,7 +106,7 @@ NEEDS: Mapping[str, tuple[Resource, ...]] = {
     "can-i": (*RBAC, GROUPS),
     "explain": (*RBAC, GROUPS),
     "readiness": (*WORKLOADS, NAMESPACES, *_VERSION, *RBAC),
-    "migrations": (MACHINES, MIGRATIONS, *RBAC),
+    "migrations": (VMIS, MIGRATIONS, *RBAC),
 }
 """What each command reads of a cluster."""
 
