@@ -105,32 +105,37 @@ class _RolloutSimulation:
                 each[0],
             )
         )
-        waiting = []
-        for key, node in leaving:
-            name = f"{key.namespace}/{key.name} on {node}"
-            match self._outcomes[key]:
-                case EvictionOutcome.BLOCKED:
-                    self.blockers.append(f"{name} blocks the drain")
-                case EvictionOutcome.STOPS:
-                    self._cluster.evict(key, node)
-                case EvictionOutcome.LIVE_MIGRATES:
-                    if self._is_placed(name, self._cluster.place(key, node)):
-                        self._cluster.evict(key, node)
-                    else:
-                        self.blockers.append(f"{name} has no target node")
-                case EvictionOutcome.RESTARTS:
-                    self._cluster.evict(key, node)
-                    if not self._is_placed(name, self._cluster.place(key, restart=True)):
-                        waiting.append((key, name))
-                case EvictionOutcome.EXTERNAL:
-                    self.unknown.append(f"{name}: an external controller handles the eviction")
-                case EvictionOutcome.UNKNOWN:
-                    self.unknown.append(f"{name}: the result of an eviction is unknown")
+        waiting = [
+            (key, name)
+            for key, node in leaving
+            if not self._evict(key, node, name := f"{key.namespace}/{key.name} on {node}")
+        ]
         self._cluster.cordon(())
         for key, name in waiting:
             starts = self._is_placed(name, self._cluster.place(key, restart=True))
             problem = "starts again only after a node is back" if starts else "cannot start again"
             self.unavailable[key] = f"{name} {problem}"
+
+    def _evict(self, key: ObjectKey, node: str, name: str) -> bool:
+        """Evict a VMI; False if it restarts and no node can run it yet."""
+        match self._outcomes[key]:
+            case EvictionOutcome.BLOCKED:
+                self.blockers.append(f"{name} blocks the drain")
+            case EvictionOutcome.STOPS:
+                self._cluster.evict(key, node)
+            case EvictionOutcome.LIVE_MIGRATES:
+                if self._is_placed(name, self._cluster.place(key, node)):
+                    self._cluster.evict(key, node)
+                else:
+                    self.blockers.append(f"{name} has no target node")
+            case EvictionOutcome.RESTARTS:
+                self._cluster.evict(key, node)
+                return self._is_placed(name, self._cluster.place(key, restart=True))
+            case EvictionOutcome.EXTERNAL:
+                self.unknown.append(f"{name}: an external controller handles the eviction")
+            case EvictionOutcome.UNKNOWN:
+                self.unknown.append(f"{name}: the result of an eviction is unknown")
+        return True
 
     def _is_placed(self, name: str, placement: Placement) -> bool:
         """Record the target of a VMI; False if no node can run it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from copy import copy
 from decimal import Decimal
 
@@ -72,10 +73,8 @@ class NodeInfo:
         self.node = node
         self.host_model = host_model_selector(node)
         self.free: Amounts | None = None
-        try:
+        with suppress(ValueError):
             self.free = amounts(node.status.allocatable)
-        except ValueError:
-            pass
 
     def copy(self) -> NodeInfo:
         """Return a copy with resources of its own."""
@@ -143,10 +142,12 @@ class Cluster:
     def copy(self) -> Cluster:
         """Return a copy to simulate migrations in, without cordoned nodes."""
         made = copy(self)
-        made._nodes = {name: info.copy() for name, info in self._nodes.items()}
-        made._locations = dict(self._locations)
-        made._restarted_on = dict(self._restarted_on)
-        made._cordoned = frozenset()
+        made.__dict__ |= {
+            "_nodes": {name: info.copy() for name, info in self._nodes.items()},
+            "_locations": dict(self._locations),
+            "_restarted_on": dict(self._restarted_on),
+            "_cordoned": frozenset(),
+        }
         return made
 
     def cordon(self, nodes: Iterable[str]) -> None:

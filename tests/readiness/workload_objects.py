@@ -1,7 +1,7 @@
 """Objects of clusters with VMs; the same seed gives the same bytes.
 
 Fields: kubevirt/kubevirt v1.9 staging/src/kubevirt.io/api/core/v1/types.go and the other sources in
-rbacguard/snapshot/workloads.py. Node labels: virt-handler (pkg/virt-handler/node-labeller). Requests
+rbacguard/snapshot/workloads.py. Node labels: virt-handler, pkg/virt-handler/node-labeller. Requests
 of launchers: the guest memory plus overhead, as virt-controller calculates them. Tests use objects
 with the evaluated fields. `workload_objects.py NODES VMS [v1] > dump.json` writes complete objects
 (`complete_objects.py`), as `kubectl get -o json` shows them.
