@@ -32,7 +32,7 @@ HISTORY = ROOT / "benchmarks" / "history.jsonl"
 PAGE = ROOT / "docs" / "performance.md"
 PYTHON = sys.executable
 TOOL = str(Path(PYTHON).parent / "rbacguard")
-MACHINES = ROOT / "tests" / "readiness" / "machines.py"
+VMS = ROOT / "tests" / "readiness" / "workload_objects.py"
 PASS = (PYTHON, "-c", "pass")
 ORJSON = "import orjson, sys; orjson.loads(open(sys.argv[1], 'rb').read())"
 C_LOADER = "import yaml, sys; yaml.load(open(sys.argv[1], 'rb'), yaml.CSafeLoader)"
@@ -246,12 +246,12 @@ class Bench:
         return found
 
     def readiness(self) -> list[Figure]:
-        """Whether 5,000 machines on 120 nodes are ready to be drained, and a tenth of them."""
+        """Whether the drains of 120 nodes with 5,000 VMs complete, and with a tenth of them."""
         paths = []
-        for machines in (5_000, 500):
-            path = self._folder / f"machines-{machines}.json"
+        for vms in (5_000, 500):
+            path = self._folder / f"vms-{vms}.json"
             with path.open("wb") as file:
-                made = (PYTHON, str(MACHINES), "120", str(machines))
+                made = (PYTHON, str(VMS), "120", str(vms))
                 subprocess.run(made, stdout=file, check=True)
             paths.append(path)
         case, small = ((TOOL, "readiness", "-f", str(path), "-o", "json") for path in paths)
@@ -260,7 +260,7 @@ class Bench:
         floor = 5 * nothing + (parsed - nothing)
         return [
             Figure(
-                "`readiness` of 5,000 machines on 120 nodes",
+                "`readiness` of 5,000 VMs on 120 nodes",
                 "five times `python -c pass`, and parsing",
                 whole / floor,
                 1.0,
@@ -268,7 +268,7 @@ class Bench:
                 measured=f"{whole:.3f} s / {floor:.3f} s",
             ),
             Figure(
-                "`readiness` of ten times the machines: time",
+                "`readiness` of ten times the VMs: time",
                 "a tenth of them",
                 whole / tenth,
                 11.0,

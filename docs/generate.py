@@ -56,7 +56,7 @@ Which cluster, and as whom, follows kubectl: `--kubeconfig`, else the files in `
 first to name something wins), else `~/.kube/config`, else a pod's service account. Tokens, exec
 plugins, client certificates, `proxy-url`, `tls-server-name`, `as` and `as-groups` work; the
 kubeconfig is never written. `--as` and its relatives impersonate, but for `can-i`, where `--as` is
-the user asked for. Proxies of the environment do not count for this machine itself. A SOCKS proxy
+the user asked for. Proxies of the environment do not count for this host itself. A SOCKS proxy
 needs `pip install 'urllib3[socks]'`.
 
 Only `get` and `list` are asked. `rbacguard permissions COMMAND` prints a ClusterRole and a binding
@@ -83,7 +83,7 @@ what was not read, the cluster's identity and version, and when. Snapshots of ea
 are read too; `rbacguard schema snapshot` prints the JSON Schema of the one that is written.
 Both parts have a SHA-256 that is checked when it is read; `digests.content` is the same for the
 same state of the cluster. Secrets are never read, and only known annotations and fields are
-kept. The file is readable by its owner alone. `--machines` saves machines, nodes and storage
+kept. The file is readable by its owner alone. `--include-vms` saves VMs, nodes, and storage
 too, for `readiness` and `migrations`; on a cluster it needs what `permissions readiness` prints
 besides. Such a snapshot cannot be redacted.
 

@@ -51,7 +51,7 @@ def readiness(
     known: dict[str, Any],
     **shown: Any,
 ) -> int:
-    """Show which VMs can migrate when their node is drained, and whether each drain can complete.
+    """Show which VMs can migrate when their node is drained, and whether drains can complete.
 
     Reads VMs, nodes, pods, and storage. Also reads RBAC to find VMs that need a migration that no
     user is allowed to start after the update. Exits 1 if a drain cannot complete, or on findings.

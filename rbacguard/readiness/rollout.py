@@ -59,7 +59,8 @@ def simulate_rollout(
         gaps: the incomplete kinds of the input.
     """
     simulation = _RolloutSimulation(cluster.copy(), evictions, gaps)
-    drained, blocked_at = 0, ()
+    drained = 0
+    blocked_at: tuple[str, ...] = ()
     for batch in batches:
         simulation.drain(batch)
         if simulation.blockers:

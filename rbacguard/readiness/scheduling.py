@@ -7,8 +7,9 @@ topology spread constraints, quotas, and priorities are not evaluated.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from copy import copy
 from decimal import Decimal
@@ -76,6 +77,11 @@ class NodeInfo:
         with suppress(ValueError):
             self.free = amounts(node.status.allocatable)
 
+    @property
+    def free_memory(self) -> Decimal:
+        """The free memory in bytes; 0 if unknown."""
+        return (self.free or {}).get("memory", _ZERO)
+
     def copy(self) -> NodeInfo:
         """Return a copy with resources of its own."""
         made = copy(self)
@@ -138,16 +144,18 @@ class Cluster:
             self._requests[key] = launcher_requests(vmi, inventory.kubevirt, release)
             if vmi.status.node_name in self._nodes:
                 self._nodes[vmi.status.node_name].add_pod(self._requests[key])
+        self._by_free_memory = sorted(
+            (info.free_memory, name) for name, info in self._nodes.items() if info.free is not None
+        )
 
     def copy(self) -> Cluster:
         """Return a copy to simulate migrations in, without cordoned nodes."""
-        made = copy(self)
-        made.__dict__ |= {
-            "_nodes": {name: info.copy() for name, info in self._nodes.items()},
-            "_locations": dict(self._locations),
-            "_restarted_on": dict(self._restarted_on),
-            "_cordoned": frozenset(),
-        }
+        made: Cluster = copy(self)
+        made._nodes = {name: info.copy() for name, info in self._nodes.items()}
+        made._by_free_memory = list(self._by_free_memory)
+        made._locations = dict(self._locations)
+        made._restarted_on = dict(self._restarted_on)
+        made._cordoned = frozenset()
         return made
 
     def cordon(self, nodes: Iterable[str]) -> None:
@@ -185,7 +193,7 @@ class Cluster:
         if pod is None:
             return
         if node in self._nodes and requests is not None:
-            self._nodes[node].remove_pod(requests)
+            self._update(self._nodes[node], requests, NodeInfo.remove_pod)
         locations = self._locations.get(id(pod), ())
         self._locations[id(pod)] = tuple(each for each in locations if each != node)
 
@@ -213,23 +221,28 @@ class Cluster:
         affinity = self._affinities.state(pod, self._locations, self._labels)
         excluded = self._cordoned if restart else self._cordoned | {source}
         memory = requests.get("memory", _ZERO)
-        candidates = sorted(
-            (free, name)
-            for name, info in self._nodes.items()
-            if info.free and (free := info.free.get("memory", _ZERO)) >= memory
-        )
-        for _, name in candidates:
+        for _, name in self._by_free_memory[bisect_left(self._by_free_memory, (memory, "")) :]:
             info = self._nodes[name]
             if name in excluded or failures[name] or info.insufficient_resource(requests):
                 continue
             if not affinity.violation(self._labels[name]):
-                info.add_pod(requests)
+                self._update(info, requests, NodeInfo.add_pod)
                 self._locations[id(pod)] = (*self._locations.get(id(pod), ()), name)
                 if restart:
                     self._restarted_on[key] = name
                 return Placement(key, source, name)
         counts = self._filter_failures(failures, requests, affinity, excluded)
         return Placement(key, source, "", dict(sorted(counts.items())))
+
+    def _update(
+        self, info: NodeInfo, requests: Amounts, change: Callable[[NodeInfo, Amounts], None]
+    ) -> None:
+        """Add or remove a pod. Sorting all nodes again would double the time of an assessment."""
+        name = info.node.metadata.name
+        if info.free is not None:
+            del self._by_free_memory[bisect_left(self._by_free_memory, (info.free_memory, name))]
+            change(info, requests)
+            insort(self._by_free_memory, (info.free_memory, name))
 
     def _filter_failures(
         self,

@@ -119,7 +119,10 @@ def test_a_strategy_without_migration_has_a_reason(
     [
         ("LiveMigrate", EvictionOutcome.LIVE_MIGRATES, "KubeVirt"),
         ("None", EvictionOutcome.RESTARTS, "KubeVirt"),
-        *((odd, EvictionOutcome.RESTARTS, "default of KubeVirt") for odd in (None, "", 5, [], {})),
+        (None, EvictionOutcome.RESTARTS, "default of KubeVirt"),
+        ("", EvictionOutcome.RESTARTS, "default of KubeVirt"),
+        (5, EvictionOutcome.RESTARTS, "default of KubeVirt"),
+        ([], EvictionOutcome.RESTARTS, "default of KubeVirt"),
     ],
 )
 def test_a_vmi_without_a_strategy_has_the_default_of_the_cluster(
