@@ -345,14 +345,16 @@ def approvals_init(
     from rbacguard.manifests import render_approvals
     from rbacguard.sources.audit_log import read_audit_logs
     from rbacguard.update.plan import make_plan
-    from rbacguard.update.propose import proposal
+    from rbacguard.update.propose import propose_approvals
 
     used = uses(read_audit_logs(logs), None) if logs else None
     snapshot = source.snapshot()
     found = make_plan(
         snapshot, find_release(target), find_release(from_release) if from_release else None
     )
-    options.write(file, render_approvals(proposal(snapshot, found, used)).encode(), force=force)
+    options.write(
+        file, render_approvals(propose_approvals(snapshot, found, used)).encode(), force=force
+    )
     return exits.of_gaps(list(found.gaps))
 
 
@@ -405,14 +407,14 @@ def approvals_merge(
     from rbacguard.kubevirt.releases import find_release
     from rbacguard.manifests import merged_approvals
     from rbacguard.update.plan import make_plan
-    from rbacguard.update.propose import newcomers, proposal
+    from rbacguard.update.propose import new_entries, propose_approvals
 
     access = load_approvals(file)
     snapshot = source.snapshot()
     found = make_plan(
         snapshot, find_release(target), find_release(from_release) if from_release else None
     )
-    added = newcomers(access.resolved(snapshot), proposal(snapshot, found))
+    added = new_entries(access.resolved(snapshot), propose_approvals(snapshot, found))
     options.write(out or file, merged_approvals(file, access, added), force=True)
     count = len(added.approvals) + len(added.holders)
     click.echo(f"rbacguard: {out or file}: {count} to decide on were added", err=True)

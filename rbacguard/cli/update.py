@@ -224,7 +224,7 @@ def watch(
     from rbacguard.approvals.model import load_approvals
     from rbacguard.output import reports
     from rbacguard.update import verify as verification
-    from rbacguard.update.watch import until_clean
+    from rbacguard.update.watch import poll_until_passed
 
     access = load_approvals(approvals)
     old = Source(filenames=before).snapshot() if before else None
@@ -234,7 +234,7 @@ def watch(
         snapshot = source.snapshot()
         return verification.verify(snapshot, access, before=old, today=options.day(today, snapshot))
 
-    looks = until_clean(
+    looks = poll_until_passed(
         look, deadline=deadline, interval=interval, clock=time.monotonic, sleep=time.sleep
     )
     found = options.last_shown(looks)

@@ -134,7 +134,7 @@ class Task(Struct, frozen=True):
         from rbacguard.update.plan import make_plan
 
         report = reports.plan(make_plan(snapshot, find_release(self.target)), snapshot)
-        lost = next(each.missed for each in report.strategies if each.strategy == "nothing")
+        lost = next(each.missed for each in report.strategies if each.strategy == "none")
         return _Answer(exits.of_plan(report), [], report.gaps, lost)
 
     def _verify(

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from rbacguard.bundled import bundled, read_bundled
 from rbacguard.rbac import Attributes, Subject
-from rbacguard.rbac.attributes import written
+from rbacguard.rbac.attributes import format_action
 
 _Form = TypeVar("_Form")
 
@@ -47,7 +47,7 @@ class Action(
 
     def __str__(self) -> str:
         """Return `create virtualmachineinstancemigrations.kubevirt.io`, as kubectl writes it."""
-        return written(self.verb, self.resource, self.api_group, self.subresource)
+        return format_action(self.verb, self.resource, self.api_group, self.subresource)
 
     @property
     def short(self) -> str:

@@ -30,7 +30,7 @@ from rbacguard.policy import Severity
 from rbacguard.policy.checks.base import BROAD_GROUPS, SERVICE_ACCOUNT_GROUPS
 from rbacguard.rbac import ClusterRole, ObjectKey, Role
 from rbacguard.sources import from_objects
-from rbacguard.update.temporary_role import AGGREGATED_DEFAULTS, actions_of
+from rbacguard.update.temporary_role import AGGREGATED_DEFAULTS, granted_actions
 
 _BINDINGS = ("RoleBinding", "ClusterRoleBinding")
 _ROLES = ("Role", "ClusterRole")
@@ -174,7 +174,7 @@ def is_temporary(manifest: Manifest) -> bool:
 
 def _grants_migration(manifest: Manifest) -> bool:
     role = _typed(manifest)
-    return role is not None and _names_migration(manifest) and bool(actions_of(role.rules))
+    return role is not None and _names_migration(manifest) and bool(granted_actions(role.rules))
 
 
 def _resources(manifest: Manifest) -> Iterator[tuple[int, str, FieldPath]]:

@@ -50,12 +50,13 @@ from rbacguard.rbac.access import Change
 from rbacguard.rbac.identity import User, identify, service_account_of
 from rbacguard.rbac.types import RBAC_GROUP, AnyBinding
 from rbacguard.snapshot import Snapshot
-from rbacguard.update.plan import Plan, Strategy
-from rbacguard.update.propose import proposal
+from rbacguard.update.plan import Plan
+from rbacguard.update.propose import propose_approvals
 from rbacguard.update.simulate import apply_update
+from rbacguard.update.strategies import Strategy
 from rbacguard.update.temporary_role import (
+    aggregated_into,
     aggregation_labels,
-    reaches,
     temporary_role,
     temporary_roles,
 )
@@ -240,7 +241,7 @@ def make_bundle(snapshot: Snapshot, plan: Plan, request: Request) -> Bundle:
     if approved:
         files[f"{TRY}/subject-access-reviews.yaml"] = _reviews(approved, request, plan.target)
     if access is None:
-        files["approvals.yaml"] = render_approvals(proposal(snapshot, plan))
+        files["approvals.yaml"] = render_approvals(propose_approvals(snapshot, plan))
     files["README.md"] = _summary(
         plan, request, files, steps, objects, approved, reached, applier, hindered
     )
@@ -318,9 +319,9 @@ def _reached(
     """Return everybody whom a temporary role or the restored default gives migration."""
     after = apply_update(snapshot.replace(roles), plan.now, plan.target)
     names = [role.metadata.name for role in roles]
-    targets = {target for name in names for target in reaches(after, name)}
+    targets = {target for name in names for target in aggregated_into(after, name)}
     for tier in restored:
-        targets |= {tier, *reaches(after, tier)}
+        targets |= {tier, *aggregated_into(after, tier)}
     found: dict[Subject, dict[str, None]] = {}
     for binding in after.bindings:
         if binding.role_ref.kind == "ClusterRole" and binding.role_ref.name in targets:
@@ -428,8 +429,8 @@ def _summary(
 def _handing_on(plan: Plan, request: Request) -> Mapping[Subject, tuple[str, ...]]:
     """Return who can hand the permission on while the temporary role exists."""
     tiers = request.temporary_role == "edit"
-    strategy = Strategy.TEMPORARY_TIERS if tiers else Strategy.TEMPORARY_ROLE
-    return next(each for each in plan.outcomes if each.strategy is strategy).can_hand_on
+    strategy = Strategy.TEMPORARY_ROLES if tiers else Strategy.TEMPORARY_ROLE
+    return next(each for each in plan.outcomes if each.strategy is strategy).effect.delegation
 
 
 def _input_digest(plan: Plan, request: Request) -> str:

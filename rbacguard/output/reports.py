@@ -26,6 +26,7 @@ from rbacguard.snapshot import Snapshot
 from rbacguard.snapshot.coverage import Coverage, Origin
 from rbacguard.update.plan import Plan
 from rbacguard.update.status import Status
+from rbacguard.update.verify import Result
 
 if TYPE_CHECKING:
     # What most commands do not need, and takes long to load.
@@ -391,7 +392,7 @@ def plan(value: Plan, snapshot: Snapshot) -> wire.PlanReport:
         target_kubevirt=value.target.kubevirt_version,
         warnings=list(value.warnings),
         changes=models.changes(value.changes),
-        related=models.changes(value.related),
+        related=models.changes(value.evacuation_changes),
         asked=models.asked,
         chains=models.chains,
         strategies=[
@@ -399,17 +400,17 @@ def plan(value: Plan, snapshot: Snapshot) -> wire.PlanReport:
                 strategy=outcome.strategy.value,
                 title=outcome.title,
                 recommended=outcome.recommended,
-                reached=models.reach(outcome.reached),
-                missed=models.reach(outcome.missed),
-                more=models.reach(outcome.more),
-                can_hand_on=models.reach(outcome.can_hand_on),
-                gap=outcome.gap,
-                undo=outcome.undo,
+                reached=models.reach(outcome.effect.covered),
+                missed=models.reach(outcome.effect.not_covered),
+                more=models.reach(outcome.effect.extra_access),
+                can_hand_on=models.reach(outcome.effect.delegation),
+                gap=outcome.interruption,
+                undo=outcome.rollback,
                 caution=outcome.caution,
             )
             for outcome in value.outcomes
         ],
-        actions=models.reach(value.wanted),
+        actions=models.reach(value.required),
         platform=models.reach(value.platform),
         coverage=coverage(snapshot),
         gaps=list(value.gaps),
@@ -419,7 +420,7 @@ def plan(value: Plan, snapshot: Snapshot) -> wire.PlanReport:
 def verify(value: Verification, warnings: Iterable[str]) -> wire.VerifyReport:
     """Return the report of `verify`."""
     return wire.VerifyReport(
-        clean=value.clean,
+        clean={Result.PASSED: True, Result.FAILED: False, Result.UNKNOWN: None}[value.result],
         checks=[
             wire.CheckModel(
                 id=check.id,

@@ -10,7 +10,7 @@ from rbacguard.output import migrations, readiness, wire
 from rbacguard.output.formats import Options
 from rbacguard.output.names import chain, counted, first_of, name
 from rbacguard.output.page import COLOURS, Node, Page
-from rbacguard.rbac.attributes import written
+from rbacguard.rbac.attributes import format_action
 
 _SEVERITIES = ("critical", "high", "medium", "low", "info")
 
@@ -465,7 +465,7 @@ def _asked(request: wire.RequestModel) -> str:
     if request.path:
         return f"{request.verb} {request.path}"
     words = (request.verb, request.resource, request.api_group, request.subresource)
-    return " ".join(filter(None, (written(*words), request.name, where)))
+    return " ".join(filter(None, (format_action(*words), request.name, where)))
 
 
 @_render.register

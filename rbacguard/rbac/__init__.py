@@ -1,7 +1,7 @@
-"""Kubernetes' RBAC authorizer, pure: rules, aggregation, decisions, provenance.
+"""Kubernetes RBAC: rules, aggregation, escalation, decisions, and effective access.
 
-Ported for behaviour from kubernetes/kubernetes; each function names the upstream file. Nothing
-here reads a file, knows KubeVirt or prints.
+The behaviour is that of kubernetes/kubernetes; each function names the upstream file. The package
+takes roles, bindings, and requests as arguments. It does not depend on KubeVirt or on snapshots.
 """
 
 from rbacguard.rbac.aggregation import Aggregation, aggregate

@@ -1,8 +1,8 @@
-"""What the aggregation controller writes into a ClusterRole.
+"""The rules that the aggregation controller writes into ClusterRoles.
 
 Behaviour of kubernetes pkg/controller/clusterroleaggregation/clusterroleaggregation_controller.go:
-the result replaces `rules`, sources are taken in order of name, a role never selects itself, and
-since the result of one role may feed another, it is computed to a fixed point.
+the result replaces `rules`, sources are read in order of name, and a role never selects itself. The
+result of one role can be a source of another, so the rules are computed to a fixed point.
 """
 
 from __future__ import annotations
@@ -22,16 +22,15 @@ _name = attrgetter("metadata.name")
 
 
 class Aggregation(Struct, frozen=True, dict=True):
-    """The outcome for a set of ClusterRoles.
+    """The aggregation of a set of ClusterRoles.
 
     Attributes:
-        rules: for each aggregated role, the rules that the controller would write.
+        rules: for each aggregated role, the rules that the controller writes.
         sources: for each aggregated role, the roles that it selects, in order of name.
-        cycles: groups of aggregated roles that select each other. They never lose a rule again,
-            and which rules they hold depends on the order of past events, so what is computed for
-            them starts from their recorded rules.
-        invalid: aggregated roles whose selector the controller refuses (it leaves them alone), and
-            why.
+        cycles: groups of aggregated roles that select each other. They never lose a rule. Their
+            rules depend on the order of past events, so they are computed from the recorded rules.
+        invalid: aggregated roles with a selector that the controller refuses, and the reason. The
+            controller does not change these roles.
     """
 
     rules: Mapping[str, tuple[PolicyRule, ...]]
@@ -113,13 +112,13 @@ def aggregate(cluster_roles: Iterable[ClusterRole]) -> Aggregation:
             invalid[name] = error
         else:
             sources[name] = _select(name, selectors, roles, by_label)
-    # Only an aggregated role can be part of a cycle, or change because others do.
+    # Only aggregated roles can be part of a cycle, or change because another role changes.
     inner = {
         name: tuple(other for other in selected if other in sources)
         for name, selected in sources.items()
     }
-    # The controller's first pass over a new cluster goes from role to role in order of name. Where
-    # there are no cycles the order makes no difference, and sources first takes one pass.
+    # The first pass of the controller over a new cluster is in order of name. Without cycles the
+    # order makes no difference, and one pass is enough if sources come first.
     cycles: tuple[tuple[str, ...], ...] = ()
     try:
         order = tuple(TopologicalSorter(inner).static_order())
@@ -140,34 +139,34 @@ def _settled(
     inner: Mapping[str, tuple[str, ...]],
     cycles: Sequence[Sequence[str]],
 ) -> Mapping[str, tuple[PolicyRule, ...]]:
-    """Return the rules of every role, from the recorded ones to where nothing changes any more.
+    """Return the rules of every role at the fixed point.
 
     Args:
-        roles: all of them.
-        sources: what the aggregated ones select, in the order in which they are looked at.
-        inner: the same, but for roles that are not aggregated.
-        cycles: those that reach each other.
+        roles: all roles, with their recorded rules.
+        sources: the roles that each aggregated role selects, in the order of evaluation.
+        inner: the same with aggregated sources only.
+        cycles: the groups of roles that select each other.
     """
     rules = {name: role.rules for name, role in roles.items()}
-    users = _inverted(inner)
-    turning: frozenset[str] = frozenset()
+    selected_by = _inverted(inner)
+    in_cycles: frozenset[str] = frozenset()
     waiting = set(sources)
     while waiting:
         for name, selected in sources.items():
             if name not in waiting:
                 continue
             waiting.remove(name)
-            union = _union(rules, (name, *selected) if name in turning else selected)
+            union = _union(rules, (name, *selected) if name in in_cycles else selected)
             if union != rules[name]:
-                if name in users and set(union) != set(rules[name]):
-                    waiting.update(users[name])
+                if name in selected_by and set(union) != set(rules[name]):
+                    waiting.update(selected_by[name])
                 rules[name] = union
-        if cycles and not turning:
-            # Once each was written, no rule gets lost in a ring of roles any more: the next one
-            # takes it up before it is replaced. Sooner or later all hold all, or in turns for ever.
-            turning = frozenset(chain.from_iterable(cycles))
-            for ring in cycles:
-                rules.update(dict.fromkeys(ring, _union(rules, ring)))
+        if cycles and not in_cycles:
+            # After the first pass, no rule gets lost in a cycle: the next role has it before it is
+            # replaced. Finally, all roles of a cycle have all rules, or exchange them for ever.
+            in_cycles = frozenset(chain.from_iterable(cycles))
+            for cycle in cycles:
+                rules.update(dict.fromkeys(cycle, _union(rules, cycle)))
             waiting.update(sources)
     return rules
 
@@ -189,7 +188,7 @@ def _select(
                 if selector_matches(selector, roles[other].metadata.labels)
             ]
         found.append(candidates)
-    # Those of one selector are in order as they are.
+    # The candidates of one selector are already in order.
     selected = found[0] if len(found) == 1 else sorted(set().union(*found))
     return tuple([other for other in selected if other != name])
 
@@ -201,7 +200,7 @@ def _union(
 
 
 def _inverted(sources: Mapping[str, Iterable[str]]) -> Mapping[str, Sequence[str]]:
-    """Return, for each role that is selected, who selects it."""
+    """Return, for each role that is selected, the roles that select it."""
     found: dict[str, list[str]] = {}
     for name, selected in sources.items():
         for source in selected:
@@ -211,25 +210,25 @@ def _inverted(sources: Mapping[str, Iterable[str]]) -> Mapping[str, Sequence[str
 
 def _cycles(inner: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
     """Return the groups of aggregated roles that reach each other, in order of name (Kosaraju)."""
-    takers = _inverted(inner)
+    selected_by = _inverted(inner)
     groups = []
     seen: set[str] = set()
-    for start in reversed(_left(inner)):
+    for start in reversed(_postorder(inner)):
         group, todo = [], [start]
         while todo:
             name = todo.pop()
             if name not in seen:
                 seen.add(name)
                 group.append(name)
-                todo.extend(takers.get(name, ()))
+                todo.extend(selected_by.get(name, ()))
         if len(group) > 1:
             groups.append(tuple(sorted(group)))
     return tuple(sorted(groups))
 
 
-def _left(inner: Mapping[str, Iterable[str]]) -> Sequence[str]:
-    """Return roles in the order in which a walk through what they select leaves them for good."""
-    left: list[str] = []
+def _postorder(inner: Mapping[str, Iterable[str]]) -> Sequence[str]:
+    """Return aggregated roles after all roles that they select (depth-first)."""
+    order: list[str] = []
     seen: set[str] = set()
     for start in inner:
         if start in seen:
@@ -237,12 +236,12 @@ def _left(inner: Mapping[str, Iterable[str]]) -> Sequence[str]:
         seen.add(start)
         walk = [(start, iter(inner[start]))]
         while walk:
-            name, ahead = walk[-1]
-            following = next((each for each in ahead if each not in seen), None)
+            name, remaining = walk[-1]
+            following = next((each for each in remaining if each not in seen), None)
             if following is None:
                 walk.pop()
-                left.append(name)
+                order.append(name)
             else:
                 seen.add(following)
                 walk.append((following, iter(inner[following])))
-    return left
+    return order

@@ -1,4 +1,4 @@
-"""What is asked of the authorizer."""
+"""Requests to the authorizer, and answers of an API server to them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,23 @@ from msgspec.structs import force_setattr
 
 
 class Attributes(Struct, frozen=True, kw_only=True):
-    """One request: who wants to do what (apiserver, authorization/authorizer/interfaces.go).
+    """One request (apiserver, authorization/authorizer/interfaces.go).
 
-    `namespace=""` asks for the whole cluster: RoleBindings do not count then. `name=""` is a
-    request without a name (create, list, deletecollection). With `path` the request is for a
-    non-resource URL, and the resource fields must stay empty.
+    Attributes:
+        verb: such as `create`.
+        user: the user name.
+        groups: the groups of the user.
+        api_group: the API group; empty for the core group.
+        resource: the plural name of the resource.
+        subresource: the subresource, if any.
+        name: the name of the object; empty for create, list, and deletecollection.
+        namespace: the namespace; empty for a cluster-wide request, for which RoleBindings do not
+            count.
+        path: a non-resource URL. The fields of resources must be empty then.
 
     Raises:
         TypeError: `groups` is one string.
-        ValueError: both a path and a resource were given.
+        ValueError: the request has both a path and a resource.
     """
 
     verb: str
@@ -29,7 +37,7 @@ class Attributes(Struct, frozen=True, kw_only=True):
     path: str = ""
 
     def __post_init__(self) -> None:
-        """Check that the request can exist."""
+        """Check the types, and that the request is for a path or for a resource."""
         groups: object = self.groups
         if not isinstance(groups, list | tuple):
             raise TypeError(f"groups: expected a list of names, found {groups!r}")
@@ -39,7 +47,7 @@ class Attributes(Struct, frozen=True, kw_only=True):
 
     @property
     def is_resource_request(self) -> bool:
-        """Whether this asks for a resource rather than a URL path."""
+        """Whether the request is for a resource and not for a URL path."""
         return not self.path
 
     @property
@@ -48,14 +56,14 @@ class Attributes(Struct, frozen=True, kw_only=True):
         return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
 
 
-def written(verb: str, resource: str, api_group: str, subresource: str) -> str:
-    """Return `update virtualmachines.subresources.kubevirt.io/migrate`, as kubectl writes it."""
+def format_action(verb: str, resource: str, api_group: str, subresource: str) -> str:
+    """Return an action as kubectl writes it: `update virtualmachines.kubevirt.io/migrate`."""
     group = f".{api_group}" if api_group else ""
     return f"{verb} {resource}{group}" + (f"/{subresource}" if subresource else "")
 
 
 class Review(Struct, frozen=True):
-    """A request, and what an API server said to it in an access review."""
+    """A request with the answer of an API server to an access review."""
 
     attributes: Attributes
     allowed: bool
@@ -63,12 +71,12 @@ class Review(Struct, frozen=True):
 
 
 class Reviews(Struct, frozen=True):
-    """What came of asking an API server.
+    """The answers of an API server to access reviews.
 
     Attributes:
-        by: the kind of review that was allowed, such as `SubjectAccessReview`; '' for none.
-        answers: what it said.
-        note: why there are no answers, or fewer than questions.
+        by: the kind of review, such as `SubjectAccessReview`; empty if none was allowed.
+        answers: the answers.
+        note: why answers are missing.
     """
 
     by: str

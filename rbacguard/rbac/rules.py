@@ -1,6 +1,6 @@
 """Whether rules allow requests (kubernetes pkg/apis/rbac/v1/evaluation_helpers.go).
 
-All comparisons are exact and case-sensitive; `*` is the only wildcard, and `*/subresource` the
+All comparisons are exact and case-sensitive. `*` is the only wildcard, and `*/subresource` is the
 only pattern.
 """
 
@@ -13,17 +13,20 @@ from rbacguard.rbac.types import PolicyRule
 
 
 def verb_matches(rule: PolicyRule, verb: str) -> bool:
-    """Port of VerbMatches."""
+    """Return whether a rule contains a verb (VerbMatches)."""
     return "*" in rule.verbs or verb in rule.verbs
 
 
 def api_group_matches(rule: PolicyRule, api_group: str) -> bool:
-    """Port of APIGroupMatches; a rule without groups matches none."""
+    """Return whether a rule contains an API group (APIGroupMatches)."""
     return "*" in rule.api_groups or api_group in rule.api_groups
 
 
 def resource_matches(rule: PolicyRule, combined_resource: str, subresource: str) -> bool:
-    """Port of ResourceMatches: `virtualmachines/*` and `*/*` are no patterns."""
+    """Return whether a rule contains a resource (ResourceMatches).
+
+    `virtualmachines/*` and `*/*` are not patterns.
+    """
     return (
         "*" in rule.resources
         or combined_resource in rule.resources
@@ -32,12 +35,15 @@ def resource_matches(rule: PolicyRule, combined_resource: str, subresource: str)
 
 
 def resource_name_matches(rule: PolicyRule, name: str) -> bool:
-    """Port of ResourceNameMatches: no names means all of them."""
+    """Return whether a rule contains a name (ResourceNameMatches). No names means all names."""
     return not rule.resource_names or name in rule.resource_names
 
 
 def non_resource_url_matches(rule: PolicyRule, path: str) -> bool:
-    """Port of NonResourceURLMatches: exact, or a prefix, also an empty one, before stars."""
+    """Return whether a rule contains a URL path, or a prefix of it before `*`.
+
+    The prefix can be empty (NonResourceURLMatches).
+    """
     return any(
         url == path or (url.endswith("*") and path.startswith(url.rstrip("*")))
         for url in rule.non_resource_urls
@@ -45,7 +51,10 @@ def non_resource_url_matches(rule: PolicyRule, path: str) -> bool:
 
 
 def rule_allows(attributes: Attributes, rule: PolicyRule) -> bool:
-    """Port of RuleAllows (plugin/pkg/auth/authorizer/rbac/rbac.go)."""
+    """Return whether a rule allows a request.
+
+    Source: plugin/pkg/auth/authorizer/rbac/rbac.go, RuleAllows.
+    """
     if not verb_matches(rule, attributes.verb):
         return False
     if attributes.is_resource_request:

@@ -1,7 +1,7 @@
-"""The objects of rbac.authorization.k8s.io/v1, as frozen values.
+"""The objects of rbac.authorization.k8s.io/v1 as frozen values.
 
-Field names follow staging/src/k8s.io/api/rbac/v1/types.go. None of them is part of a reference
-cycle, so the garbage collector need not look at them (`gc=False`): a cluster has a million.
+Field names follow staging/src/k8s.io/api/rbac/v1/types.go. A large cluster has a million of these
+objects. None is part of a reference cycle, so the garbage collector skips them (`gc=False`).
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ CLUSTER_WIDE = ""
 
 
 class Subject(Struct, frozen=True, gc=False, order=True, cache_hash=True):
-    """Who: kind `User`, `Group` or `ServiceAccount`.
+    """A subject of kind `User`, `Group`, or `ServiceAccount`.
 
-    The authorizer ignores `apiGroup` here, so it is no part of the identity: the same user written
-    with and without it is one (rule.go, appliesToUser).
+    The authorizer ignores `apiGroup` (rule.go, appliesToUser), so it is not part of the identity.
     """
 
     kind: str
@@ -76,7 +75,7 @@ class PolicyRule(Struct, frozen=True, gc=False, rename="camel", cache_hash=True)
 
 
 class OwnerReference(Struct, frozen=True, gc=False, rename="camel"):
-    """Who created an object, by `metadata.ownerReferences`."""
+    """An entry of `metadata.ownerReferences`."""
 
     api_version: str = ""
     kind: str = ""
@@ -110,13 +109,13 @@ class LabelSelector(Struct, frozen=True, gc=False, rename="camel"):
 
 
 class AggregationRule(Struct, frozen=True, gc=False, rename="camel"):
-    """Which ClusterRoles' rules a role is made of: any selector may match."""
+    """The selectors of the ClusterRoles that are aggregated. One matching selector is enough."""
 
     cluster_role_selectors: tuple[LabelSelector, ...] = ()
 
 
 class ObjectKey(NamedTuple):
-    """An object's identity in a cluster; the namespace of a cluster-scoped kind is ''."""
+    """The identity of an object in a cluster. Cluster-scoped kinds have an empty namespace."""
 
     kind: str
     namespace: str
@@ -128,23 +127,23 @@ class ObjectKey(NamedTuple):
 
 
 key_of = partial(tuple.__new__, ObjectKey)
-"""Makes a key of kind, namespace and name as one tuple, as ObjectKey() does, in half the time."""
+"""Returns the ObjectKey of a tuple (kind, namespace, name), in half the time of ObjectKey()."""
 
 
 class RoleRef(Struct, frozen=True, gc=False, rename="camel"):
-    """The role that a binding points at; `kind` decides where it is looked for."""
+    """The role of a binding. A Role is in the namespace of the binding."""
 
     kind: str
     name: str
     api_group: str = RBAC_GROUP
 
     def key(self, binding_namespace: str) -> ObjectKey:
-        """Return which role this is, seen from a binding in `binding_namespace` ('' = cluster)."""
+        """Return the identity of the role for a binding in a namespace."""
         return ObjectKey(self.kind, binding_namespace if self.kind == "Role" else "", self.name)
 
 
 class ClusterRole(Struct, frozen=True, gc=False, rename="camel"):
-    """A ClusterRole. With `aggregation_rule`, the cluster's controller owns `rules`."""
+    """A ClusterRole. With an `aggregation_rule`, the aggregation controller writes `rules`."""
 
     metadata: ObjectMeta
     rules: tuple[PolicyRule, ...] = ()
@@ -169,7 +168,7 @@ class Role(Struct, frozen=True, gc=False, rename="camel"):
 
 
 class ClusterRoleBinding(Struct, frozen=True, gc=False, rename="camel"):
-    """A ClusterRoleBinding: a ClusterRole for subjects, in the whole cluster."""
+    """A ClusterRoleBinding: grants a ClusterRole cluster-wide."""
 
     kind: ClassVar[str] = "ClusterRoleBinding"
     metadata: ObjectMeta
@@ -187,12 +186,12 @@ class ClusterRoleBinding(Struct, frozen=True, gc=False, rename="camel"):
 
     @property
     def scope(self) -> str:
-        """Where it grants: '', the whole cluster, whatever its metadata say."""
+        """`CLUSTER_WIDE`, even if its metadata contain a namespace."""
         return ""
 
 
 class RoleBinding(Struct, frozen=True, gc=False, rename="camel"):
-    """A RoleBinding: a Role or ClusterRole for subjects, in the binding's namespace only."""
+    """A RoleBinding: grants a Role or ClusterRole in its own namespace."""
 
     kind: ClassVar[str] = "RoleBinding"
     metadata: ObjectMeta
@@ -211,7 +210,7 @@ class RoleBinding(Struct, frozen=True, gc=False, rename="camel"):
 
     @property
     def scope(self) -> str:
-        """Where it grants: its namespace."""
+        """The namespace in which the binding grants."""
         return self.metadata.namespace
 
 

@@ -1,4 +1,4 @@
-"""What to put before people for a decision: who loses migration, who holds it of his own."""
+"""Proposed approvals: subjects that lose live migration, and subjects with roles of their own."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from rbacguard.snapshot import Snapshot
 from rbacguard.update.plan import Plan
 
 
-def proposal(snapshot: Snapshot, plan: Plan, used: Iterable[Use] | None = None) -> MigrationAccess:
-    """Return approvals for those who lose migration, and those who hold their own to accept.
+def propose_approvals(
+    snapshot: Snapshot, plan: Plan, used: Iterable[Use] | None = None
+) -> MigrationAccess:
+    """Return entries for subjects that lose live migration, and for subjects with own roles.
 
-    Nothing in it is approved or accepted.
+    No entry is approved or accepted.
 
     Args:
         snapshot: the cluster.
-        plan: what the update changes.
-        used: who used the permission, to be told beside each entry; None where nobody knows.
+        plan: the plan for the update.
+        used: usage of the permission to report in each entry, or None if there is no audit log.
     """
     reasons = {
         Need(scope, each.subject): _reason(next(iter(each.evidence(scope).values())).grants[0])
@@ -33,12 +35,12 @@ def proposal(snapshot: Snapshot, plan: Plan, used: Iterable[Use] | None = None) 
         for scope in each.namespaces
     }
     needs = plan.needs
-    wanted = frozenset(needs)
+    required = frozenset(needs)
     holders = []
     for subject, access in explicit_access(snapshot).items():
         for each in access:
             need = Need(each.namespace, subject)
-            if not is_platform(subject) and need not in wanted:
+            if not is_platform(subject) and need not in required:
                 reasons.setdefault(need, _reason(each.grants[0]))
                 holders.append(need)
     if used is not None:
@@ -54,12 +56,12 @@ def _reason(grant: Grant) -> str:
     return f"held by {grant.binding} to {grant.role.name}"
 
 
-def newcomers(access: MigrationAccess, proposed: MigrationAccess) -> MigrationAccess:
-    """Return what is proposed and stands in no decision yet, approved, refused or accepted.
+def new_entries(access: MigrationAccess, proposed: MigrationAccess) -> MigrationAccess:
+    """Return the proposed entries that the approvals file does not decide about.
 
     Args:
-        access: the decisions, with selectors resolved.
-        proposed: what a cluster asks to be decided.
+        access: the approvals file, with selectors resolved.
+        proposed: the entries that are proposed for a cluster.
     """
     known = {need for entry in (*access.approvals, *access.holders) for need in entry.needs}
     everywhere = {need.subject for need in known if not need.namespace}

@@ -1,4 +1,4 @@
-"""Which step of the update a cluster is at, by what its roles say first."""
+"""The step of the update procedure that a cluster is at, by the content of its roles first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rbacguard.kubevirt.installed import Installed, installed
 from rbacguard.kubevirt.migrate_bindings import bound_to_migrate
 from rbacguard.kubevirt.names import MIGRATE
 from rbacguard.snapshot import Snapshot
-from rbacguard.update.temporary_role import restored_default, temporary_roles
+from rbacguard.update.temporary_role import migrate_aggregated_into, temporary_roles
 
 
 class Step(StrEnum):
@@ -42,16 +42,16 @@ _COMMANDS = {
 
 
 class Status(Struct, frozen=True):
-    """Where a cluster stands.
+    """The step of a cluster, and what it depends on.
 
     Attributes:
         step: the step.
-        title: the step in words.
+        title: a description of the step.
         next: what to do next.
         installed: what is installed, and how that is known.
         temporary_roles: names of the roles that aggregate migration into the default roles.
         bound: how many subjects are bound to kubevirt.io:migrate.
-        restored: which default roles take up kubevirt.io:migrate.
+        restored: the default roles that kubevirt.io:migrate is aggregated into.
         gaps: what was not read.
     """
 
@@ -66,21 +66,21 @@ class Status(Struct, frozen=True):
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """What to run next; `{input}` stands for the arguments that say what is read."""
+        """The next commands. `{input}` stands for the input arguments."""
         return _COMMANDS[self.step]
 
 
 def status(snapshot: Snapshot) -> Status:
-    """Tell the step of the journey."""
+    """Return the step of a cluster."""
     now = installed(snapshot)
     temporary = tuple(role.name for role in temporary_roles(snapshot))
     bound = len(bound_to_migrate(snapshot))
-    restored = restored_default(snapshot)
+    restored = migrate_aggregated_into(snapshot)
     step, title, following = _step(snapshot, now, temporary, bound, restored)
     gaps = snapshot.coverage.gaps()
     if gaps and step is Step.DONE:
-        step, title = Step.UNKNOWN, "looks done, but the input is incomplete"
-        following = "take a complete dump and run 'rbacguard verify'"
+        step, title = Step.UNKNOWN, "Appears complete, but the input is incomplete"
+        following = "Create a complete dump and run 'rbacguard verify'"
     return Status(step, title, following, now, temporary, bound, restored, gaps)
 
 
@@ -92,22 +92,24 @@ def _step(
     restored: tuple[str, ...],
 ) -> tuple[Step, str, str]:
     if now.updating or (now.hardened and MIGRATE not in snapshot.cluster_roles):
-        return Step.UPDATING, "updating", "wait until the update is through, then take a new dump"
+        following = "Wait for the update to complete, then create a new dump"
+        return Step.UPDATING, "Update in progress", following
     if now.hardened is None:
-        return Step.UNKNOWN, "unknown: KubeVirt's roles are not in the input", "take a new dump"
+        title = "Unknown: the roles of KubeVirt are not in the input"
+        return Step.UNKNOWN, title, "Create a new dump"
     if now.hardened:
         return _step_after(temporary, bound, restored)
     if temporary:
         return (
             Step.TEMPORARY_ROLE,
-            "before the update, temporary role in place",
-            "check with 'rbacguard plan' whom the temporary role misses, then update",
+            "Before the update, temporary role present",
+            "Run 'rbacguard plan' to find subjects that are not covered, then update",
         )
-    ready = f", {bound} subjects bound in advance" if bound else ""
+    prepared = f", {bound} subjects already bound" if bound else ""
     return (
         Step.BEFORE,
-        f"before the update{ready}",
-        "run 'rbacguard plan' and 'rbacguard generate' to prepare it",
+        f"Before the update{prepared}",
+        "Run 'rbacguard plan' and 'rbacguard generate' to prepare the update",
     )
 
 
@@ -117,25 +119,25 @@ def _step_after(
     if restored:
         return (
             Step.REVERTED,
-            "reverted: kubevirt.io:migrate is aggregated into " + ", ".join(restored),
-            "bind kubevirt.io:migrate to those who are trusted, then remove the label",
+            f"Previous default restored: {MIGRATE} is aggregated into " + ", ".join(restored),
+            f"Bind {MIGRATE} to trusted subjects, then remove the label",
         )
     if not bound:
-        left = ", temporary role still in place" if temporary else ""
+        present = ", temporary role still present" if temporary else ""
         return (
             Step.NOT_BOUND,
-            f"updated, nobody bound to kubevirt.io:migrate{left}",
-            "bind kubevirt.io:migrate to those who are trusted ('rbacguard generate')"
+            f"Updated, no subject bound to {MIGRATE}{present}",
+            f"Bind {MIGRATE} to trusted subjects ('rbacguard generate')"
             + (", then delete the temporary role" if temporary else ""),
         )
     if temporary:
         return (
             Step.NOT_CLEANED_UP,
-            "updated and bound, not cleaned up: " + ", ".join(temporary),
-            "delete the temporary role, then run 'rbacguard verify'",
+            "Updated and bound, temporary role still present: " + ", ".join(temporary),
+            "Delete the temporary role, then run 'rbacguard verify'",
         )
     return (
         Step.DONE,
-        f"done: updated, {bound} subjects bound, no temporary role",
-        "run 'rbacguard verify --approvals FILE' to be certain",
+        f"Complete: updated, {bound} subjects bound, no temporary role",
+        "Run 'rbacguard verify --approvals FILE' to verify the cleanup",
     )

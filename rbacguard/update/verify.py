@@ -1,4 +1,4 @@
-"""After the update: is everything as approved, and is nothing left over."""
+"""Whether access after the update matches the approvals, and nothing temporary remains."""
 
 from __future__ import annotations
 
@@ -25,19 +25,22 @@ from rbacguard.rbac.types import AnyBinding
 from rbacguard.snapshot import Snapshot
 from rbacguard.update.temporary_role import (
     AGGREGATED_DEFAULTS,
-    actions_of,
-    reaches,
-    restored_default,
+    aggregated_into,
+    granted_actions,
+    migrate_aggregated_into,
     temporary_roles,
 )
 
 if TYPE_CHECKING:
-    # Read by pydantic, which takes long to load.
+    # Importing pydantic takes long.
     from rbacguard.approvals.model import MigrationAccess
 
 
+_COMPLETE_DUMP = "Create a complete dump"
+
+
 class Result(StrEnum):
-    """What a check found."""
+    """The result of a check."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -45,14 +48,14 @@ class Result(StrEnum):
 
 
 class VerifyCheck(Struct, frozen=True):
-    """One thing that was verified.
+    """One check and its result.
 
     Attributes:
         id: a stable name.
-        title: what must hold.
-        result: passed, failed, or unknown where the input does not tell.
+        title: the statement that is checked.
+        result: passed, failed, or unknown if the input is incomplete.
         details: what was found, one line each.
-        next: what to do about it.
+        next: what to do.
         grants: the evidence.
     """
 
@@ -65,31 +68,36 @@ class VerifyCheck(Struct, frozen=True):
 
 
 class Verification(Struct, frozen=True):
-    """The verdict on a snapshot: clean only if every check passed; None where it is not known."""
+    """The results of all checks of a snapshot.
+
+    Attributes:
+        snapshot: the cluster after the update.
+        checks: the checks, in the order in which to act on them.
+        unaccepted: subjects with access that the approvals neither approve nor accept.
+    """
 
     snapshot: Snapshot
     checks: tuple[VerifyCheck, ...]
     unaccepted: tuple[Need, ...]
 
     @property
-    def clean(self) -> bool | None:
-        """True, False, or None."""
+    def result(self) -> Result:
+        """Failed if any check failed, passed if all checks passed, otherwise unknown."""
         results = {check.result for check in self.checks}
-        if Result.FAILED in results:
-            return False
-        return None if Result.UNKNOWN in results else True
+        for result in (Result.FAILED, Result.UNKNOWN):
+            if result in results:
+                return result
+        return Result.PASSED
 
     @property
     def missing(self) -> str:
-        """What is still missing, on one line."""
-        found = {
-            check.result: [c.title for c in self.checks if c.result is check.result]
-            for check in self.checks
-        }
-        failed, unknown = found.get(Result.FAILED, []), found.get(Result.UNKNOWN, [])
-        parts = [f"not yet: {'; '.join(failed)}"] if failed else []
-        parts += [f"not known: {'; '.join(unknown)}"] if unknown else []
-        return ". ".join(parts) or "clean"
+        """The checks that did not pass, on one line."""
+        parts = [
+            f"{result.value}: {'; '.join(titles)}"
+            for result in (Result.FAILED, Result.UNKNOWN)
+            if (titles := [check.title for check in self.checks if check.result is result])
+        ]
+        return ". ".join(parts) or Result.PASSED.value
 
     @property
     def next_steps(self) -> tuple[str, ...]:
@@ -110,9 +118,9 @@ def verify(
 
     Args:
         snapshot: the cluster after the update.
-        access: who is approved, and which holders are accepted.
-        before: the cluster before the temporary role was made: tells who held migration of old by
-            grants of his own.
+        access: the approved and accepted subjects.
+        before: the cluster before the temporary role was created. It shows which subjects had
+            live migration access by roles of their own.
         today: the day on which approvals count.
     """
     verifier = _Verifier(snapshot, access.resolved(snapshot), before, today)
@@ -122,14 +130,14 @@ def verify(
             verifier.input_complete,
             verifier.updated,
             verifier.migrate_role,
-            # Binding comes before taking away, so that the next steps can be followed in order.
+            # Bindings come before deletions, so that users can follow the next steps in order.
             verifier.approved_bound,
             verifier.temporary_role_gone,
             verifier.default_roles,
-            verifier.default_not_restored,
+            verifier.previous_default,
             verifier.only_approved,
-            verifier.nothing_handed_on,
-            verifier.nothing_dangling,
+            verifier.delegated_grants,
+            verifier.dangling_bindings,
         )
     )
     return Verification(snapshot, checks, tuple(verifier.unaccepted))
@@ -146,7 +154,7 @@ class _Verifier:
         self._snapshot, self._access = snapshot, access
         self._before, self._today = before, today
         self._actions = live_migration().granting
-        # Recorded and computed: the controller may not have run yet, or not have run through.
+        # Recorded and computed rules: the aggregation controller might not have finished.
         self._views = (
             snapshot.replace(aggregate="as-recorded"),
             snapshot.replace(aggregate="recompute"),
@@ -167,32 +175,32 @@ class _Verifier:
         needs: Iterable[str],
         grants: Iterable[Grant] = (),
     ) -> VerifyCheck:
-        """Fail on what was found; without a finding, pass only if what it needs was read."""
-        # What is recorded and what is computed mostly tell the same.
+        """Return failed if there are failures, and passed only if all needed kinds were read."""
+        # The recorded and the computed rules usually give the same failures.
         details = tuple(dict.fromkeys(failures))
         evidence = tuple(grants)
         if details:
             return VerifyCheck(check_id, title, Result.FAILED, details, following, evidence)
         gaps = self._snapshot.coverage.gaps(needs)
         if gaps:
-            return VerifyCheck(check_id, title, Result.UNKNOWN, gaps, "take a complete dump")
+            return VerifyCheck(check_id, title, Result.UNKNOWN, gaps, _COMPLETE_DUMP)
         return VerifyCheck(check_id, title, Result.PASSED)
 
     def input_complete(self) -> VerifyCheck:
-        title = "the input holds every role and binding of the cluster"
+        title = "Input contains all roles and bindings"
         gaps = list(self._gaps)
         if self._access.has_selectors:
-            # Whom a selector approves where depends on every namespace's labels.
+            # The namespaces of a selector depend on the labels of all namespaces.
             gaps += self._snapshot.coverage.gaps(["Namespace"])
         if self._before is not None:
             gaps += [f"before: {gap}" for gap in self._before.coverage.gaps()]
-        following = "take a complete dump"
+        following = _COMPLETE_DUMP
         if self._before is not None and temporary_roles(self._before):
-            # What was handed on by then would pass for old.
-            gaps.append("before: the temporary role was there already")
+            # Grants that were delegated by then would count as pre-existing.
+            gaps.append("before: the temporary role already exists")
             following = (
-                "give a dump from before the temporary role, or leave --before out and accept "
-                "holders in the approvals file"
+                "Use a dump from before the temporary role, or omit --before and accept subjects "
+                "in the approvals file"
             )
         if gaps:
             return VerifyCheck("input-complete", title, Result.UNKNOWN, tuple(gaps), following)
@@ -200,14 +208,14 @@ class _Verifier:
 
     def updated(self) -> VerifyCheck:
         now = installed(self._snapshot)
-        title = "the update to 4.19 or later is through"
-        following = "wait until the update is through, then take a new dump"
+        title = "Update to 4.19 or later is complete"
+        following = "Wait for the update to complete, then create a new dump"
         if now.updating:
             return VerifyCheck("updated", title, Result.FAILED, now.evidence, following)
         if now.hardened is None:
-            return VerifyCheck("updated", title, Result.UNKNOWN, now.evidence, "take a new dump")
+            return VerifyCheck("updated", title, Result.UNKNOWN, now.evidence, "Create a new dump")
         if not now.hardened:
-            following = "verify after the update; before it, run 'rbacguard plan'"
+            following = "Verify after the update; before the update, run 'rbacguard plan'"
             return VerifyCheck("updated", title, Result.FAILED, now.evidence, following)
         return VerifyCheck("updated", title, Result.PASSED, now.evidence)
 
@@ -220,12 +228,12 @@ class _Verifier:
         elif (
             not covers(role.rules, migrate_rules())[0] or not covers(migrate_rules(), role.rules)[0]
         ):
-            failures.append(f"ClusterRole {MIGRATE} does not hold the rules that KubeVirt writes")
+            failures.append(f"ClusterRole {MIGRATE} does not have the rules that KubeVirt writes")
         return self._check(
             "migrate-role",
-            f"ClusterRole {MIGRATE} is KubeVirt's own",
+            f"ClusterRole {MIGRATE} has the rules of KubeVirt",
             failures,
-            following="look at the KubeVirt operator: it writes this role on every reconcile",
+            following="Check virt-operator: it writes this role at every reconciliation",
             needs=["ClusterRole"],
         )
 
@@ -233,17 +241,17 @@ class _Verifier:
         found = temporary_roles(self._snapshot)
         return self._check(
             "temporary-role-gone",
-            "no temporary role is left",
+            "Temporary role is deleted",
             [
-                f"ClusterRole {role.name} is still there"
+                f"ClusterRole {role.name} still exists"
                 + (
-                    f", aggregated into {', '.join(role.aggregated_to)}"
-                    if role.aggregated_to
+                    f", aggregated into {', '.join(role.aggregated_into)}"
+                    if role.aggregated_into
                     else ""
                 )
                 for role in found
             ],
-            following="remove it from Git, or: oc delete clusterrole "
+            following="Delete the role in Git, or run: oc delete clusterrole "
             + " ".join(role.name for role in found),
             needs=["ClusterRole"],
         )
@@ -252,11 +260,11 @@ class _Verifier:
         failures = []
         names = {n for n in AGGREGATED_DEFAULTS if n in self._snapshot.cluster_roles}
         for name in AGGREGATED_DEFAULTS:
-            names.update(reaches(self._snapshot, name))
+            names.update(aggregated_into(self._snapshot, name))
         for which, view in zip(("recorded", "computed"), self._views, strict=True):
             for name in sorted(names):
                 role = view.cluster_roles[name]
-                actions = actions_of(view.rules[role.key])
+                actions = granted_actions(view.rules[role.key])
                 if actions and role.aggregation_rule is not None:
                     failures.append(
                         f"ClusterRole {name} ({which} rules): "
@@ -264,19 +272,22 @@ class _Verifier:
                     )
         return self._check(
             "default-roles",
-            "admin, edit, view and what is made of them do not grant migration",
+            "Default roles and roles aggregated from them do not grant live migration",
             failures,
-            following="if the temporary role is gone, wait for the aggregation controller; "
-            "otherwise find what feeds it with 'rbacguard audit'",
+            following="If the temporary role is deleted, wait for the aggregation controller. "
+            "Otherwise, run 'rbacguard audit' to find the role that is aggregated",
             needs=["ClusterRole"],
         )
 
-    def default_not_restored(self) -> VerifyCheck:
+    def previous_default(self) -> VerifyCheck:
         return self._check(
-            "old-default",
-            f"{MIGRATE} is aggregated into no default role",
-            [f"{MIGRATE} is aggregated into {name}" for name in restored_default(self._snapshot)],
-            following=f"oc label clusterrole {MIGRATE} "
+            "previous-default",
+            f"{MIGRATE} is not aggregated into a default role",
+            [
+                f"{MIGRATE} is aggregated into {name}"
+                for name in migrate_aggregated_into(self._snapshot)
+            ],
+            following=f"Run: oc label clusterrole {MIGRATE} "
             "rbac.authorization.k8s.io/aggregate-to-admin- "
             "rbac.authorization.k8s.io/aggregate-to-edit-",
             needs=["ClusterRole"],
@@ -286,9 +297,9 @@ class _Verifier:
         bound = self._bound
         exists = MIGRATE in self._snapshot.cluster_roles
         own = explicit_access(self._views[1])
-        title = "everybody who is approved is bound, and the binding is effective"
+        title = "All approved subjects are bound to an effective role"
         failures = [
-            f"{need.subject} is approved in {need.namespace or 'the whole cluster'} "
+            f"{need.subject} is approved {_in(need.namespace)} "
             + ("but not bound" if exists else f"but {MIGRATE} does not exist")
             for need in sorted(self._approved)
             if not (exists and (need in bound or Need("", need.subject) in bound))
@@ -296,22 +307,22 @@ class _Verifier:
         ]
         if not failures:
             return VerifyCheck("approved-bound", title, Result.PASSED)
-        # A binding that was not read may be the one that is missing.
+        # A binding that was not read might be the missing one.
         gaps = self._snapshot.coverage.gaps(["ClusterRole", "ClusterRoleBinding", "RoleBinding"])
-        following = "apply the bindings that 'rbacguard generate --approvals FILE' writes"
+        following = "Apply the bindings that 'rbacguard generate --approvals FILE' writes"
         if gaps:
-            following = "take a complete dump"
+            following = _COMPLETE_DUMP
         result = Result.UNKNOWN if gaps else Result.FAILED
         return VerifyCheck("approved-bound", title, result, (*failures, *gaps), following)
 
     def _is_decided(self, need: Need) -> bool:
-        """Whether somebody is approved or accepted in a scope, or in the whole cluster."""
+        """Return whether a subject is approved or accepted in a namespace or cluster-wide."""
         return any(each in self._decided for each in (need, Need("", need.subject)))
 
     def only_approved(self) -> VerifyCheck:
-        """Question every holder who is neither approved nor accepted nor held it of old."""
+        """Fail for access that is neither approved, nor accepted, nor pre-existing."""
         expired = set(self._access.expired(self._today))
-        of_old = self._held_of_old()
+        pre_existing = self._pre_existing()
         failures: list[str] = []
         evidence: dict[Grant, None] = {}
         for view in self._views:
@@ -323,22 +334,22 @@ class _Verifier:
                     new = [
                         grant
                         for grant in grants
-                        if (each.subject, action, each.namespace, grant.binding) not in of_old
+                        if (each.subject, action, each.namespace, grant.binding) not in pre_existing
                     ]
                     if new:
-                        self._question(need, new, failures, evidence, expired)
+                        self._report(need, new, failures, evidence, expired)
         self.unaccepted = sorted(set(self.unaccepted))
         return self._check(
             "only-approved",
-            "nobody holds migration who is not approved, accepted, or held it of old",
+            "Only approved, accepted, or pre-existing subjects have live migration permission",
             failures,
-            following="revoke it ('rbacguard explain SUBJECT' shows how it is granted), "
-            "or take it up in the approvals file",
+            following="Revoke the access ('rbacguard explain SUBJECT' shows its grants), or add "
+            "the subject to the approvals file",
             needs=["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"],
             grants=evidence,
         )
 
-    def _question(
+    def _report(
         self,
         need: Need,
         grants: Sequence[Grant],
@@ -350,16 +361,15 @@ class _Verifier:
         first = grants[0]
         note = " (its approval has expired)" if need in expired else ""
         failures.append(
-            f"{need.subject} in {need.namespace or 'the whole cluster'}{note}: "
-            f"{first.binding} to {first.role}"
+            f"{need.subject} {_in(need.namespace)}{note}: {first.binding} to {first.role}"
         )
         evidence |= dict.fromkeys(grants)
 
-    def _held_of_old(self) -> frozenset[tuple[Subject, Action, str, ObjectKey]]:
-        """Return what was held before, and by which bindings, owing nothing to the old default.
+    def _pre_existing(self) -> frozenset[tuple[Subject, Action, str, ObjectKey]]:
+        """Return access before the update that did not come from the previous default.
 
-        A grant counts as old only if the same binding gave the same before: who made himself
-        another one in the meantime is questioned.
+        A grant is pre-existing only if the same binding gave the same access before. A binding
+        that was created since then is reported.
         """
         if self._before is None:
             return frozenset()
@@ -371,15 +381,15 @@ class _Verifier:
             for grant in grants
         )
 
-    def nothing_handed_on(self) -> VerifyCheck:
-        """Find bindings and Roles of the window in which tenants could hand migration on."""
+    def delegated_grants(self) -> VerifyCheck:
+        """Find bindings and Roles from the time when tenants could delegate live migration."""
         bound = self._bound
         known = set() if self._before is None else {b.ref for b in self._before.bindings}
         failures = [
-            f"{bound[need].ref} binds {need.subject} to {MIGRATE}, made "
+            f"{bound[need].ref} binds {need.subject} to {MIGRATE}, created "
             f"{bound[need].metadata.creation_timestamp or 'at an unknown time'}"
             for need in sorted(bound)
-            # Accepted in the whole cluster is a grant of his own, and no binding to this role here.
+            # Cluster-wide acceptance is about roles of the subject, not about this binding.
             if need not in self._decided and Need("", need.subject) not in self._approved
         ]
         binders: defaultdict[ObjectKey, list[AnyBinding]] = defaultdict(list)
@@ -387,43 +397,47 @@ class _Verifier:
             if binding.role_ref.kind == "Role":
                 binders[binding.role_ref.key(binding.scope)].append(binding)
         for role in self._snapshot.roles.values():
-            if not actions_of(role.rules):
+            if not granted_actions(role.rules):
                 continue
             before = None if self._before is None else self._before.role(role.key)
-            # What it grants counts, not who labelled or annotated it meanwhile.
-            old = before is not None and before.rules == role.rules
+            # The rules count. Labels and annotations can change.
+            is_unchanged = before is not None and before.rules == role.rules
             for binding in binders[role.key]:
                 holders = [
                     subject
                     for subject in binding.subjects
                     if not self._is_decided(Need(role.key.namespace, subject))
                 ]
-                if holders and not (old and binding.ref in known):
+                if holders and not (is_unchanged and binding.ref in known):
                     failures.append(
-                        f"{binding.ref} to {role.key}, made "
+                        f"{binding.ref} to {role.key}, created "
                         f"{role.metadata.creation_timestamp or 'at an unknown time'}: "
                         + ", ".join(map(str, holders))
                     )
         return self._check(
-            "handed-on",
-            "no binding or Role of the temporary window hands migration on",
+            "delegated-grants",
+            "No grants remain from the time the temporary role existed",
             failures,
-            following="ask the namespace's owner, then delete the binding, or take it up in the "
-            "approvals file",
+            following="Ask the owner of the namespace. Then delete the binding, or add the subject "
+            "to the approvals file",
             needs=["Role", "RoleBinding", "ClusterRoleBinding"],
         )
 
-    def nothing_dangling(self) -> VerifyCheck:
+    def dangling_bindings(self) -> VerifyCheck:
         names = (UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT)
         return self._check(
-            "dangling",
-            "no binding waits for the temporary role",
+            "dangling-bindings",
+            "No binding references the temporary role",
             [
-                f"{binding.ref} points at {binding.role_ref.name}: whoever makes a role of that "
-                "name arms it"
+                f"{binding.ref} references {binding.role_ref.name}: a role created with that name "
+                "takes effect for its subjects"
                 for binding in self._snapshot.bindings
                 if binding.role_ref.name in names
             ],
-            following="delete the binding",
+            following="Delete the binding",
             needs=["ClusterRoleBinding", "RoleBinding"],
         )
+
+
+def _in(namespace: str) -> str:
+    return f"in {namespace}" if namespace else "cluster-wide"

@@ -1,41 +1,41 @@
-"""Verifying again and again, until the cluster is clean or time is up."""
+"""Repeated verification, until all checks pass or the deadline expires."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
 from rbacguard.errors import ClusterError
-from rbacguard.update.verify import Verification
+from rbacguard.update.verify import Result, Verification
 
 
-def until_clean(
-    look: Callable[[], Verification],
+def poll_until_passed(
+    verify_once: Callable[[], Verification],
     *,
     deadline: float,
     interval: float,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> Iterator[Verification | ClusterError]:
-    """Yield what each look found, the last being the answer.
+    """Yield the result of each verification. The last one is the answer.
 
-    A cluster that does not answer is no end: it may be in the middle of its update.
+    An error of the cluster does not end the loop: the cluster might be in the middle of its update.
 
     Args:
-        look: reads the cluster and verifies it.
-        deadline: seconds after which the last look is taken.
-        interval: seconds between two looks.
-        clock: monotonic time in seconds.
-        sleep: waits so many seconds.
+        verify_once: reads the cluster and verifies it.
+        deadline: seconds after which the last verification starts.
+        interval: seconds between two verifications.
+        clock: returns a monotonic time in seconds.
+        sleep: waits for a number of seconds.
     """
     end = clock() + deadline
     while True:
         found: Verification | ClusterError
         try:
-            found = look()
+            found = verify_once()
         except ClusterError as error:
             found = error
         yield found
         left = end - clock()
-        if left <= 0 or (isinstance(found, Verification) and found.clean):
+        if left <= 0 or (isinstance(found, Verification) and found.result is Result.PASSED):
             return
         sleep(min(interval, left))

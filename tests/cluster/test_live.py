@@ -452,7 +452,7 @@ def test_watch_goes_on_until_the_cluster_is_clean(updating: ApiServer, live: Liv
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stderr.splitlines()
     assert "not yet: " in lines[0]
-    assert "no temporary role is left" in lines[0]
+    assert "Temporary role is deleted" in lines[0]
     assert lines[-1].endswith(" clean")
     assert "Verdict:   clean" in done.stdout
 
@@ -463,7 +463,7 @@ def test_watch_gives_up_at_its_deadline_and_says_what_is_missing(live: LiveRun) 
         done = live(api, *arguments)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
-    assert "no temporary role is left" in done.stdout
+    assert "Temporary role is deleted" in done.stdout
 
 
 def test_watch_of_a_cluster_that_never_answers_is_unknown(live: LiveRun) -> None:

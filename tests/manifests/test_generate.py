@@ -30,8 +30,9 @@ from rbacguard.manifests.render import code, markdown, render_approvals
 from rbacguard.rbac import ClusterRole
 from rbacguard.rbac.access import Change
 from rbacguard.sources import from_objects, yaml
-from rbacguard.update.plan import Plan, Strategy, make_plan
+from rbacguard.update.plan import Plan, make_plan
 from rbacguard.update.simulate import apply_update
+from rbacguard.update.strategies import Strategy
 from rbacguard.writing import write_bundle
 
 TODAY = datetime.date(2026, 11, 23)
@@ -113,7 +114,7 @@ def test_bindings_for_all_give_exactly_what_the_plan_promised() -> None:
     plan, _ = generated("A")
     bundle = make_bundle(state("A"), plan, request(access=approving(plan)))
     after = apply_update(applied("A", dict(bundle.files), "10-"), plan.now, plan.target)
-    planned, before = rows(plan, Strategy.PREBIND), holders(state("A"))
+    planned, before = rows(plan, Strategy.BINDINGS_FIRST), holders(state("A"))
     assert {(s, a, n) for s, n, a, change in planned if change is Change.LOST} == set()
     gained = {(s, a, n) for s, n, a, change in planned if change is Change.GAINED}
     assert gained == holders(after) - before
@@ -132,7 +133,7 @@ def test_after_the_update_the_approved_hold_it_and_nobody_else_who_lost_it() -> 
 
 @pytest.mark.parametrize(
     ("tier", "strategy"),
-    [("admin", Strategy.TEMPORARY_ROLE), ("edit", Strategy.TEMPORARY_TIERS)],
+    [("admin", Strategy.TEMPORARY_ROLE), ("edit", Strategy.TEMPORARY_ROLES)],
 )
 def test_a_temporary_role_gives_exactly_what_the_plan_promised(
     tier: str, strategy: Strategy

@@ -33,10 +33,11 @@ from rbacguard.snapshot.coverage import Origin
 from rbacguard.sources import from_objects, load, snapshot_of
 from rbacguard.sources.decode import read_objects
 from rbacguard.sources.redact import redact
-from rbacguard.update.plan import Plan, Strategy, make_plan
-from rbacguard.update.propose import proposal
+from rbacguard.update.plan import Plan, make_plan
+from rbacguard.update.propose import propose_approvals
 from rbacguard.update.simulate import apply_update
 from rbacguard.update.status import status
+from rbacguard.update.strategies import Strategy
 from rbacguard.update.verify import Result, verify
 
 TODAY = datetime.date(2026, 11, 23)
@@ -240,12 +241,12 @@ def _planned_is_what_happens(items: Objects) -> None:
     # A comparison tells of evacuations as well, which a plan keeps apart.
     evacuations = {
         (str(row.subject), str(row.action), row.namespace, row.change.value)
-        for change in plan.related
+        for change in plan.evacuation_changes
         for row in change.rows()
     }
     planned = {row for row in changes(plan) if row[3] != Change.KEPT.value} | evacuations
     assert planned == _differences(before, nothing)
-    proposed = proposal(before, plan)
+    proposed = propose_approvals(before, plan)
     agreed = proposed.model_copy(
         update={
             "approvals": [a.model_copy(update={"approved": True}) for a in proposed.approvals],
@@ -254,7 +255,7 @@ def _planned_is_what_happens(items: Objects) -> None:
     )
     bound = before.replace(bindings_for(plan.needs, before))
     after = apply_update(bound, plan.now, TARGET)
-    (prebound,) = [each for each in plan.outcomes if each.strategy is Strategy.PREBIND]
+    (prebound,) = [each for each in plan.outcomes if each.strategy is Strategy.BINDINGS_FIRST]
     # That somebody no longer looks on, as by a role that the update deletes, misses no migration.
     granting = {str(action) for action in live_migration().granting}
     lost = {
@@ -262,7 +263,7 @@ def _planned_is_what_happens(items: Objects) -> None:
         for row in _differences(before, after)
         if row[3] == Change.LOST.value and row[1] in granting
     }
-    assert {row[0] for row in lost} == {str(subject) for subject in prebound.missed}
+    assert {row[0] for row in lost} == {str(subject) for subject in prebound.effect.not_covered}
     # Who is approved holds it, and a temporary role of before is found.
     found = {each.id: each for each in verify(after, agreed, today=TODAY).checks}
     assert found["approved-bound"].result is Result.PASSED

@@ -22,7 +22,7 @@ from rbacguard.errors import InputError
 from rbacguard.snapshot.coverage import RBAC_KINDS, KindCoverage, State
 from rbacguard.sources import from_objects, snapshot_file
 from rbacguard.update.status import Step, status
-from rbacguard.update.verify import verify
+from rbacguard.update.verify import Result, verify
 
 TODAY = datetime.date(2026, 11, 23)
 APPROVALS = load_approvals(str(ROOT / "examples" / "approvals.yaml"))
@@ -35,7 +35,7 @@ def verdict(snapshot: Snapshot) -> bool | None:
     found = verify(snapshot, APPROVALS, before=state("A"), today=TODAY)
     if status(snapshot).step is Step.DONE:
         assert snapshot.coverage.is_complete()
-    return found.clean
+    return {Result.PASSED: True, Result.FAILED: False, Result.UNKNOWN: None}[found.result]
 
 
 def load(**files: Any) -> Snapshot:

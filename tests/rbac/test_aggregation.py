@@ -13,7 +13,7 @@ from strategies import examples
 from rbacguard import Snapshot
 from rbacguard.rbac import ObjectKey
 from rbacguard.sources import from_objects
-from rbacguard.update.temporary_role import reaches
+from rbacguard.update.temporary_role import aggregated_into
 
 RULE = rule("create", "kubevirt.io", "virtualmachineinstancemigrations")
 NUMBERS = range(7)
@@ -134,7 +134,7 @@ def test_who_takes_up_a_role_is_who_comes_by_it(selected: Edges, source: int) ->
         for each in below - {taker}:
             takers.setdefault(each, set()).add(taker)
     expected = sorted(f"r{each}" for each in reached(takers, source) if each != source)
-    assert reaches(cluster(selected, set()), f"r{source}") == tuple(expected)
+    assert aggregated_into(cluster(selected, set()), f"r{source}") == tuple(expected)
 
 
 def chain(length: int, width: int) -> list[dict[str, Any]]:

@@ -22,8 +22,8 @@ from rbacguard.rbac.access import Change
 from rbacguard.rbac.identity import User, identify_subject
 from rbacguard.sources import from_objects
 from rbacguard.update.delegation import delegations
-from rbacguard.update.verify import Verification, verify
-from rbacguard.update.watch import until_clean
+from rbacguard.update.verify import Result, Verification, verify
+from rbacguard.update.watch import poll_until_passed
 
 
 @pytest.mark.parametrize(
@@ -172,13 +172,15 @@ def looks(*answers: Verification | ClusterError) -> Callable[[], Verification]:
 
 def watched(clock: Clock, deadline: float, *answers: Verification | ClusterError) -> list[object]:
     return list(
-        until_clean(looks(*answers), deadline=deadline, interval=30, clock=clock, sleep=clock.sleep)
+        poll_until_passed(
+            looks(*answers), deadline=deadline, interval=30, clock=clock, sleep=clock.sleep
+        )
     )
 
 
 def test_it_looks_until_the_cluster_is_clean() -> None:
     clock, clean, dirty = Clock(), verification("D"), verification("C")
-    assert (clean.clean, dirty.clean) == (True, False)
+    assert (clean.result, dirty.result) == (Result.PASSED, Result.FAILED)
     lost = ClusterError("gone")
     assert watched(clock, 600, dirty, lost, clean, dirty) == [dirty, lost, clean]
     assert clock.slept == [30, 30]

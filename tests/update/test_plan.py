@@ -35,10 +35,11 @@ from rbacguard.kubevirt.releases import (
 )
 from rbacguard.rbac.access import Change
 from rbacguard.sources import from_objects
-from rbacguard.update.plan import Plan, Strategy, check_target, make_plan, resolve_now
-from rbacguard.update.simulate import apply_update, foreign_migrate
+from rbacguard.update.plan import Plan, check_target, make_plan, resolve_installed
+from rbacguard.update.simulate import apply_update, preexisting_migrate_role
+from rbacguard.update.strategies import Strategy
 from rbacguard.update.temporary_role import (
-    actions_of,
+    granted_actions,
     temporary_role,
     temporary_roles,
     without_temporary,
@@ -94,14 +95,14 @@ def names(found: Mapping[Subject, tuple[str, ...]]) -> set[str]:
 
 def test_the_documented_role_misses_editors_and_those_bound_directly() -> None:
     found = outcomes(state("A"))[Strategy.TEMPORARY_ROLE]
-    assert names(found.missed) == {"carol", "payments-devs", "dana", "data-operators"}
-    assert found.more == {}
+    assert names(found.effect.not_covered) == {"carol", "payments-devs", "dana", "data-operators"}
+    assert found.effect.extra_access == {}
 
 
 @pytest.mark.parametrize(
     ("strategy", "after"),
     [
-        (Strategy.NOTHING, "E"),
+        (Strategy.NONE, "E"),
         # The temporary role of state B was applied to A; C is B after the update.
         (Strategy.TEMPORARY_ROLE, "C"),
         (Strategy.RESTORE_DEFAULT, "F"),
@@ -117,16 +118,16 @@ def test_the_simulated_strategy_is_what_really_happened(strategy: Strategy, afte
 
 
 def test_two_tiers_miss_only_those_bound_directly_and_give_nobody_more() -> None:
-    found = outcomes(state("A"))[Strategy.TEMPORARY_TIERS]
-    assert names(found.missed) == {"dana", "data-operators"}
-    assert found.more == {}
+    found = outcomes(state("A"))[Strategy.TEMPORARY_ROLES]
+    assert names(found.effect.not_covered) == {"dana", "data-operators"}
+    assert found.effect.extra_access == {}
 
 
 def test_bindings_in_advance_miss_nobody_and_give_editors_deletecollection() -> None:
-    found = outcomes(state("A"))[Strategy.PREBIND]
+    found = outcomes(state("A"))[Strategy.BINDINGS_FIRST]
     assert found.recommended
-    assert found.missed == {}
-    assert names(found.more) == {"carol", "payments-devs", "data-operators"}
+    assert found.effect.not_covered == {}
+    assert names(found.effect.extra_access) == {"carol", "payments-devs", "data-operators"}
     gained = {row.action.verb for row in found.rows() if row.change is Change.GAINED}
     assert gained == {"deletecollection"}
 
@@ -145,12 +146,12 @@ def test_who_is_reached_in_one_namespace_only_is_reached_there_and_missed_elsewh
     ]
     zoe = Subject("User", "zoe")
     found = outcomes(from_objects([*objects("A"), *both]))
-    tiers = found[Strategy.TEMPORARY_TIERS]
-    assert tiers.reached[zoe] == ("web",)
-    assert tiers.missed[zoe] == ("data",)
-    assert found[Strategy.NOTHING].missed[zoe] == ("data", "web")
-    assert zoe not in found[Strategy.NOTHING].reached
-    assert found[Strategy.PREBIND].reached[zoe] == ("data", "web")
+    tiers = found[Strategy.TEMPORARY_ROLES]
+    assert tiers.effect.covered[zoe] == ("web",)
+    assert tiers.effect.not_covered[zoe] == ("data",)
+    assert found[Strategy.NONE].effect.not_covered[zoe] == ("data", "web")
+    assert zoe not in found[Strategy.NONE].effect.covered
+    assert found[Strategy.BINDINGS_FIRST].effect.covered[zoe] == ("data", "web")
 
 
 def test_more_than_today_is_only_what_the_update_alone_would_not_give() -> None:
@@ -161,12 +162,12 @@ def test_more_than_today_is_only_what_the_update_alone_would_not_give() -> None:
     ]
     zoe = Subject("User", "zoe")
     found = outcomes(from_objects([*objects("A"), *both]))
-    assert changed_namespaces(found[Strategy.NOTHING].changes(), Change.GAINED)[zoe] == ("data",)
-    assert {strategy: each.more.get(zoe) for strategy, each in found.items()} == {
-        Strategy.NOTHING: None,
+    assert changed_namespaces(found[Strategy.NONE].changes(), Change.GAINED)[zoe] == ("data",)
+    assert {strategy: each.effect.extra_access.get(zoe) for strategy, each in found.items()} == {
+        Strategy.NONE: None,
         Strategy.TEMPORARY_ROLE: None,
-        Strategy.TEMPORARY_TIERS: None,
-        Strategy.PREBIND: ("web",),
+        Strategy.TEMPORARY_ROLES: None,
+        Strategy.BINDINGS_FIRST: ("web",),
         Strategy.RESTORE_DEFAULT: None,
     }
 
@@ -183,7 +184,7 @@ def test_a_migrate_role_of_somebody_elses_stays_in_an_update_that_has_none() -> 
 def test_an_update_that_takes_nothing_knows_no_migrate_role_to_restore() -> None:
     found = plan(state("A"), "4.18")
     assert found.needs == ()
-    assert all(not each.missed for each in found.outcomes)
+    assert all(not each.effect.not_covered for each in found.outcomes)
     assert "kubevirt.io:migrate" not in str(found.changes)
 
 
@@ -191,8 +192,8 @@ def test_without_temporary_roles_nothing_hands_migration_to_the_default_roles() 
     for letter in "CF":
         # Recorded rules would still hold what the aggregation controller has yet to take away.
         admin = without_temporary(state(letter)).cluster_roles["admin"]
-        assert actions_of(state(letter).rules[admin.key]) != ()
-        assert actions_of(without_temporary(state(letter)).rules[admin.key]) == ()
+        assert granted_actions(state(letter).rules[admin.key]) != ()
+        assert granted_actions(without_temporary(state(letter)).rules[admin.key]) == ()
 
 
 def test_a_temporary_role_without_an_end_has_no_annotation() -> None:
@@ -205,7 +206,7 @@ def test_a_temporary_role_without_an_end_has_no_annotation() -> None:
 def test_bindings_in_advance_are_told_for_the_first_release_too() -> None:
     early = binding("m", "kubevirt.io:migrate", user("zoe"), namespace="web")
     snapshot = from_objects([*objects("A"), early])
-    told = "1 subjects are bound to kubevirt.io:migrate in advance"
+    told = "1 subjects are already bound to kubevirt.io:migrate"
     for target, expected in (("4.18", False), ("4.19", True), ("4.20", True)):
         assert (told in str(plan(snapshot, target).warnings)) is expected
     # Whatever the role of that name grants until then.
@@ -214,26 +215,28 @@ def test_bindings_in_advance_are_told_for_the_first_release_too() -> None:
 
 
 def test_tenants_can_hand_it_on_while_a_default_role_holds_it() -> None:
-    found = outcomes(state("B"))[Strategy.NOTHING]
-    assert "alice" in names(found.can_hand_on)
-    assert "carol" not in names(found.can_hand_on)
-    assert names(outcomes(state("A"))[Strategy.NOTHING].can_hand_on) == set()
+    found = outcomes(state("B"))[Strategy.NONE]
+    assert "alice" in names(found.effect.delegation)
+    assert "carol" not in names(found.effect.delegation)
+    assert names(outcomes(state("A"))[Strategy.NONE].effect.delegation) == set()
 
 
 def test_nothing_is_lost_on_a_cluster_that_is_updated_already() -> None:
     found = plan(state("E"), "4.21")
     assert {row.change for row in found.rows()} == {Change.KEPT}
-    assert any("would grant migration anew" in warning for warning in found.warnings)
+    assert any("it grants new access" in warning for warning in found.warnings)
     by_strategy = {outcome.strategy: outcome for outcome in found.outcomes}
-    assert "alice" in names(by_strategy[Strategy.TEMPORARY_ROLE].more)
-    assert by_strategy[Strategy.NOTHING].recommended
+    assert "alice" in names(by_strategy[Strategy.TEMPORARY_ROLE].effect.extra_access)
+    assert by_strategy[Strategy.NONE].recommended
 
 
 def test_from_4_21_on_editors_may_cancel_evacuations() -> None:
-    related = plan(state("A"), "4.21").related
+    related = plan(state("A"), "4.21").evacuation_changes
     assert {row.change for row in related} == {Change.GAINED}
     assert {"carol", "alice", "dana"} <= {row.subject.name for row in related}
-    assert {r for r in plan(state("A"), "4.20").related if r.change is Change.GAINED} == set()
+    assert {
+        r for r in plan(state("A"), "4.20").evacuation_changes if r.change is Change.GAINED
+    } == set()
 
 
 @pytest.mark.parametrize("to", ["4.20", "4.20.3", "1.6", "v1.6.2", "v1.6.2-12-gabc"])
@@ -369,11 +372,11 @@ def test_what_is_wanted_for_the_whole_cluster_is_wanted_nowhere_else() -> None:
     ]
     found = plan(from_objects([*objects("A"), *extra]))
     by_strategy = {outcome.strategy: outcome for outcome in found.outcomes}
-    assert by_strategy[Strategy.NOTHING].missed[zoe] == ("", "web")
-    assert found.wanted[zoe] == ("",)
+    assert by_strategy[Strategy.NONE].effect.not_covered[zoe] == ("", "web")
+    assert found.required[zoe] == ("",)
     assert [need.namespace for need in found.needs if need.subject == zoe] == [""]
-    assert by_strategy[Strategy.PREBIND].reached[zoe] == ("", "web")
-    assert zoe not in by_strategy[Strategy.PREBIND].missed
+    assert by_strategy[Strategy.BINDINGS_FIRST].effect.covered[zoe] == ("", "web")
+    assert zoe not in by_strategy[Strategy.BINDINGS_FIRST].effect.not_covered
     assert [need.namespace for need in found.needs] == sorted(n.namespace for n in found.needs)
 
 
@@ -384,7 +387,7 @@ def test_who_can_hand_it_on_everywhere_is_told_once() -> None:
         binding("more", "admin", user("zoe"), namespace="web"),
     ]
     found = outcomes(from_objects([*objects("A"), *extra]))
-    assert found[Strategy.TEMPORARY_ROLE].can_hand_on[zoe] == ("",)
+    assert found[Strategy.TEMPORARY_ROLE].effect.delegation[zoe] == ("",)
 
 
 def test_the_platforms_accounts_are_shown_and_get_no_binding() -> None:
@@ -392,8 +395,8 @@ def test_the_platforms_accounts_are_shown_and_get_no_binding() -> None:
     found = plan(from_objects([*objects("A"), binding("t", "admin", template)]))
     assert names(found.platform) == {"template-instance-controller"}
     assert "template-instance-controller" not in {need.subject.name for need in found.needs}
-    prebind = next(each for each in found.outcomes if each.strategy is Strategy.PREBIND)
-    assert names(prebind.missed) == {"template-instance-controller"}
+    prebind = next(each for each in found.outcomes if each.strategy is Strategy.BINDINGS_FIRST)
+    assert names(prebind.effect.not_covered) == {"template-instance-controller"}
 
 
 def test_manual_aggregation_from_4_22_takes_all_access_but_not_the_restored_default() -> None:
@@ -482,17 +485,17 @@ def test_a_version_that_the_user_gives_must_fit_the_roles() -> None:
     unknown = from_objects(
         [each for each in objects("A") if each["kind"] not in ("KubeVirt", "HyperConverged")]
     )
-    assert resolve_now(unknown, find_release("4.18")).release == find_release("4.18")
-    assert resolve_now(state("E"), HARDENED).release == HARDENED
-    assert resolve_now(unknown, None) == installed(unknown)
+    assert resolve_installed(unknown, find_release("4.18")).release == find_release("4.18")
+    assert resolve_installed(state("E"), HARDENED).release == HARDENED
+    assert resolve_installed(unknown, None) == installed(unknown)
     with pytest.raises(VersionError) as old:
-        resolve_now(state("A"), find_release("4.19"))
+        resolve_installed(state("A"), find_release("4.19"))
     assert str(old.value) == "--from 4.19: the roles in the input are those of 4.18 or older"
     with pytest.raises(VersionError) as new:
-        resolve_now(state("D"), find_release("4.18"))
+        resolve_installed(state("D"), find_release("4.18"))
     assert str(new.value) == "--from 4.18: the roles in the input are those of 4.19 or later"
     nothing = from_objects([role("a", rule("get", "core", "pods"))])
-    found = resolve_now(nothing, find_release("4.17"))
+    found = resolve_installed(nothing, find_release("4.17"))
     assert (found.release, found.hardened) == (find_release("4.17"), None)
 
 
@@ -603,10 +606,10 @@ def test_a_migrate_role_of_somebody_elses_matters_before_the_update_alone(
 ) -> None:
     made = role("kubevirt.io:migrate", rule("get", "core", "pods"))
     now = Installed(find_release(release) if release else None, hardened, None, ())
-    found = foreign_migrate(from_objects([made]), now)
+    found = preexisting_migrate_role(from_objects([made]), now)
     assert (found is not None) is foreign
     for operator in ("virt-operator", "kubevirt-operator"):
         own = {**made, "metadata": {**made["metadata"]}}
         own["metadata"]["labels"] = {"app.kubernetes.io/managed-by": operator}
-        assert foreign_migrate(from_objects([own]), now) is None
-    assert foreign_migrate(from_objects([role("other")]), now) is None
+        assert preexisting_migrate_role(from_objects([own]), now) is None
+    assert preexisting_migrate_role(from_objects([role("other")]), now) is None

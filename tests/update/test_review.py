@@ -32,8 +32,8 @@ from rbacguard.kubevirt.releases import find_release
 from rbacguard.rbac import Subject
 from rbacguard.sources import from_objects
 from rbacguard.update.plan import make_plan
-from rbacguard.update.propose import newcomers, proposal
-from rbacguard.update.verify import verify
+from rbacguard.update.propose import new_entries, propose_approvals
+from rbacguard.update.verify import Result, verify
 
 TODAY = datetime.date(2026, 11, 23)
 APPROVALS = str(ROOT / "examples" / "approvals.yaml")
@@ -388,14 +388,14 @@ def test_verify_goes_by_the_namespaces_of_today() -> None:
         other.pop("namespaceSelector")
     found = access(*others, SELECTED)
     clean = verify(labelled("web"), found, before=state("A"), today=TODAY)
-    assert clean.clean is True
+    assert clean.result is Result.PASSED
     missing = verify(labelled("web", "data"), found, before=state("A"), today=TODAY)
     assert "User carol is approved in data but not bound" in str(missing.checks)
 
 
 def test_a_selection_among_namespaces_that_were_not_read_is_not_known() -> None:
     partial = from_objects([o for o in objects("D") if o["kind"] != "Namespace"])
-    assert verify(partial, access(SELECTED), today=TODAY).clean is not True
+    assert verify(partial, access(SELECTED), today=TODAY).result is not Result.PASSED
     (check,) = [
         c for c in verify(partial, access(SELECTED), today=TODAY).checks if c.id == "input-complete"
     ]
@@ -440,18 +440,18 @@ def test_a_selector_that_cannot_be_is_refused(scope: dict[str, Any], expected: s
 
 
 def proposed() -> MigrationAccess:
-    return proposal(state("A"), make_plan(state("A"), find_release("4.20")))
+    return propose_approvals(state("A"), make_plan(state("A"), find_release("4.20")))
 
 
-def test_newcomers_are_those_in_no_decision() -> None:
+def test_new_entries_are_those_in_no_decision() -> None:
     decided = load_approvals(APPROVALS)
-    added = newcomers(decided, proposed())
+    added = new_entries(decided, proposed())
     known = {need for each in decided.approvals for need in each.needs}
     wanted = {need for each in proposed().approvals for need in each.needs}
     assert {need for each in added.approvals for need in each.needs} == wanted - known
     assert not any(each.approved for each in added.approvals)
     everywhere = access(entry(user("alice"), clusterWide=True, approved=False))
-    again = newcomers(everywhere, proposed())
+    again = new_entries(everywhere, proposed())
     assert not any(each.subject.name == "alice" for each in again.approvals)
 
 
@@ -467,7 +467,7 @@ def test_merge_keeps_every_line_and_adds_only_once(run: Run, tmp_path: Path) -> 
     assert merged.approvals[: len(load_approvals(APPROVALS).approvals)] == (
         load_approvals(APPROVALS).approvals
     )
-    assert newcomers(merged, proposed()) == access()
+    assert new_entries(merged, proposed()) == access()
     second = run("approvals", "merge", str(path), "-f", A, "--to", "4.20")
     assert "0 to decide on were added" in second.stderr
     assert path.read_text("utf-8") == after

@@ -101,7 +101,7 @@ CASES: dict[str, Callable[[], Snapshot]] = {
         binding("old", "kubevirt.io:upgrademigrate", user("frank"), namespace="legacy"),
         binding("old-everywhere", "kubevirt.io:upgrademigrate", group("devs")),
     ),
-    "handed-on": lambda: cluster(
+    "delegated-grants": lambda: cluster(
         "D",
         role(
             "own", MIGRATE, kind="Role", namespace="web", creationTimestamp="2026-11-20T08:00:00Z"
@@ -238,7 +238,7 @@ def words(snapshot: Snapshot) -> dict[str, Any]:
     ):
         found = verify(snapshot, approved, before=before, today=today)
         said[title] = {
-            "clean": found.clean,
+            "result": found.result.value,
             "unaccepted": needs(found.unaccepted),
             **{
                 each.id: [each.result, each.title, each.next, *each.details, *proof(each.grants)]
@@ -253,8 +253,9 @@ def words(snapshot: Snapshot) -> dict[str, Any]:
         "platform": places(plan.platform),
         **{
             each.strategy: [
-                *(each.title, each.recommended, each.gap, each.undo, each.caution),
-                *(places(one) for one in (each.reached, each.missed, each.more, each.can_hand_on)),
+                *(each.title, each.recommended),
+                *(each.interruption, each.rollback, each.caution),
+                *map(places, each.effect),
             ]
             for each in plan.outcomes
         },

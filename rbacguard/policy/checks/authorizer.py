@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from rbacguard.policy.checks.base import Check, Context, Fact, FactType, place
 from rbacguard.queries.cross_check import disagreements
-from rbacguard.rbac.attributes import written
+from rbacguard.rbac.attributes import format_action
 
 
 class CrossCheck(Check, frozen=True, tag="cross-check"):
@@ -45,7 +45,7 @@ class CrossCheck(Check, frozen=True, tag="cross-check"):
                 fields={
                     "user": asked.user,
                     "groups": list(asked.groups),
-                    "action": written(*words),
+                    "action": format_action(*words),
                     "scope": asked.namespace,
                     "place": place(asked.namespace),
                     "allowed": allowed,

@@ -8,7 +8,7 @@ from typing import ClassVar
 from rbacguard.kubevirt.names import UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT
 from rbacguard.policy.checks.base import Check, Context, Fact, FactType
 from rbacguard.rbac import ObjectKey
-from rbacguard.update.temporary_role import actions_of
+from rbacguard.update.temporary_role import granted_actions
 
 
 class DriftCheck(Check, frozen=True, tag="drift"):
@@ -30,7 +30,7 @@ class DriftCheck(Check, frozen=True, tag="drift"):
                     "role": name,
                     "surplus": len(surplus),
                     "absent": len(absent),
-                    "migration": bool(actions_of(surplus) or actions_of(absent)),
+                    "migration": bool(granted_actions(surplus) or granted_actions(absent)),
                 },
                 group=name,
                 objects=(ObjectKey("ClusterRole", "", name),),

@@ -25,11 +25,11 @@ from rbacguard.policy.checks.base import Check, Context, Fact, FactType, key_fie
 from rbacguard.rbac import ClusterRole, ObjectKey, PolicyRule
 from rbacguard.rbac.selectors import selector_matches
 from rbacguard.rbac.types import AnyRole
-from rbacguard.update.simulate import foreign_migrate
+from rbacguard.update.simulate import preexisting_migrate_role
 from rbacguard.update.temporary_role import (
     AGGREGATED_DEFAULTS,
-    actions_of,
-    defaults_reached,
+    default_roles_fed,
+    granted_actions,
     temporary_role,
 )
 
@@ -74,12 +74,12 @@ class RoleCheck(Check, frozen=True, tag="role"):
             key = binding.role_ref.key(binding.ref.namespace)
             bound[key] = bound.get(key, 0) + len(binding.subjects)
         manual = aggregation_is_manual(snapshot)
-        foreign = foreign_migrate(snapshot, context.now) is not None
+        foreign = preexisting_migrate_role(snapshot, context.now) is not None
         roles: list[AnyRole] = [*snapshot.cluster_roles.values(), *snapshot.roles.values()]
         for role in roles:
             rules = snapshot.rules[role.key]
             name = role.metadata.name
-            actions = actions_of(rules)
+            actions = granted_actions(rules)
             documented = name in (UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT)
             if not actions and not documented and name != MIGRATE:
                 continue
@@ -92,7 +92,9 @@ class RoleCheck(Check, frozen=True, tag="role"):
                     "labels": dict(role.metadata.labels),
                     "aggregated": cluster_role is not None
                     and cluster_role.aggregation_rule is not None,
-                    "aggregated_to": list(defaults_reached(snapshot, name)) if cluster_role else [],
+                    "aggregated_to": list(default_roles_fed(snapshot, name))
+                    if cluster_role
+                    else [],
                     "wrong_labels": _wrong_labels(role),
                     "documented_name": documented and cluster_role is not None,
                     "kubevirts_own": name in (ADMIN, EDIT, MIGRATE) and cluster_role is not None,
@@ -100,7 +102,7 @@ class RoleCheck(Check, frozen=True, tag="role"):
                     or name in ("cluster-admin", *AGGREGATED_DEFAULTS),
                     "missing": _missing(role, actions),
                     "extra": _has_extra(role, rules),
-                    "wildcard": any("*" in r.resources and actions_of((r,)) for r in rules),
+                    "wildcard": any("*" in r.resources and granted_actions((r,)) for r in rules),
                     "bound": bound.get(role.key, 0),
                     "operator_label": role.metadata.labels.get(MANAGED_BY) in OPERATORS
                     and INSTALL_STRATEGY_VERSION not in role.metadata.annotations,
@@ -136,7 +138,9 @@ def _missing(role: AnyRole, actions: tuple[object, ...]) -> list[str]:
     name = role.metadata.name
     if name not in (UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT):
         return []
-    wanted = actions_of(temporary_role("edit" if name == UPGRADE_MIGRATE_EDIT else "admin").rules)
+    wanted = granted_actions(
+        temporary_role("edit" if name == UPGRADE_MIGRATE_EDIT else "admin").rules
+    )
     return [action.short for action in wanted if action not in actions]
 
 
@@ -151,7 +155,7 @@ def _has_extra(role: AnyRole, rules: tuple[PolicyRule, ...]) -> bool:
     )
     collection = [a for a in live_migration().of(Tier.CANCEL) if a.verb == "deletecollection"]
     is_edit = role.metadata.name == UPGRADE_MIGRATE_EDIT
-    return too_much or (is_edit and any(a in actions_of(rules) for a in collection))
+    return too_much or (is_edit and any(a in granted_actions(rules) for a in collection))
 
 
 def _expired(expires: str, today: datetime.date) -> bool:
