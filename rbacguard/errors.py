@@ -1,33 +1,33 @@
-"""The errors that a caller can expect; each message is one line for a person.
+"""The errors that a caller can expect. Each message is one line for a user.
 
 RbacguardError
-├── InputError        what was given cannot be read
-│   └── ContradictionError  the same object twice, and different
-├── QuestionError     it is not clear what is asked
-├── VersionError      no such release, or no update from one to the other
-├── PolicyError       a policy file is broken
+├── InputError        an input cannot be read
+│   └── ContradictionError  the input contains two different states of one object
+├── QuestionError     a request is ambiguous or names an unknown resource
+├── VersionError      a release does not exist, or no update leads from one to the other
+├── PolicyError       a policy file is invalid
 ├── ClusterError      a cluster cannot be reached, or does not answer
-└── OutputError       a file cannot be written, or stands in the way
-    └── FormatError         there is no such form of a report
+└── OutputError       a file cannot be written, or already exists
+    └── FormatError         a report does not have this format
 """
 
 from __future__ import annotations
 
 
 class RbacguardError(Exception):
-    """The root of the tree; the command line turns it into one line and an exit code."""
+    """The root of the tree. The command line prints the message and exits with a code."""
 
 
 class InputError(RbacguardError):
-    """A file, archive or object cannot be used; the message names the place."""
+    """A file, an archive, or an object is invalid. The message names the location."""
 
 
 class ContradictionError(InputError):
-    """The same object was given twice and differs; the message names both places."""
+    """The input contains the same object twice, and the two differ. The message names both."""
 
 
 class QuestionError(RbacguardError):
-    """A question names no resource that is known, or more than one."""
+    """A request names no known resource, or more than one."""
 
 
 class VersionError(RbacguardError):
@@ -35,16 +35,16 @@ class VersionError(RbacguardError):
 
 
 class PolicyError(RbacguardError):
-    """A policy does not load; the message names file, field and what was expected."""
+    """A policy is invalid. The message names the file, the field, and what was expected."""
 
 
 class ClusterError(RbacguardError):
-    """A cluster cannot be reached or refuses; the command line exits 3, nothing being known."""
+    """A cluster cannot be reached or refuses access. The command line exits with code 3."""
 
 
 class OutputError(RbacguardError):
-    """Nothing was written: a file exists, cannot be written or would be invalid."""
+    """Nothing was written: a file exists, cannot be written, or would be invalid."""
 
 
 class FormatError(OutputError):
-    """A report has no such form; the message names the report."""
+    """A report does not have this format. The message names the report."""

@@ -1,4 +1,4 @@
-"""Text from untrusted names that cannot harm a terminal or a reader's eyes."""
+"""Safe text from untrusted names."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _HIDDEN = re.compile(
 
 
 def visible(text: str) -> str:
-    """Return text with control characters, escapes and direction marks written out."""
-    return _HIDDEN.sub(_written_out, text)
+    """Return text with control characters, escapes, and direction marks as visible escapes."""
+    return _HIDDEN.sub(_escape, text)
 
 
 def encodable(text: str) -> str:
-    """Return text that UTF-8 can hold, with the bytes of a file's name that is none written out."""
+    """Return text that UTF-8 can encode, with undecodable bytes of file names as escapes."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _written_out(match: re.Match[str]) -> str:
+def _escape(match: re.Match[str]) -> str:
     number = ord(match[0])
     return {9: "\\t", 10: "\\n", 13: "\\r"}.get(number) or (
         f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"  # noqa: PLR2004

@@ -119,7 +119,7 @@ class _Reviewer:
         """Yield whether a selector selects nothing, or nobody knows what."""
         if entry.namespace_selector is None:
             return
-        gaps = self._snapshot.coverage.gaps(["Namespace"])
+        gaps = self._snapshot.coverage.missing(["Namespace"])
         if gaps:
             message = f"which namespaces are selected is not all known: {gaps[0]}"
             yield "selection-unknown", Weight.WARNING, message

@@ -207,7 +207,7 @@ def load_approvals(path: str) -> MigrationAccess:
     try:
         found = list(yaml.documents(data))
     except (pyyaml.YAMLError, ValueError) as error:
-        raise InputError(yaml.refusal(path, error)) from None
+        raise InputError(yaml.describe_error(path, error)) from None
     if len(found) != 1:
         raise InputError(f"{path}: expected one MigrationAccess document, found {len(found)}")
     if found[0].duplicates:

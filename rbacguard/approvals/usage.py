@@ -13,7 +13,7 @@ from rbacguard.kubevirt.permissions import Tier, is_platform, live_migration
 from rbacguard.rbac import Subject
 from rbacguard.rbac.identity import service_account_groups, service_account_user
 from rbacguard.snapshot import Snapshot
-from rbacguard.snapshot.objects import entries, parse_timestamp
+from rbacguard.snapshot.objects import dict_at, parse_timestamp
 
 _RESOURCE = "virtualmachineinstancemigrations"
 _SUBRESOURCE = ("virtualmachines", "migrate")
@@ -70,8 +70,8 @@ def _use(event: Mapping[str, Any]) -> tuple[tuple[str, str, str], str, tuple[str
     # A long one, such as a watch, is told several times; the last one tells how it ended.
     if event.get("kind") != "Event" or event.get("stage") != "ResponseComplete":
         return None
-    target, who = entries(event, "objectRef"), entries(event, "user")
-    verb, code = event.get("verb"), entries(event, "responseStatus").get("code")
+    target, who = dict_at(event, "objectRef"), dict_at(event, "user")
+    verb, code = event.get("verb"), dict_at(event, "responseStatus").get("code")
     resource, subresource = target.get("resource"), target.get("subresource")
     is_migration = resource == _RESOURCE and verb not in ("get", "list", "watch")
     if not is_migration and (resource, subresource) != _SUBRESOURCE:
@@ -79,7 +79,7 @@ def _use(event: Mapping[str, Any]) -> tuple[tuple[str, str, str], str, tuple[str
     if not isinstance(code, int) or not 200 <= code < 300:  # noqa: PLR2004 - HTTP
         return None
     # Whoever is impersonated is who the server decided about, with his groups alone.
-    who = entries(event, "impersonatedUser") or who
+    who = dict_at(event, "impersonatedUser") or who
     user, groups = who.get("username"), who.get("groups")
     namespace, at = target.get("namespace"), event.get("requestReceivedTimestamp")
     if not (isinstance(user, str) and user and isinstance(verb, str) and isinstance(at, str)):

@@ -43,7 +43,7 @@ def snapshot(source: Source, file: str, redact: bool, include_vms: bool, force: 
 
         found = redacted(found)
     options.save(found, file, force=force)
-    return exits.of_gaps(list(found.coverage.gaps()))
+    return exits.of_gaps(list(found.coverage.missing()))
 
 
 @click.command()

@@ -86,7 +86,7 @@ class Fleet:
             ClusterError: the hub cannot be read.
         """
         from rbacguard.fleet import clusters
-        from rbacguard.sources.live import Overrides, find_access
+        from rbacguard.sources.live import Overrides, find_config
 
         given = self._given
         if given["hub"] != bool(given["template"]):
@@ -102,7 +102,7 @@ class Fleet:
             )
         if given["hub"]:
             overrides = Overrides(kubeconfig=given["kubeconfig"])
-            hub = find_access(overrides, os.environ, Path.home())
+            hub = find_config(overrides, os.environ, Path.home())
             found += clusters.managed(hub, given["template"])
         if not found:
             raise click.UsageError("which clusters: give PATH, --contexts, --all-contexts or --hub")

@@ -528,7 +528,7 @@ def save(snapshot: Snapshot, file: str, *, force: bool) -> None:
     stop_working()
     write(file, data, force=force)
     click.echo(f"rbacguard: {file}: {len(snapshot)} objects, {len(data)} bytes", err=True)
-    for gap in snapshot.coverage.gaps():
+    for gap in snapshot.coverage.missing():
         click.echo(f"rbacguard: warning: not complete: {visible(gap)}", err=True)
 
 
@@ -577,7 +577,7 @@ def day(value: datetime.datetime | None, snapshot: Snapshot | None = None) -> da
         return value.date()
     today = datetime.datetime.now(datetime.UTC).date()
     if snapshot:
-        snapshot.refuse_before(today)
+        snapshot.check_clock(today)
     return today
 
 

@@ -1,4 +1,4 @@
-"""What a command reads: files, or the cluster that the user is logged in to."""
+"""The input of a command: files, or the current cluster."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from rbacguard.text import visible
 if TYPE_CHECKING:
     from rbacguard.rbac import Reviews
     from rbacguard.snapshot import AggregateMode, Snapshot
-    from rbacguard.sources import Reading
+    from rbacguard.sources import InputCollection
     from rbacguard.sources.live import Connection
-    from rbacguard.sources.live.lists import Progress
+    from rbacguard.sources.live.concurrency import Progress
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def _contexts(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete a context; a kubeconfig that cannot be read has none to offer."""
+    """Complete a context. Without a readable kubeconfig there are none."""
     from rbacguard.sources.live import Overrides, context_names
 
     overrides = Overrides(kubeconfig=ctx.params.get("kubeconfig") or "")
@@ -116,7 +116,7 @@ _IMPERSONATION = (
 
 @dataclass(frozen=True)
 class Source:
-    """What the options say; without files it is a cluster."""
+    """The input that the options name; a cluster if they name no files."""
 
     filenames: tuple[str, ...] = ()
     namespaces: tuple[str, ...] = ()
@@ -136,7 +136,7 @@ class Source:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """What to write in a command that is to read the same."""
+        """Arguments with which another command reads the same input."""
         if self.filenames:
             return tuple(part for name in self.filenames for part in ("-f", name))
         named = {"--kubeconfig": self.kubeconfig, "--context": self.context}
@@ -144,58 +144,58 @@ class Source:
 
     @property
     def place(self) -> str:
-        """The context and server that it reads, '' where none can be told."""
-        from rbacguard.sources.live import Overrides, find_access
+        """The current context and its server; '' if there is none."""
+        from rbacguard.sources.live import Overrides, find_config
 
         try:
-            access = find_access(Overrides(), os.environ, Path.home())
+            config = find_config(Overrides(), os.environ, Path.home())
         except InputError:
             return ""
-        return f"{access.context} ({access.server})"
+        return f"{config.context} ({config.server})"
 
     def snapshot(
         self, mode: AggregateMode = "as-recorded", *, namespace: str | None = None
     ) -> Snapshot:
-        """Read it.
+        """Return a snapshot of the input.
 
         Args:
-            mode: how to take aggregated roles.
-            namespace: the only one that the question is about, so that no other need be read.
+            mode: whether aggregated ClusterRoles have their recorded or their computed rules.
+            namespace: the only namespace that the answer depends on; None for all.
 
         Raises:
-            InputError: files cannot be read, or the kubeconfig does not tell where to read.
-            ClusterError: the cluster cannot be reached, or lets nothing be read.
-            click.UsageError: files were given, and how to connect as well.
+            InputError: a file cannot be read, or the kubeconfig is invalid.
+            ClusterError: the cluster cannot be reached or read.
+            click.UsageError: the options name files and a cluster.
         """
         if self._is_files():
             return load(self.filenames, aggregate=mode)
         return snapshot_of(self._read_cluster(namespace), aggregate=mode)
 
     def workloads(self, *more: str, mode: AggregateMode = "as-recorded") -> Snapshot:
-        """Read VMs, nodes, pods, and storage, and RBAC objects if the input contains them.
+        """Return VMs, nodes, pods, and storage, and RBAC objects if the input contains them.
 
         Args:
             more: commands whose resources are also read from a cluster.
             mode: whether aggregated ClusterRoles have their recorded or their computed rules.
 
         Raises:
-            InputError: files cannot be read, or the kubeconfig does not tell where to read.
-            ClusterError: the cluster cannot be reached, or lets nothing be read.
-            click.UsageError: files were given, and how to connect as well.
+            InputError: a file cannot be read, or the kubeconfig is invalid.
+            ClusterError: the cluster cannot be reached or read.
+            click.UsageError: the options name files and a cluster.
         """
         if self._is_files():
             return load(self.filenames, aggregate=mode, workloads=True)
         return snapshot_of(self._read_cluster(None, *more), aggregate=mode)
 
     def _is_files(self) -> bool:
-        """Whether files are read, which takes a while and goes with no way to connect."""
+        """Return whether the input is files; if so, show that they are read."""
         if self.filenames:
             self._refuse_both()
             working("reading " + ", ".join(self.filenames))
         return bool(self.filenames)
 
-    def _read_cluster(self, namespace: str | None, *more: str) -> Reading:
-        """Read what the command that runs needs of the cluster, and further ones."""
+    def _read_cluster(self, namespace: str | None, *more: str) -> InputCollection:
+        """Return the objects that the current command and others need from the cluster."""
         from rbacguard.sources.live import NEEDS, read_cluster
 
         words = click.get_current_context().command_path.split()
@@ -210,11 +210,11 @@ class Source:
             )
 
     def namespace_names(self) -> tuple[str, ...]:
-        """Read names of namespaces alone, to complete them; a cluster has two seconds to answer.
+        """Return the names of namespaces for completion. A cluster has two seconds to answer.
 
         Raises:
-            InputError: files cannot be read, or the kubeconfig does not tell where to read.
-            ClusterError: the cluster cannot be reached in that time.
+            InputError: a file cannot be read, or the kubeconfig is invalid.
+            ClusterError: the cluster does not answer in time.
         """
         import threading
 
@@ -231,27 +231,27 @@ class Source:
                 deadline.cancel()
 
     def cross_check(self, snapshot: Snapshot, extent: str) -> Reviews:
-        """Ask the cluster itself; says so on standard error before it does.
+        """Return decisions of the API server, with a notice on standard error.
 
         Args:
-            snapshot: what was read of it.
+            snapshot: the snapshot to check.
             extent: `sample` or `all`.
 
         Raises:
             ClusterError: the cluster does not answer.
         """
         from rbacguard.queries.cross_check import SAMPLE, questions
-        from rbacguard.sources.live.reviews import ask
+        from rbacguard.sources.live.reviews import review_access
 
         asked = questions(snapshot, limit=None if extent == "all" else SAMPLE)
         click.echo(f"rbacguard: asking {len(asked)} access reviews, which create nothing", err=True)
         with self.connection() as connection, _progress() as progress:
-            return ask(connection, asked, progress)
+            return review_access(connection, asked, progress)
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """Connect to the cluster that is meant; warnings go to standard error."""
-        from rbacguard.sources.live import Connection, Impersonation, Overrides, find_access
+        """Connect to the cluster, and print warnings to standard error."""
+        from rbacguard.sources.live import Connection, Impersonation, Overrides, find_config
 
         overrides = Overrides(
             kubeconfig=self.kubeconfig,
@@ -264,9 +264,9 @@ class Source:
             insecure_skip_tls_verify=self.insecure_skip_tls_verify,
             impersonate=Impersonation(self.as_user, self.as_uid, self.as_groups),
         )
-        access = find_access(overrides, os.environ, Path.home())
+        config = find_config(overrides, os.environ, Path.home())
         agent = f"rbacguard/{__version__}"
-        with Connection(access, timeout=self.request_timeout, agent=agent) as connection:
+        with Connection(config, timeout=self.request_timeout, agent=agent) as connection:
             try:
                 yield connection
             finally:
@@ -276,7 +276,7 @@ class Source:
     def _refuse_both(self) -> None:
         default = Source(filenames=self.filenames)
         for name in (each.name for each in fields(self)):
-            # The timeout has a default of its own, and says nothing about what to read.
+            # The timeout has another default, and does not name an input.
             if name != "request_timeout" and getattr(self, name) != getattr(default, name):
                 raise click.UsageError(
                     f"give files with -f or a cluster with {_flag(name)}, not both"
@@ -296,12 +296,12 @@ def _flag(name: str) -> str:
 def from_source(
     *, files: bool = True, namespaces: bool = True, impersonation: bool = True
 ) -> Callable[[Command], Command]:
-    """Add the options that say what to read; the command gets them as one `Source`.
+    """Add the options of the input to a command, which receives one `Source`.
 
     Args:
-        files: whether it may be files.
-        namespaces: whether -n limits what is read, rather than being part of a question.
-        impersonation: whether --as says as whom to read, likewise.
+        files: whether the input can be files.
+        namespaces: whether -n limits the input.
+        impersonation: whether --as sets the identity that reads the input.
     """
     groups = [
         *(_FILES if files else ()),
@@ -316,12 +316,12 @@ def from_source(
 def collected(
     options: Sequence[Callable[..., Any]], into: str, make: Callable[..., Any] = dict
 ) -> Callable[[Command], Command]:
-    """Add options to a command, which gets all of them as one value.
+    """Add options to a command, which receives them as one value.
 
     Args:
-        options: click's own decorators.
+        options: decorators of click.
         into: the name of the parameter.
-        make: makes the value from what was given, by name.
+        make: returns the value for the options by name.
     """
     names = _names(options)
 
@@ -348,7 +348,7 @@ def _names(options: Iterable[Callable[..., Any]]) -> frozenset[str]:
 
 @contextmanager
 def _progress() -> Iterator[Progress | None]:
-    """Show how far reading is, on a terminal only."""
+    """Show the progress of reading, on a terminal only."""
     if not sys.stderr.isatty():
         yield None
         return

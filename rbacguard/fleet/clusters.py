@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from rbacguard.errors import ClusterError, InputError
 from rbacguard.sources.files import stem
-from rbacguard.sources.live import Access, Connection, Overrides, context_names, object_names
+from rbacguard.sources.live import ClusterConfig, Connection, Overrides, context_names, object_names
 from rbacguard.text import encodable
 
 _HUB = "/apis/cluster.open-cluster-management.io/v1/managedclusters"
@@ -152,7 +152,7 @@ def contexts(
     return [Cluster(name, kubeconfig=kubeconfig, context=name) for name in wanted]
 
 
-def managed(hub: Access, template: str) -> list[Cluster]:
+def managed(hub: ClusterConfig, template: str) -> list[Cluster]:
     """Return the ManagedClusters of a hub, each with the kubeconfig that the template names.
 
     Raises:
@@ -162,7 +162,7 @@ def managed(hub: Access, template: str) -> list[Cluster]:
     if PLACEHOLDER not in template:
         raise InputError(f"--kubeconfig-template: expected {PLACEHOLDER} in it, found {template!r}")
     with Connection(hub) as connection:
-        connection.start()
+        connection.check_server()
         names = object_names(connection, _HUB)
     if not names:
         raise ClusterError(f"{hub.server}: the hub manages no cluster")

@@ -23,7 +23,7 @@ from rbacguard.output import exits, reports, wire
 from rbacguard.snapshot import Snapshot
 from rbacguard.sources import load, snapshot_of
 from rbacguard.sources.decode import fingerprint
-from rbacguard.sources.live import NEEDS, Connection, Overrides, find_access, read_cluster
+from rbacguard.sources.live import NEEDS, Connection, Overrides, find_config, read_cluster
 from rbacguard.update.status import Status, status
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Task(Struct, frozen=True):
             return self._plan(snapshot)
         day = datetime.date.fromisoformat(self.today)
         if self.by_clock:
-            snapshot.refuse_before(day)
+            snapshot.check_clock(day)
         if self.command == "verify":
             return self._verify(snapshot, approvals, self._path(self.before, cluster), day)
         return self._audit(snapshot, approvals, day, step)
@@ -277,6 +277,6 @@ def _local(cluster: Cluster) -> Iterator[str]:
 
 def _live(cluster: Cluster, command: Command) -> Snapshot:
     overrides = Overrides(kubeconfig=cluster.kubeconfig, context=cluster.context)
-    access = find_access(overrides, os.environ, Path.home())
+    access = find_config(overrides, os.environ, Path.home())
     with Connection(access) as connection:
         return snapshot_of(read_cluster(connection, NEEDS[command]))

@@ -73,14 +73,14 @@ def fixed(linting: Linting, request: LintRequest) -> tuple[FixedFile, ...]:
 def _mended(name: str, data: bytes, request: LintRequest) -> tuple[bytes, int]:
     fixes = 0
     for _ in range(_PASSES):
-        repository = read_file(NamedBytes(name, data, loose=True))
+        repository = read_file(NamedBytes(name, data, discovered=True))
         linting = lint_repository(repository, request)
         edits = [each.edits for each in linting.findings if each.edits]
         if not edits:
             break
         applied = _apply(linting.findings[0].file.text, edits)
         new = (_BOM if data.startswith(_BOM) else b"") + applied[0].encode()
-        read = read_file(NamedBytes(name, new, loose=True))
+        read = read_file(NamedBytes(name, new, discovered=True))
         if read.unreadable or len(read.manifests) != len(repository.manifests):
             break
         data, fixes = new, fixes + applied[1]

@@ -9,7 +9,7 @@ from rbacguard.readiness.duration import GIGABYTE, round_up
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.quantity import format_bytes, parse_quantity
 from rbacguard.readiness.settings import outbound_limit
-from rbacguard.snapshot.objects import entries
+from rbacguard.snapshot.objects import dict_at
 from rbacguard.text import visible
 
 _MIB = Decimal(2**20)
@@ -95,7 +95,7 @@ def _patch(inventory: Inventory, comments: list[str], fields: dict[str, str]) ->
     text = "".join(f"# {visible(line)}".rstrip() + "\n" for line in lines)
     if not fields:
         return text + "# No setting must change.\n{}\n"
-    is_v1 = bool(entries(owner.spec if owner else None, "virtualization"))
+    is_v1 = bool(dict_at(owner.spec if owner else None, "virtualization"))
     keys = ["spec", *(["virtualization"] if is_v1 else []), "liveMigrationConfig"]
     for depth, key in enumerate(keys):
         text += f"{'  ' * depth}{key}:\n"

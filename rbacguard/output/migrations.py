@@ -55,7 +55,7 @@ def report(
         findings=findings,
         policies=policies,
         coverage=coverage_of(
-            inventory.coverage, inventory.coverage.gaps(["VirtualMachineInstanceMigration"])
+            inventory.coverage, inventory.coverage.missing(["VirtualMachineInstanceMigration"])
         ),
     )
 

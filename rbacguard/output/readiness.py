@@ -45,7 +45,7 @@ def report(
         results: the results of the policies.
     """
     placements = readiness.placements
-    optional = inventory.coverage.gaps(OPTIONAL_KINDS)
+    optional = inventory.coverage.missing(OPTIONAL_KINDS)
     gaps = (*readiness.gaps, *(gap for gap in optional if gap not in readiness.gaps))
     findings, policies = by_policy(results)
     rollout = readiness.rollout

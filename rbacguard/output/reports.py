@@ -23,7 +23,7 @@ from rbacguard.rbac import Attributes, Grant, ObjectKey, PolicyRule, Subject
 from rbacguard.rbac.access import Change
 from rbacguard.rbac.types import CLUSTER_WIDE
 from rbacguard.snapshot import Snapshot
-from rbacguard.snapshot.coverage import Coverage, Origin
+from rbacguard.snapshot.coverage import ClusterOrigin, Coverage
 from rbacguard.update.plan import Plan
 from rbacguard.update.status import Status
 from rbacguard.update.verify import Result
@@ -83,7 +83,7 @@ def _grants(values: Iterable[Grant]) -> list[wire.GrantModel]:
     return [grant(value) for value in dict.fromkeys(values)]
 
 
-def origin(value: Origin | None) -> wire.OriginModel | None:
+def origin(value: ClusterOrigin | None) -> wire.OriginModel | None:
     """Return where a reading came from, if that is known."""
     if value is None:
         return None
@@ -105,7 +105,7 @@ def origin(value: Origin | None) -> wire.OriginModel | None:
 
 def coverage(snapshot: Snapshot) -> wire.CoverageModel:
     """Return what was read."""
-    return coverage_of(snapshot.coverage, snapshot.coverage.gaps())
+    return coverage_of(snapshot.coverage, snapshot.coverage.missing())
 
 
 def coverage_of(found: Coverage, gaps: Sequence[str]) -> wire.CoverageModel:
@@ -461,7 +461,7 @@ def who_can(snapshot: Snapshot, attributes: Attributes, *, everywhere: bool) -> 
         else tuple(authorizer.grants(attributes))
     )
     first = authorizer.allowed_subjects(attributes)
-    gaps = snapshot.coverage.gaps(namespace="" if everywhere else attributes.namespace)
+    gaps = snapshot.coverage.missing(namespace="" if everywhere else attributes.namespace)
     subjects = dict.fromkeys([first[0], *(each.subject for each in found)])
     return wire.WhoCanReport(
         request=request(attributes, everywhere=everywhere),
@@ -586,7 +586,7 @@ def approvals(
             )
             for each in remarks
         ],
-        gaps=list(snapshot.coverage.gaps()),
+        gaps=list(snapshot.coverage.missing()),
         origin=origin(snapshot.coverage.origin),
     )
 

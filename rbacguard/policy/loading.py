@@ -73,7 +73,7 @@ def _read(path: Path) -> object:
     try:
         documents = list(yaml.documents(path.read_bytes()))
     except (ValueError, pyyaml.YAMLError) as error:
-        raise PolicyError(yaml.refusal(str(path), error)) from None
+        raise PolicyError(yaml.describe_error(str(path), error)) from None
     except OSError as error:
         raise PolicyError(f"{path}: {error.strerror or error}") from None
     if len(documents) != 1 or not isinstance(documents[0].value, dict):

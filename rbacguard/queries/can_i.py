@@ -43,7 +43,7 @@ def check_access(snapshot: Snapshot, attributes: Attributes) -> AccessCheck:
     kinds = ["ClusterRole", "ClusterRoleBinding"]
     if attributes.namespace:
         kinds += ["Role", "RoleBinding"]
-    gaps = list(snapshot.coverage.gaps(kinds, attributes.namespace))
+    gaps = list(snapshot.coverage.missing(kinds, attributes.namespace))
     if given or not is_person(attributes.user):
         return AccessCheck(attributes, decision, tuple(gaps))
     allowed = {

@@ -9,7 +9,7 @@ from rbacguard.kubevirt.installed import Installed, installed
 from rbacguard.kubevirt.permissions import Action, permissions
 from rbacguard.rbac.access import Change, EffectiveAccess
 from rbacguard.snapshot import Snapshot
-from rbacguard.snapshot.coverage import Origin
+from rbacguard.snapshot.coverage import ClusterOrigin
 
 _COMPARED = ("live-migration", "evacuation-cancel")
 
@@ -22,7 +22,7 @@ class Comparison(Struct, frozen=True):
     changes: tuple[ActionChange, ...]
     asked: tuple[Action, ...]
     gaps: tuple[str, ...]
-    origins: tuple[Origin | None, Origin | None]
+    origins: tuple[ClusterOrigin | None, ClusterOrigin | None]
 
 
 def compare(before: Snapshot, after: Snapshot) -> Comparison:
@@ -32,8 +32,8 @@ def compare(before: Snapshot, after: Snapshot) -> Comparison:
     access.add(before.bindings_in, [0])
     access.add(after.bindings_in, [1])
     found = changes(access, asked, 0, 1)
-    gaps = [f"before: {gap}" for gap in before.coverage.gaps()]
-    gaps += [f"after: {gap}" for gap in after.coverage.gaps()]
+    gaps = [f"before: {gap}" for gap in before.coverage.missing()]
+    gaps += [f"after: {gap}" for gap in after.coverage.missing()]
     return Comparison(
         installed(before),
         installed(after),

@@ -88,7 +88,7 @@ def explain(snapshot: Snapshot, text: str) -> Explanation:
     """Return the access of a subject, by itself and through its groups."""
     subjects = identities(text, snapshot)
     actions = [action for permission in permissions().values() for action in permission.granting]
-    gaps = list(snapshot.coverage.gaps())
+    gaps = list(snapshot.coverage.missing())
     if snapshot.coverage.kinds["Group"].state is not State.READ:
         gaps.append("Group: not in the input, so the groups of a user are not known")
     members = None

@@ -59,7 +59,7 @@ def meant(snapshot: Snapshot, asked: Attributes) -> Attributes:
     if not groups:
         near = get_close_matches(name, _plurals(snapshot), n=3)
         near = [_written(each, _groups(snapshot, each)) for each in near]
-        unread = snapshot.coverage.gaps(["ClusterRole", "Role"])
+        unread = snapshot.coverage.missing(["ClusterRole", "Role"])
         raise QuestionError(
             f"{text!r}: no rule in the input names such a resource"
             + (", and not all roles were read" if unread else "")

@@ -116,7 +116,7 @@ def assess(inventory: Inventory, bandwidth: Decimal | None = None) -> Readiness:
         node = inventory.nodes.get(name)
         pool = pool_of(inventory, node) if node else ""
         drains.append(drain_node(cluster, name, pool, here, durations, parallel))
-    gaps = inventory.coverage.gaps(REQUIRED_KINDS)
+    gaps = inventory.coverage.missing(REQUIRED_KINDS)
     return Readiness(
         evictions=found,
         drains=tuple(drains),

@@ -14,7 +14,7 @@ from rbacguard.rbac import ObjectKey
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.vmi import LIVE_MIGRATABLE_REASONS, UNKNOWN_REASON, condition
 from rbacguard.readiness.volumes import READ_WRITE_MANY
-from rbacguard.snapshot.objects import entries
+from rbacguard.snapshot.objects import dict_at
 from rbacguard.snapshot.workloads import VirtualMachineInstance
 
 _RESTARTING = ("Always", "RerunOnFailure")
@@ -86,7 +86,7 @@ def _default_strategy(inventory: Inventory) -> tuple[str, str]:
     """
     if inventory.kubevirt is None:
         return "", "KubeVirt was not read"
-    strategy = entries(inventory.kubevirt.spec, "configuration").get("evictionStrategy")
+    strategy = dict_at(inventory.kubevirt.spec, "configuration").get("evictionStrategy")
     if isinstance(strategy, str) and strategy:
         return strategy, "KubeVirt"
     return "None", "default of KubeVirt"
@@ -141,7 +141,7 @@ def _restart(key: ObjectKey, inventory: Inventory) -> tuple[EvictionOutcome, Evi
     """Return whether the VM of a VMI starts again after its pod was evicted."""
     vm = inventory.vms.get((key.namespace, key.name))
     if vm is None:
-        if inventory.coverage.gaps(["VirtualMachine"]):
+        if inventory.coverage.missing(["VirtualMachine"]):
             message = "VirtualMachine was not read, so it is unknown whether the VM starts again"
             return EvictionOutcome.UNKNOWN, EvictionReason("run-strategy-unknown", message)
         message = "the VMI stops and does not start again, because it has no VirtualMachine"

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from rbacguard.kubevirt.releases import Release
 from rbacguard.readiness.quantity import parse_quantity
-from rbacguard.snapshot.objects import KubeVirt, entries
+from rbacguard.snapshot.objects import KubeVirt, dict_at
 from rbacguard.snapshot.workloads import CPU, Domain, VirtualMachineInstance, VMISpec
 
 _MIB = 2**20
@@ -80,7 +80,7 @@ def memory_overhead(
     if ratio is not None:
         # KubeVirt calculates with binary fractions: 1.2 adds a little less than a fifth.
         overhead += int(_kilobytes(overhead) * (float(ratio) - 1.0)) * 1000
-    return overhead + _networks(domain, entries(entries(configuration, "network"), "binding"))
+    return overhead + _networks(domain, dict_at(dict_at(configuration, "network"), "binding"))
 
 
 def launcher_requests(
@@ -97,7 +97,7 @@ def launcher_requests(
         None if a quantity cannot be parsed or the memory of the guest is unknown.
     """
     domain = vmi.spec.domain
-    developer = entries(_configuration(kubevirt), "developerConfiguration")
+    developer = dict_at(_configuration(kubevirt), "developerConfiguration")
     try:
         memory = _guest(domain, _ratio(developer.get("memoryOvercommit"), _MEMORY_OVERCOMMIT))
         if not memory:
@@ -154,13 +154,13 @@ def _networks(domain: Domain, plugins: Mapping[str, Any]) -> Decimal:
     interfaces = domain.devices.interfaces
     overhead = Decimal(_PASST if any(interface.passt for interface in interfaces) else 0)
     for name in {interface.binding.name for interface in interfaces if interface.binding}:
-        cost = entries(entries(entries(plugins, name), "computeResourceOverhead"), "requests")
+        cost = dict_at(dict_at(dict_at(plugins, name), "computeResourceOverhead"), "requests")
         overhead += _quantity(cost.get("memory", 0))
     return overhead
 
 
 def _configuration(kubevirt: KubeVirt | None) -> Mapping[str, Any]:
-    return entries(kubevirt.spec, "configuration") if kubevirt else {}
+    return dict_at(kubevirt.spec, "configuration") if kubevirt else {}
 
 
 def _quantity(value: object) -> Decimal:

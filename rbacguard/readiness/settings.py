@@ -16,7 +16,7 @@ from msgspec import Struct
 from rbacguard.kubevirt.releases import Minor, Release, release_of
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.quantity import parse_quantity
-from rbacguard.snapshot.objects import entries
+from rbacguard.snapshot.objects import dict_at
 from rbacguard.snapshot.workloads import MigrationPolicy, VirtualMachineInstance
 
 Value: TypeAlias = int | bool | str | None
@@ -112,13 +112,13 @@ def cluster_settings(inventory: Inventory) -> Settings:
     release = reported_release(inventory)
     component: Component = "KubeVirt"
     if kubevirt is not None:
-        values = entries(entries(kubevirt.spec, "configuration"), "migrations")
+        values = dict_at(dict_at(kubevirt.spec, "configuration"), "migrations")
         source = "KubeVirt spec.configuration.migrations"
     else:
         spec = hyperconverged.spec if hyperconverged else None
         # v1 has the field below spec.virtualization, v1beta1 below spec.
-        values = entries(entries(spec, "virtualization"), "liveMigrationConfig")
-        values = values or entries(spec, "liveMigrationConfig")
+        values = dict_at(dict_at(spec, "virtualization"), "liveMigrationConfig")
+        values = values or dict_at(spec, "liveMigrationConfig")
         source = "HyperConverged liveMigrationConfig"
         if hyperconverged is not None:
             component = "HyperConverged"

@@ -74,11 +74,11 @@ def spare_memory(
             highest, highest_node = None, node
         elif total > highest:
             highest, highest_node = total, node
-    if inventory.coverage.gaps(["VirtualMachineInstance"]):
+    if inventory.coverage.missing(["VirtualMachineInstance"]):
         highest, highest_node = None, ""
     parallel, source = parallel_drains(inventory, by_node)
     free = cluster.free("memory") if inventory.nodes else None
-    is_estimated = bool(inventory.coverage.gaps(["Pod"])) or any(
+    is_estimated = bool(inventory.coverage.missing(["Pod"])) or any(
         cluster.is_estimated(each.key) for evictions in by_node.values() for each in evictions
     )
     return SpareMemory(parallel, source, highest, highest_node, free, is_estimated)

@@ -3,26 +3,27 @@
 from rbacguard.snapshot.coverage import (
     OTHER_KINDS,
     RBAC_KINDS,
+    ClusterOrigin,
     Coverage,
-    Defect,
     Input,
+    InvalidField,
     KindCoverage,
     Location,
-    Origin,
     State,
 )
-from rbacguard.snapshot.snapshot import AggregateMode, Snapshot
+from rbacguard.snapshot.snapshot import AggregateMode, Drift, Snapshot
 
 __all__ = [
     "OTHER_KINDS",
     "RBAC_KINDS",
     "AggregateMode",
+    "ClusterOrigin",
     "Coverage",
-    "Defect",
+    "Drift",
     "Input",
+    "InvalidField",
     "KindCoverage",
     "Location",
-    "Origin",
     "Snapshot",
     "State",
 ]

@@ -1,4 +1,4 @@
-"""How completely a cluster was read: coverage of each kind, locations, defects, origin."""
+"""How completely a cluster was read: coverage of each kind, locations, invalid fields, origin."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ OTHER_KINDS = ("Namespace", "Group", "ServiceAccount", "KubeVirt", "HyperConverg
 
 
 class Location(Struct, frozen=True, gc=False, order=True):
-    """Where an object was read.
+    """The place in the input where an object was read.
 
-    File as given; document and line counted from 1 (0 = unknown); item of a JSON list from 0.
+    Attributes:
+        file: the path as given, or `archive!member`.
+        document: number of the YAML document from 1; 0 if unknown.
+        line: line from 1; 0 if unknown.
+        item: index of the item in a JSON list from 0; -1 if the object is not such an item.
     """
 
     file: str
@@ -26,7 +30,7 @@ class Location(Struct, frozen=True, gc=False, order=True):
 
     @property
     def name(self) -> str:
-        """The file and, for an item of a JSON list, which one: `dump.json#items[3]`."""
+        """The file, with the index of an item of a JSON list: `dump.json#items[3]`."""
         return self.file if self.item < 0 else f"{self.file}#items[{self.item}]"
 
     def __str__(self) -> str:
@@ -35,8 +39,8 @@ class Location(Struct, frozen=True, gc=False, order=True):
         return self.name + document + (f", line {self.line}" if self.line else "")
 
 
-class Defect(Struct, frozen=True, order=True):
-    """A part of an object that the API server would refuse, and that was left out."""
+class InvalidField(Struct, frozen=True, order=True):
+    """A field that the API server would reject, and that was left out of the object."""
 
     key: ObjectKey
     path: str
@@ -53,9 +57,13 @@ class State(StrEnum):
 
 
 class KindCoverage(Struct, frozen=True):
-    """How much of one kind was read, how many objects, and what is missing.
+    """How much of one kind was read.
 
-    `namespaces` names those that were read whole where the others were not.
+    Attributes:
+        state: complete, partial, or absent.
+        count: number of objects.
+        reasons: why objects might be missing, one sentence each.
+        namespaces: namespaces that were read completely although others were not.
     """
 
     state: State
@@ -64,21 +72,21 @@ class KindCoverage(Struct, frozen=True):
     namespaces: tuple[str, ...] = ()
 
 
-class Origin(Struct, frozen=True, rename="camel"):
-    """Which cluster was read, when, and as whom; nothing of it is secret.
+class ClusterOrigin(Struct, frozen=True, rename="camel"):
+    """The cluster that was read, the time, and the user. Contains no secrets.
 
     Attributes:
-        context: the kubeconfig's name for it.
+        context: name of the context in the kubeconfig.
         server: URL of the API server.
-        user: the kubeconfig's name for the user, and whom he impersonated.
-        cluster_id: uid of namespace kube-system, by which clusters are told apart; '' if not read.
-        server_version: such as `v1.33.4`; '' if the server does not tell.
-        started: when reading began, RFC 3339, UTC.
-        finished: when it ended.
-        resource_versions: by kind, the version that all pages of its list came from.
-        passes: how often everything was read; 2 and more when two passes had to agree.
-        warnings: about the connection.
-        notes: what a reader of the answer should know: kinds read at different moments.
+        user: name of the user in the kubeconfig, and the impersonated user.
+        cluster_id: uid of namespace kube-system, which identifies a cluster; '' if not read.
+        server_version: such as `v1.33.4`; '' if the server does not report it.
+        started: start of reading, RFC 3339, UTC.
+        finished: end of reading, RFC 3339, UTC.
+        resource_versions: by kind, the resource version of all pages of its list.
+        passes: number of times that all lists were read.
+        warnings: warnings about the connection.
+        notes: limits of the result, such as kinds that were read at different resource versions.
         redacted: whether names were replaced.
     """
 
@@ -97,9 +105,12 @@ class Origin(Struct, frozen=True, rename="camel"):
 
 
 class Input(Struct, frozen=True):
-    """What was given: a path, how many files stood behind it, and their SHA-256.
+    """One given path.
 
-    Of one plain file it is the digest of the file; of several, of their names and digests.
+    Attributes:
+        path: the path as given.
+        files: number of files that were found there.
+        sha256: digest of the file; for several files, of the list of their digests and names.
     """
 
     path: str
@@ -110,29 +121,29 @@ class Input(Struct, frozen=True):
 class Coverage(Struct, frozen=True):
     """What was read and what was not.
 
-    RBAC only adds, so a positive statement from partial data stands; a negative one needs every
-    kind that it depends on.
+    RBAC only adds permissions. A positive statement therefore holds on partial data, and a
+    negative one needs every kind that it depends on.
 
     Attributes:
-        kinds: by kind, for RBAC's four and the others that are used.
+        kinds: coverage by kind, for RBAC's four kinds and the others that are used.
         problems: parts of the input that could not be read.
-        skipped: how many objects of other kinds were passed over, by kind.
-        origin: the cluster that it was read from, where that is known.
-        inputs: the files that it was read from.
+        skipped: number of objects of other kinds, by kind.
+        origin: the cluster that was read, if known.
+        inputs: the files that were read.
     """
 
     kinds: Mapping[str, KindCoverage]
     problems: tuple[str, ...] = ()
     skipped: Mapping[str, int] = {}
-    origin: Origin | None = None
+    origin: ClusterOrigin | None = None
     inputs: tuple[Input, ...] = ()
 
-    def gaps(self, kinds: Iterable[str] = RBAC_KINDS, namespace: str = "") -> tuple[str, ...]:
-        """Return one sentence for each of these kinds that was not read whole.
+    def missing(self, kinds: Iterable[str] = RBAC_KINDS, namespace: str = "") -> tuple[str, ...]:
+        """Return a sentence for each reason why objects of these kinds might be missing.
 
         Args:
-            kinds: those that a statement depends on.
-            namespace: the only one that it is about; '' for the whole cluster.
+            kinds: the kinds that a statement depends on.
+            namespace: the only namespace that the statement is about; '' for all.
         """
         return (
             tuple(
@@ -145,5 +156,5 @@ class Coverage(Struct, frozen=True):
         )
 
     def is_complete(self, kinds: Iterable[str] = RBAC_KINDS) -> bool:
-        """Whether a negative statement that needs these kinds can be made."""
-        return not self.gaps(kinds)
+        """Return whether a negative statement that depends on these kinds is possible."""
+        return not self.missing(kinds)

@@ -1,8 +1,9 @@
-"""The kinds other than RBAC's own that answers depend on, and OpenShift's older RBAC forms."""
+"""Kubernetes objects other than RBAC's own, and OpenShift's form of RBAC objects."""
 
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct, field
@@ -20,8 +21,8 @@ from rbacguard.rbac.types import (
 )
 
 
-def entries(value: Any, key: str) -> dict[str, Any]:
-    """Return a map inside a map of anybody's making, empty where it is none."""
+def dict_at(value: Any, key: str) -> dict[str, Any]:
+    """Return the map at a key of an untrusted value; empty if there is none."""
     found = value.get(key) if isinstance(value, dict) else None
     return found if isinstance(found, dict) else {}
 
@@ -36,7 +37,7 @@ def parse_timestamp(text: str) -> datetime.datetime | None:
 
 
 def _user(name: str) -> Subject:
-    """Return the subject behind an entry of `userNames`, where service accounts stand as users."""
+    """Return the subject of an entry of `userNames`, which lists service accounts as users."""
     namespace, colon, account = name.removeprefix("system:serviceaccount:").partition(":")
     if name.startswith("system:serviceaccount:") and colon:
         return Subject("ServiceAccount", account, namespace)
@@ -44,13 +45,13 @@ def _user(name: str) -> Subject:
 
 
 class Namespace(Struct, frozen=True):
-    """A Namespace, or OpenShift's Project: its name and labels."""
+    """A Namespace, or OpenShift's Project."""
 
     metadata: ObjectMeta
 
 
 class ServiceAccount(Struct, frozen=True):
-    """A ServiceAccount: that it exists. Its secrets are never decoded."""
+    """A ServiceAccount. Its secrets are never decoded."""
 
     metadata: ObjectMeta
 
@@ -60,11 +61,6 @@ class Group(Struct, frozen=True):
 
     metadata: ObjectMeta
     users: tuple[str, ...] = ()
-
-    @property
-    def members(self) -> tuple[str, ...]:
-        """Its users."""
-        return self.users
 
 
 class Condition(Struct, frozen=True):
@@ -84,7 +80,7 @@ class NamedVersion(Struct, frozen=True):
 
 
 class KubeVirtStatus(Struct, frozen=True, rename="camel"):
-    """The parts of KubeVirt's status that tell which version runs.
+    """The fields of KubeVirt's status that show which version runs.
 
     Field names: kubevirt/kubevirt staging/src/kubevirt.io/api/core/v1/types.go, KubeVirtStatus.
     """
@@ -105,7 +101,7 @@ class KubeVirt(Struct, frozen=True):
 
 
 class HyperConvergedStatus(Struct, frozen=True):
-    """The parts of HyperConverged's status that tell which version runs."""
+    """The fields of HyperConverged's status that show which version runs."""
 
     conditions: tuple[Condition, ...] | None = None
     versions: tuple[NamedVersion, ...] | None = None
@@ -120,7 +116,7 @@ class HyperConverged(Struct, frozen=True):
 
 
 class UserRestriction(Struct, frozen=True):
-    """Which users a RoleBindingRestriction lets be bound."""
+    """Users that a RoleBindingRestriction admits."""
 
     users: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -128,21 +124,21 @@ class UserRestriction(Struct, frozen=True):
 
 
 class GroupRestriction(Struct, frozen=True):
-    """Which groups a RoleBindingRestriction lets be bound."""
+    """Groups that a RoleBindingRestriction admits."""
 
     groups: tuple[str, ...] = ()
     labels: tuple[Any, ...] | None = None
 
 
 class ServiceAccountReference(Struct, frozen=True):
-    """A service account named by a RoleBindingRestriction."""
+    """A service account in a RoleBindingRestriction."""
 
     name: str = ""
     namespace: str = ""
 
 
 class ServiceAccountRestriction(Struct, frozen=True, rename="camel"):
-    """Which service accounts a RoleBindingRestriction lets be bound."""
+    """Service accounts that a RoleBindingRestriction admits."""
 
     service_accounts: tuple[ServiceAccountReference, ...] | None = field(
         default=None, name="serviceaccounts"
@@ -151,7 +147,7 @@ class ServiceAccountRestriction(Struct, frozen=True, rename="camel"):
 
 
 class RestrictionSpec(Struct, frozen=True):
-    """The spec of a RoleBindingRestriction: exactly one of the three."""
+    """The spec of a RoleBindingRestriction. Exactly one field is set."""
 
     userrestriction: UserRestriction | None = None
     grouprestriction: GroupRestriction | None = None
@@ -159,17 +155,22 @@ class RestrictionSpec(Struct, frozen=True):
 
 
 class RoleBindingRestriction(Struct, frozen=True):
-    """OpenShift's limit on whom RoleBindings of a namespace may name.
+    """A limit on the subjects of RoleBindings in a namespace, from OpenShift.
 
-    openshift-kube-apiserver/admission/authorization/restrictusers: once a namespace has one, a new
-    subject must match one of them.
+    Once a namespace has a RoleBindingRestriction, each new subject must match one of them
+    (openshift-kube-apiserver/admission/authorization/restrictusers).
     """
 
     metadata: ObjectMeta
     spec: RestrictionSpec = RestrictionSpec()
 
     def allows(self, subject: Subject, groups: dict[str, tuple[str, ...]]) -> bool:
-        """Whether this restriction lets a subject be bound; label selectors are not evaluated."""
+        """Return whether a subject can be bound; label selectors are not evaluated.
+
+        Args:
+            subject: the subject of a RoleBinding.
+            groups: the users of each OpenShift Group.
+        """
         users, group, accounts = (
             self.spec.userrestriction,
             self.spec.grouprestriction,
@@ -193,7 +194,7 @@ class RoleBindingRestriction(Struct, frozen=True):
 
     @property
     def has_selector(self) -> bool:
-        """Whether it admits subjects by label, which RBAC objects do not tell."""
+        """Whether it admits subjects by label, which RBAC objects do not show."""
         users, group = self.spec.userrestriction, self.spec.grouprestriction
         return bool((users and users.labels) or (group and group.labels))
 
@@ -228,34 +229,28 @@ def _openshift_subjects(binding: _OpenShiftBinding) -> tuple[Subject, ...]:
         )
         for reference in binding.subjects or ()
     ]
-    # `userNames` and `groupNames` say the same again, with service accounts as user names.
+    # `userNames` and `groupNames` repeat the subjects, with service accounts as user names.
     subjects += [_user(name) for name in binding.user_names or ()]
     subjects += [Subject("Group", name) for name in binding.group_names or ()]
     return tuple(dict.fromkeys(subjects))
 
 
-OBJECT_TYPES: dict[tuple[str, str], type[Struct]] = {
-    ("rbac.authorization.k8s.io", "ClusterRole"): ClusterRole,
-    ("rbac.authorization.k8s.io", "Role"): Role,
-    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): ClusterRoleBinding,
-    ("rbac.authorization.k8s.io", "RoleBinding"): RoleBinding,
+OPENSHIFT_TYPES: Mapping[tuple[str, str], type[Struct]] = {
     ("authorization.openshift.io", "ClusterRole"): _OpenShiftRole,
     ("authorization.openshift.io", "Role"): _OpenShiftRole,
     ("authorization.openshift.io", "ClusterRoleBinding"): _OpenShiftBinding,
     ("authorization.openshift.io", "RoleBinding"): _OpenShiftBinding,
-    ("authorization.openshift.io", "RoleBindingRestriction"): RoleBindingRestriction,
-    ("", "Namespace"): Namespace,
     ("project.openshift.io", "Project"): Namespace,
-    ("", "ServiceAccount"): ServiceAccount,
-    ("user.openshift.io", "Group"): Group,
-    ("hco.kubevirt.io", "HyperConverged"): HyperConverged,
-    ("kubevirt.io", "KubeVirt"): KubeVirt,
 }
-"""What is read, by API group and kind; the API version makes no difference to these fields."""
+"""OpenShift's own forms of Kubernetes objects, by API group and kind; see `to_rbac`."""
 
 
-def converted(kind: str, value: Struct) -> tuple[str, Struct]:
-    """Return the kind and value to keep: OpenShift's own forms become RBAC's."""
+def to_rbac(kind: str, value: Struct) -> tuple[str, Struct]:
+    """Return the kind and value of an object, with OpenShift's own forms converted.
+
+    An object in authorization.openshift.io/v1 becomes the same object in
+    rbac.authorization.k8s.io/v1, and a Project becomes a Namespace.
+    """
     if isinstance(value, _OpenShiftRole):
         rules = value.rules or ()
         if kind == "Role":
@@ -263,8 +258,7 @@ def converted(kind: str, value: Struct) -> tuple[str, Struct]:
         return kind, ClusterRole(value.metadata, rules, value.aggregation_rule)
     if isinstance(value, _OpenShiftBinding):
         reference = value.role_ref
-        role_kind = "Role" if reference.namespace else "ClusterRole"
-        role_ref = RoleRef(role_kind, reference.name)
+        role_ref = RoleRef("Role" if reference.namespace else "ClusterRole", reference.name)
         subjects = _openshift_subjects(value)
         if kind == "ClusterRoleBinding":
             return kind, ClusterRoleBinding(value.metadata, role_ref, subjects)
@@ -272,16 +266,3 @@ def converted(kind: str, value: Struct) -> tuple[str, Struct]:
     if isinstance(value, Namespace):
         return "Namespace", value
     return kind, value
-
-
-__all__ = [
-    "OBJECT_TYPES",
-    "Condition",
-    "Group",
-    "HyperConverged",
-    "KubeVirt",
-    "Namespace",
-    "RoleBindingRestriction",
-    "ServiceAccount",
-    "converted",
-]

@@ -1,15 +1,15 @@
-"""`Snapshot`: one immutable reading of a cluster, and the authorizer over it."""
+"""`Snapshot`: the immutable state of one cluster, with an authorizer for it."""
 
 from __future__ import annotations
 
 import datetime
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property, wraps
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import chain
-from operator import attrgetter, itemgetter
-from typing import Any, Literal, TypeAlias, TypeVar, cast
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from msgspec import Struct
 
@@ -25,7 +25,7 @@ from rbacguard.rbac import (
 )
 from rbacguard.rbac.aggregation import ResolvedRoles
 from rbacguard.rbac.types import AnyBinding, AnyRole
-from rbacguard.snapshot.coverage import Coverage, Defect, Location
+from rbacguard.snapshot.coverage import Coverage, InvalidField, Location
 from rbacguard.snapshot.objects import (
     Group,
     HyperConverged,
@@ -36,38 +36,33 @@ from rbacguard.snapshot.objects import (
 
 AggregateMode: TypeAlias = Literal["as-recorded", "recompute"]
 
-_BINDINGS = ("ClusterRoleBinding", "RoleBinding")
-_FIRST = itemgetter(0)
-_NAME = attrgetter("metadata.name")
-_T = TypeVar("_T")
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_ROLE_KINDS = ("ClusterRole", "Role")
+_BINDING_KINDS = ("ClusterRoleBinding", "RoleBinding")
+_name = attrgetter("metadata.name")
+_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
-def _of_kinds(*kinds: str) -> Callable[[Callable[[Snapshot], _T]], cached_property[_T]]:
-    """Return what remembers a property for a snapshot, and for those made from it.
+class Drift(NamedTuple):
+    """How the recorded rules of an aggregated ClusterRole differ from the computed ones.
 
-    Args:
-        kinds: the kinds of objects that it is about; where one of them changed it is found anew.
+    Attributes:
+        unexpected: rules that are recorded but not computed.
+        missing: rules that are computed but not recorded.
     """
 
-    def decorate(find: Callable[[Snapshot], _T]) -> cached_property[_T]:
-        @wraps(find)
-        def found(snapshot: Snapshot) -> _T:
-            base = snapshot._made_from(kinds)  # noqa: SLF001 - its own class
-            return find(snapshot) if base is None else getattr(base, find.__name__)
-
-        return cached_property(found)
-
-    return decorate
+    unexpected: tuple[PolicyRule, ...]
+    missing: tuple[PolicyRule, ...]
 
 
 class Snapshot:
-    """One state of a cluster: its RBAC objects, what they grant, and what was not read.
+    """The state of one cluster: RBAC objects, what they grant, and what was not read.
 
     Attributes:
-        coverage: which kinds were read, and what is missing.
-        defects: parts of objects that the API server would refuse, and that were left out.
-        aggregate: whether aggregated ClusterRoles hold the rules recorded in them, or those that
+        by_kind: the objects of each kind, by identity.
+        coverage: how completely each kind was read.
+        locations: where each object was read.
+        invalid_fields: fields that the API server would reject, and that were left out.
+        aggregate: whether aggregated ClusterRoles have their recorded rules, or the rules that
             the controller would compute.
     """
 
@@ -77,47 +72,51 @@ class Snapshot:
         *,
         coverage: Coverage,
         locations: Mapping[ObjectKey, Location] | None = None,
-        defects: Iterable[Defect] = (),
+        invalid_fields: Iterable[InvalidField] = (),
         aggregate: AggregateMode = "as-recorded",
     ) -> None:
-        """Hold the objects; nothing is evaluated yet."""
+        """Store the objects. Everything else is computed lazily.
+
+        Raises:
+            InputError: `aggregate` is not a mode.
+        """
         if aggregate not in ("as-recorded", "recompute"):
             raise InputError(
                 f"aggregate: expected 'as-recorded' or 'recompute', found {aggregate!r}"
             )
-        self._by_kind = dict(by_kind)
+        self.by_kind = dict(by_kind)
         self.coverage = coverage
         self.locations = {} if locations is None else locations
-        self.defects = tuple(sorted(defects))
+        self.invalid_fields = tuple(sorted(invalid_fields))
         self.aggregate: AggregateMode = aggregate
-        self._base: Snapshot | None = None
-        self._changed: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
-        """Return how many objects it has."""
-        return sum(map(len, self._by_kind.values()))
+        """Return the number of objects."""
+        return sum(map(len, self.by_kind.values()))
 
     @cached_property
-    def newest(self) -> str:
-        """The latest moment that it tells of, RFC 3339, UTC: of reading, or of making an object."""
+    def latest_timestamp(self) -> str:
+        """The end of reading or the latest creation of an object; RFC 3339, UTC; '' if unknown."""
         origin = self.coverage.origin
-        moments = [origin.finished] if origin else []
-        for values in self._by_kind.values():
+        found = [origin.finished] if origin else []
+        for values in self.by_kind.values():
             for each in values.values():
                 metadata = getattr(each, "metadata", None)
-                moments.append(getattr(metadata, "creation_timestamp", ""))
-        return max(filter(_MOMENT.fullmatch, moments), default="")
+                found.append(getattr(metadata, "creation_timestamp", ""))
+        return max(filter(_TIMESTAMP.fullmatch, found), default="")
 
-    def refuse_before(self, today: datetime.date) -> None:
-        """Refuse a clock that is more than a day behind: what has expired would still count.
+    def check_clock(self, today: datetime.date) -> None:
+        """Check that the local clock is at most one day behind the snapshot.
+
+        With a clock that is behind, expired approvals would still count.
 
         Raises:
-            InputError: it is.
+            InputError: the clock is further behind.
         """
-        if self.newest[:10] > (today + datetime.timedelta(days=1)).isoformat():
+        if self.latest_timestamp[:10] > (today + datetime.timedelta(days=1)).isoformat():
             raise InputError(
-                f"this machine's clock says {today}, and the input tells of {self.newest}: what "
-                "has expired would still count; set the clock, or give the day with --today"
+                f"the local clock says {today}, but the input contains {self.latest_timestamp}: "
+                "what has expired would still count; set the clock, or give the day with --today"
             )
 
     def replace(
@@ -127,12 +126,12 @@ class Snapshot:
         *,
         aggregate: AggregateMode | None = None,
     ) -> Snapshot:
-        """Return a snapshot with objects added, replaced or removed; this one stays as it is."""
+        """Return a snapshot with objects added, replaced, or deleted."""
         changed: dict[str, dict[ObjectKey, Struct]] = {}
 
         def of_kind(kind: str) -> dict[ObjectKey, Struct]:
             if kind not in changed:
-                changed[kind] = dict(self._by_kind.get(kind, {}))
+                changed[kind] = dict(self.by_kind.get(kind, {}))
             return changed[kind]
 
         for key in delete:
@@ -142,74 +141,73 @@ class Snapshot:
             of_kind(identity.kind)[identity] = value
         if not changed and aggregate in (None, self.aggregate):
             return self
-        by_kind = {**self._by_kind, **changed}
-        made = Snapshot(
+        by_kind = {**self.by_kind, **changed}
+        return Snapshot(
             by_kind,
             coverage=self.coverage,
             locations=self.locations,
-            defects=[d for d in self.defects if d.key in by_kind.get(d.key.kind, {})],
+            invalid_fields=[f for f in self.invalid_fields if f.key in by_kind.get(f.key.kind, {})],
             aggregate=aggregate or self.aggregate,
         )
-        made._base, made._changed = self, frozenset(changed)
-        return made
 
-    def _made_from(self, kinds: Iterable[str]) -> Snapshot | None:
-        """Return what this one was made from, if objects of these kinds are the same there."""
-        return None if self._changed.intersection(kinds) else self._base
-
-    def _of_kind(self, kind: str) -> list[Any]:
-        values = self._by_kind.get(kind, {})
+    def _sorted(self, kind: str) -> list[Any]:
+        values = self.by_kind.get(kind, {})
         return [values[key] for key in sorted(values)]
 
     @property
     def objects(self) -> dict[ObjectKey, Struct]:
-        """Every object by its identity."""
-        return {key: value for values in self._by_kind.values() for key, value in values.items()}
+        """All objects by identity."""
+        return {key: value for values in self.by_kind.values() for key, value in values.items()}
 
-    @_of_kinds("ClusterRole")
+    @cached_property
     def cluster_roles(self) -> Mapping[str, ClusterRole]:
-        """ClusterRoles by name, in order."""
-        return {role.metadata.name: role for role in self._of_kind("ClusterRole")}
+        """ClusterRoles by name, sorted."""
+        return {role.metadata.name: role for role in self._sorted("ClusterRole")}
 
-    @_of_kinds("Role")
+    @cached_property
     def roles(self) -> Mapping[ObjectKey, Role]:
-        """Roles by identity, in order."""
-        return {role.key: role for role in self._of_kind("Role")}
+        """Roles by identity, sorted."""
+        return {role.key: role for role in self._sorted("Role")}
 
-    @_of_kinds(*_BINDINGS)
+    @cached_property
     def bindings_in(self) -> Mapping[str, Sequence[AnyBinding]]:
-        """By scope, '' for the whole cluster, the bindings there, in order."""
+        """Bindings by namespace, sorted; ClusterRoleBindings have namespace ''."""
         found: defaultdict[str, list[AnyBinding]] = defaultdict(list)
-        for kind in ("ClusterRoleBinding", "RoleBinding"):
-            values = cast("Mapping[ObjectKey, AnyBinding]", self._by_kind.get(kind, {}))
+        for kind in _BINDING_KINDS:
+            values = cast("Mapping[ObjectKey, AnyBinding]", self.by_kind.get(kind, {}))
             for key, binding in values.items():
                 found[key.namespace].append(binding)
-        # Names are quicker to compare than keys, of which there are a hundred thousand.
         for bindings in found.values():
-            bindings.sort(key=_NAME)
-        return dict(sorted(found.items(), key=_FIRST))
+            bindings.sort(key=_name)
+        return dict(sorted(found.items()))
 
-    @_of_kinds(*_BINDINGS)
+    @cached_property
     def bindings(self) -> tuple[AnyBinding, ...]:
-        """All ClusterRoleBindings, then all RoleBindings, in order."""
+        """All ClusterRoleBindings, then all RoleBindings, sorted."""
         return tuple(chain.from_iterable(self.bindings_in.values()))
 
     def binding(self, key: ObjectKey) -> AnyBinding | None:
-        """Return a binding, or None when the input has none of that name."""
-        return cast("AnyBinding | None", self._by_kind.get(key.kind, {}).get(key))
+        """Return a binding, or None if the input does not contain it."""
+        return cast("AnyBinding | None", self.by_kind.get(key.kind, {}).get(key))
+
+    def role(self, key: ObjectKey) -> AnyRole | None:
+        """Return a role, or None if the input does not contain it."""
+        if key.kind == "ClusterRole":
+            return self.cluster_roles.get(key.name)
+        return self.roles.get(key)
 
     @cached_property
     def groups(self) -> Mapping[str, tuple[str, ...]]:
-        """OpenShift groups and their users."""
-        groups: list[Group] = self._of_kind("Group")
-        return {group.metadata.name: group.members for group in groups}
+        """Users of each OpenShift Group, by name of the group."""
+        groups: list[Group] = self._sorted("Group")
+        return {group.metadata.name: group.users for group in groups}
 
     @cached_property
     def namespaces(self) -> Mapping[str, Mapping[str, str]]:
-        """Every namespace that the input knows of, and its labels."""
-        found: list[Namespace] = self._of_kind("Namespace")
+        """Labels of each namespace that the input contains or mentions, by name."""
+        found: list[Namespace] = self._sorted("Namespace")
         known = {namespace.metadata.name: namespace.metadata.labels for namespace in found}
-        for values in self._by_kind.values():
+        for values in self.by_kind.values():
             for key in values:
                 if key.namespace:
                     known.setdefault(key.namespace, {})
@@ -217,39 +215,30 @@ class Snapshot:
 
     @cached_property
     def service_accounts(self) -> frozenset[tuple[str, str]]:
-        """Service accounts in the input, as (namespace, name)."""
-        return frozenset((k.namespace, k.name) for k in self._by_kind.get("ServiceAccount", ()))
+        """ServiceAccounts as (namespace, name)."""
+        return frozenset((k.namespace, k.name) for k in self.by_kind.get("ServiceAccount", ()))
 
     @property
     def kubevirts(self) -> list[KubeVirt]:
-        """KubeVirt resources."""
-        return cast("list[KubeVirt]", self._of_kind("KubeVirt"))
+        """KubeVirt objects, sorted."""
+        return cast("list[KubeVirt]", self._sorted("KubeVirt"))
 
     @property
     def hyperconvergeds(self) -> list[HyperConverged]:
-        """HyperConverged resources."""
-        return cast("list[HyperConverged]", self._of_kind("HyperConverged"))
+        """HyperConverged objects, sorted."""
+        return cast("list[HyperConverged]", self._sorted("HyperConverged"))
 
     @cached_property
-    def restrictions(self) -> Mapping[str, tuple[RoleBindingRestriction, ...]]:
-        """OpenShift RoleBindingRestrictions by namespace."""
-        found: dict[str, tuple[RoleBindingRestriction, ...]] = {}
-        for restriction in cast(
-            "list[RoleBindingRestriction]", self._of_kind("RoleBindingRestriction")
-        ):
-            namespace = restriction.metadata.namespace
-            found[namespace] = (*found.get(namespace, ()), restriction)
+    def restrictions(self) -> Mapping[str, Sequence[RoleBindingRestriction]]:
+        """OpenShift's RoleBindingRestrictions by namespace."""
+        found: dict[str, list[RoleBindingRestriction]] = {}
+        for restriction in self._sorted("RoleBindingRestriction"):
+            found.setdefault(restriction.metadata.namespace, []).append(restriction)
         return found
-
-    def role(self, key: ObjectKey) -> AnyRole | None:
-        """Return a role, or None when the input has none of that name."""
-        if key.kind == "ClusterRole":
-            return self.cluster_roles.get(key.name)
-        return self.roles.get(key)
 
     @cached_property
     def aggregation(self) -> Aggregation:
-        """What the aggregation controller would make of the ClusterRoles."""
+        """The rules that the aggregation controller would write into ClusterRoles."""
         return aggregate(self.cluster_roles.values())
 
     @property
@@ -261,8 +250,8 @@ class Snapshot:
     def resolved_roles(self) -> ResolvedRoles:
         """The rules of each role, and the roles that they come from."""
         rules = {}
-        for kind in ("ClusterRole", "Role"):
-            roles = cast("Mapping[ObjectKey, AnyRole]", self._by_kind.get(kind, {}))
+        for kind in _ROLE_KINDS:
+            roles = cast("Mapping[ObjectKey, AnyRole]", self.by_kind.get(kind, {}))
             rules.update({key: role.rules for key, role in roles.items()})
         if self.aggregate == "recompute":
             for name, computed in self.aggregation.rules.items():
@@ -271,21 +260,18 @@ class Snapshot:
 
     @cached_property
     def authorizer(self) -> Authorizer:
-        """The authorizer over this snapshot."""
+        """The authorizer of this snapshot."""
         return Authorizer(self.bindings_in, self.resolved_roles)
 
     @cached_property
-    def drift(self) -> Mapping[str, tuple[tuple[PolicyRule, ...], tuple[PolicyRule, ...]]]:
-        """Aggregated roles whose recorded rules are not those the controller would write.
-
-        By name: the rules recorded but not computed, and those computed but not recorded.
-        """
+    def drift(self) -> Mapping[str, Drift]:
+        """Aggregated ClusterRoles with rules that the controller would not write, by name."""
         found = {}
         for name, computed in self.aggregation.rules.items():
             recorded = self.cluster_roles[name].rules
             is_recorded, is_computed = set(recorded), set(computed)
             if is_recorded != is_computed:
-                found[name] = (
+                found[name] = Drift(
                     tuple(rule for rule in recorded if rule not in is_computed),
                     tuple(rule for rule in computed if rule not in is_recorded),
                 )

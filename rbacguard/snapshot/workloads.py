@@ -476,25 +476,3 @@ class VirtualMachineInstanceMigration(Struct, frozen=True):
     metadata: MigrationMeta
     spec: MigrationSpec = MigrationSpec()
     status: MigrationStatus = MigrationStatus()
-
-
-WORKLOAD_TYPES: dict[tuple[str, str], type[Struct]] = {
-    ("", "Node"): Node,
-    ("", "Pod"): Pod,
-    ("kubevirt.io", "VirtualMachine"): VirtualMachine,
-    ("kubevirt.io", "VirtualMachineInstance"): VirtualMachineInstance,
-    ("kubevirt.io", "VirtualMachineInstanceMigration"): VirtualMachineInstanceMigration,
-    ("machineconfiguration.openshift.io", "MachineConfigPool"): MachineConfigPool,
-    ("migrations.kubevirt.io", "MigrationPolicy"): MigrationPolicy,
-    ("", "PersistentVolumeClaim"): PersistentVolumeClaim,
-    ("storage.k8s.io", "StorageClass"): StorageClass,
-    ("cdi.kubevirt.io", "StorageProfile"): StorageProfile,
-    ("k8s.cni.cncf.io", "NetworkAttachmentDefinition"): NetworkAttachmentDefinition,
-}
-"""Types by API group and kind; every served API version has these fields."""
-SENTINEL_KINDS = ("Node", "VirtualMachineInstance", "VirtualMachineInstanceMigration")
-"""An input without RBAC objects must contain an object of one of these kinds."""
-WORKLOAD_KINDS = tuple(kind for _, kind in WORKLOAD_TYPES)
-CLUSTER_SCOPED_WORKLOADS = frozenset(
-    {"Node", "MachineConfigPool", "MigrationPolicy", "StorageClass", "StorageProfile"}
-)

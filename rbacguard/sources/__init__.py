@@ -1,12 +1,12 @@
-"""Input sources. Each returns a `Snapshot`, or a `Reading` to which more can be added."""
+"""Input sources. Each returns a `Snapshot`, or an `InputCollection` to add more objects to."""
 
-from rbacguard.sources.collection import COLLECT_COMMAND, INSPECT_COMMAND, Reading
+from rbacguard.sources.collection import COLLECT_COMMAND, INSPECT_COMMAND, InputCollection
 from rbacguard.sources.load import from_objects, load, snapshot_of
 
 __all__ = [
     "COLLECT_COMMAND",
     "INSPECT_COMMAND",
-    "Reading",
+    "InputCollection",
     "from_objects",
     "load",
     "snapshot_of",

@@ -1,4 +1,4 @@
-"""Audit logs of the API server, one event a line (k8s.io/apiserver pkg/apis/audit/v1/types.go)."""
+"""Audit logs of the API server (k8s.io/apiserver pkg/apis/audit/v1/types.go)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from rbacguard.sources.files import open_input
 
 
 def read_audit_logs(paths: Iterable[str]) -> Iterator[Mapping[str, Any]]:
-    """Yield the events of audit logs: files, plain or packed, folders, archives, or `-`.
+    """Yield the events of audit logs with one JSON object on each line.
+
+    Args:
+        paths: files, folders, archives, or `-` for standard input.
 
     Raises:
-        InputError: something named cannot be read, or a line is no JSON object.
+        InputError: a path cannot be read, or a line is not a JSON object.
     """
     for path in paths:
         for file in open_input(path):
@@ -33,7 +36,7 @@ def _events(line: bytes, place: str) -> Iterator[Mapping[str, Any]]:
         raise InputError(f"{place}: expected an audit event as JSON, one on each line")
     items = event.get("items")
     if isinstance(items, list):
-        # An EventList, as a webhook backend gets them.
+        # An EventList, as webhook backends receive.
         yield from (each for each in items if isinstance(each, dict))
     else:
         yield event

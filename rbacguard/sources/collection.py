@@ -1,42 +1,30 @@
-"""One reading of a cluster: typed objects, where each came from, and what was not read."""
+"""`InputCollection`: the objects of one cluster from any number of inputs."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Collection, Mapping
 from typing import Any
 
-import msgspec
-from msgspec import Raw, Struct, structs
+from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from rbacguard.errors import ContradictionError, InputError
-from rbacguard.rbac.types import RBAC_GROUP, ObjectKey, ObjectMeta
+from rbacguard.rbac.types import ObjectKey
 from rbacguard.snapshot.coverage import (
     OTHER_KINDS,
     RBAC_KINDS,
+    ClusterOrigin,
     Coverage,
-    Defect,
     Input,
+    InvalidField,
     KindCoverage,
     Location,
-    Origin,
     State,
 )
-from rbacguard.snapshot.objects import OBJECT_TYPES, converted
-from rbacguard.snapshot.workloads import (
-    CLUSTER_SCOPED_WORKLOADS,
-    WORKLOAD_KINDS,
-    WORKLOAD_TYPES,
-)
-
-NAMESPACED = frozenset({"Role", "RoleBinding"})
-CLUSTER_SCOPED = CLUSTER_SCOPED_WORKLOADS | {
-    "ClusterRole",
-    "ClusterRoleBinding",
-    "Namespace",
-    "Group",
-}
+from rbacguard.snapshot.objects import OPENSHIFT_TYPES, to_rbac
+from rbacguard.snapshot.resources import ACCESS, BY_KIND, WORKLOAD_KINDS, WORKLOADS, Resource
+from rbacguard.sources.decoders import ListDecoder, decode_object, list_decoder
 
 COLLECT_COMMAND = (
     "oc get clusterroles,clusterrolebindings,roles,rolebindings,namespaces,groups,"
@@ -49,273 +37,210 @@ INSPECT_COMMAND = (
     "hyperconvergeds.hco.kubevirt.io,kubevirts.kubevirt.io"
 )
 
-_BOOTSTRAP: Mapping[str, frozenset[str]] = {
+_NAMESPACED_RBAC = ("Role", "RoleBinding")
+_SENTINELS: Mapping[str, frozenset[str]] = {
     # Every API server creates these (kubernetes plugin/pkg/auth/authorizer/rbac/bootstrappolicy).
     "ClusterRole": frozenset({"cluster-admin", "admin", "edit", "view"}),
     "ClusterRoleBinding": frozenset({"cluster-admin"}),
 }
-_OPENSHIFT_GROUP = "authorization.openshift.io"
+_SENTINEL_NAMESPACES = frozenset({"kube-system", "kube-public"})
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-_STRING_MAPS = frozenset({"labels", "annotations", "matchLabels"})
-_WITH_WORKLOADS = {**OBJECT_TYPES, **WORKLOAD_TYPES}
-_BOOTSTRAP_NAMESPACES = frozenset({"kube-system", "kube-public"})
+_ACCESS_TYPES = {**OPENSHIFT_TYPES, **{(each.group, each.kind): each.type for each in ACCESS}}
+_ALL_TYPES = {**_ACCESS_TYPES, **{(each.group, each.kind): each.type for each in WORKLOADS}}
 
 
-@cache
-def _decoder(object_type: type[Struct]) -> msgspec.json.Decoder[Any]:
-    """Return what decodes objects of a type; to make one of each type takes long."""
-    return msgspec.json.Decoder(object_type)
-
-
-def drop_last_applied(metadata: ObjectMeta) -> None:
-    """Drop what `oc apply` noted: a second copy of the object, which nothing depends on."""
-    if metadata.annotations:
-        metadata.annotations.pop(_LAST_APPLIED, None)
-
-
-class Locations(Mapping[ObjectKey, Location]):
-    """Where each object was read; those of a list's items are made when somebody asks."""
-
-    def __init__(self) -> None:
-        """Know nothing yet."""
-        self._known: dict[ObjectKey, Location] = {}
-        self._lists: list[tuple[Callable[[int], Location], Iterable[ObjectKey | None]]] = []
-
-    def of_list(self, place: Callable[[int], Location]) -> list[ObjectKey | None]:
-        """Return what takes the identity of each item of a list, in order; None is: not kept.
-
-        Args:
-            place: where an item stands, by its number from 0.
-        """
-        items: list[ObjectKey | None] = []
-        self._lists.append((place, items))
-        return items
-
-    def _all(self) -> dict[ObjectKey, Location]:
-        while self._lists:
-            place, items = self._lists.pop(0)
-            for number, key in enumerate(items):
-                if key is not None:
-                    self._known[key] = place(number)
-        return self._known
-
-    def note(self, key: ObjectKey, location: Location) -> None:
-        """Note where an object was read last."""
-        self._all()[key] = location
-
-    def update(self, other: Locations) -> None:
-        """Take up those of another reading."""
-        self._all().update(other._all())
-
-    def __getitem__(self, key: ObjectKey) -> Location:
-        """Return where an object was read."""
-        return self._all()[key]
-
-    def __iter__(self) -> Iterator[ObjectKey]:
-        """Iterate over what was read."""
-        return iter(self._all())
-
-    def __len__(self) -> int:
-        """Return how many objects it knows of."""
-        return len(self._all())
-
-
-class Reading:
-    """Collects objects from any number of places; `coverage` sums up.
+class InputCollection:
+    """Collects the objects of one cluster; `coverage` reports how complete they are.
 
     Args:
-        workloads: whether machines, nodes and the like are taken up too.
+        workloads: whether nodes, VMs, and the like are stored too.
+
+    Attributes:
+        by_kind: the objects of each kind, by identity.
+        locations: where each object was read.
+        invalid_fields: fields that were left out of objects.
+        problems: parts of the input that could not be read.
+        skipped: number of objects of other kinds, by kind.
+        truncated: by kind, why its list is incomplete.
+        empty_lists: kinds with an empty list.
+        namespace_folders: namespaces with a folder in a must-gather.
+        is_inspect: whether the input comes from `oc adm inspect` or a must-gather.
+        reported: coverage by kind, if the source reports it.
+        origin: the cluster that the objects come from, if known.
+        inputs: the files that were read.
     """
 
     def __init__(self, *, workloads: bool = False) -> None:
-        """Start empty."""
+        """Start without objects."""
         self.workloads = workloads
-        self._types = _WITH_WORKLOADS if workloads else OBJECT_TYPES
+        self._types = _ALL_TYPES if workloads else _ACCESS_TYPES
         self._kinds = (*RBAC_KINDS, *OTHER_KINDS, *(WORKLOAD_KINDS if workloads else ()))
-        self.by_kind: dict[str, Mapping[ObjectKey, Struct]] = {}
-        self.locations = Locations()
-        self.defects: list[Defect] = []
+        self.by_kind: dict[str, dict[ObjectKey, Struct]] = {}
+        self.locations: dict[ObjectKey, Location] = {}
+        self.invalid_fields: list[InvalidField] = []
         self.problems: list[str] = []
         self.skipped: Counter[str] = Counter()
         self.truncated: dict[str, str] = {}
         self.empty_lists: set[str] = set()
         self.namespace_folders: set[str] = set()
         self.is_inspect = False
-        self.known: dict[str, KindCoverage] = {}
-        self.origin: Origin | None = None
+        self.reported: dict[str, KindCoverage] = {}
+        self.origin: ClusterOrigin | None = None
         self.inputs: list[Input] = []
-        self._openshift: set[ObjectKey] = set()
+        self._from_openshift: set[ObjectKey] = set()
 
     @property
     def objects(self) -> dict[ObjectKey, Struct]:
-        """Every object."""
+        """All objects by identity."""
         return {key: value for values in self.by_kind.values() for key, value in values.items()}
 
     def __len__(self) -> int:
-        """Return how many objects it has."""
+        """Return the number of objects."""
         return sum(map(len, self.by_kind.values()))
 
-    def wants(self, kind: str) -> bool:
-        """Whether it takes up objects of a kind."""
-        return kind in self._kinds or kind not in WORKLOAD_KINDS
+    @property
+    def list_decoder(self) -> ListDecoder:
+        """The decoder of lists with the kinds that are stored."""
+        return list_decoder(workloads=self.workloads)
 
-    def add(
+    def stores(self, kind: str) -> bool:
+        """Return whether objects of a kind are stored."""
+        return self.workloads or kind not in WORKLOAD_KINDS
+
+    def add_object(
         self, payload: Raw | dict[str, Any], location: Location, api_version: str, kind: str
     ) -> None:
-        """Decode one object and keep it if its kind is used.
+        """Decode one object, and store it if its kind is relevant.
 
         Args:
-            payload: the object, as JSON or as plain values.
-            location: where it stands.
-            api_version: its own, or that of the list it is an item of.
-            kind: likewise.
+            payload: the object as JSON or as plain values.
+            location: where it was read.
+            api_version: its apiVersion, or that of the list around it.
+            kind: its kind, or that of the list around it.
 
         Raises:
-            ContradictionError: it differs from one read before.
-            InputError: it is not what its kind says.
+            ContradictionError: the same object was read before and differs.
+            InputError: the object does not have the fields of its kind.
         """
         group, slash, _ = api_version.partition("/")
-        self.take(payload, location, group if slash else "", kind)
-
-    def take(
-        self, payload: Raw | dict[str, Any], location: Location, group: str, kind: str
-    ) -> None:
-        """Do the same, the API group being known."""
+        group = group if slash else ""
         object_type = self._types.get((group, kind))
         if object_type is None:
             self.skipped[kind] += 1
             return
-        decoder = _decoder(object_type)
-        defects: Sequence[tuple[str, str]] = ()
-        try:
-            if isinstance(payload, Raw):
-                value = decoder.decode(payload)
-            else:
-                value = msgspec.convert(payload, decoder.type)
-        except msgspec.ValidationError as error:
-            value, defects = _mended(payload, decoder, location, kind, error)
-        except msgspec.DecodeError as error:
-            raise InputError(_refusal(location, kind, payload, error)) from None
-        if group != RBAC_GROUP:
-            kind, value = converted(kind, value)
-        key = self.keep(value, location, group, kind)
+        value, errors = decode_object(payload, object_type, location, kind)
+        is_openshift_form = (group, kind) in OPENSHIFT_TYPES
+        if is_openshift_form:
+            kind, value = to_rbac(kind, value)
+        is_rbac_form = is_openshift_form and kind in RBAC_KINDS
+        key = self.store(value, location, BY_KIND[kind], from_openshift=is_rbac_form)
         if key is not None:
-            self.locations.note(key, location)
-            for path, message in defects:
-                self.defects.append(Defect(key, path, message, location))
+            self.invalid_fields += [InvalidField(key, *each, location) for each in errors]
 
-    def keep(self, value: Any, location: Location, group: str, kind: str) -> ObjectKey | None:
-        """Keep an object that was decoded, and return its identity, for `locations`.
+    def store(
+        self, value: Any, location: Location, resource: Resource, *, from_openshift: bool = False
+    ) -> ObjectKey | None:
+        """Store a decoded object, and return its identity.
 
-        None is: where it counts is not known, or the same object was kept before.
+        Returns None if the object needs a namespace and has none, or was stored before.
+
+        Args:
+            value: the object in the type of its resource.
+            location: where it was read.
+            resource: its resource.
+            from_openshift: whether it was read in authorization.openshift.io/v1, which is another
+                view of the objects in rbac.authorization.k8s.io/v1.
 
         Raises:
-            ContradictionError: it differs from one read before.
-            InputError: it has no name.
+            ContradictionError: the same object was read before and differs.
+            InputError: the object has no name.
         """
-        metadata = value.metadata
-        drop_last_applied(metadata)
-        name = metadata.name
-        key = ObjectKey(kind, "" if kind in CLUSTER_SCOPED else metadata.namespace, name)
-        if not name:
+        kind, metadata = resource.kind, value.metadata
+        if metadata.annotations:
+            # A second copy of the object, which no answer depends on.
+            metadata.annotations.pop(_LAST_APPLIED, None)
+        key = ObjectKey(kind, metadata.namespace if resource.namespaced else "", metadata.name)
+        if not key.name:
             raise InputError(f"{location}: {kind}: metadata.name: expected a name, found none")
-        if kind in NAMESPACED and not key.namespace:
-            # As in files that kustomize gives a namespace later; it must not count as cluster-wide.
+        if not key.namespace and kind in _NAMESPACED_RBAC:
+            # kustomize might add the namespace later. The object must not count as cluster-wide.
             self.problems.append(
                 f"{location}: {key}: no namespace, so where it counts is not known; it was left out"
             )
             return None
-        values = self.shelf(kind)
+        values = self.by_kind.setdefault(kind, {})
         known = values.setdefault(key, value)
         if known is not value:
-            if not self._is_replaced(key, known, value, location, group):
-                return None
+            if known != value:
+                if from_openshift == (key in self._from_openshift):
+                    raise ContradictionError(
+                        f"{location}: {key} differs from the one at {self.locations[key]}; "
+                        "give one state of the cluster at a time"
+                    )
+                if from_openshift:
+                    return None
             values[key] = value
-        if group == _OPENSHIFT_GROUP:
-            self._openshift.add(key)
-        elif self._openshift:
-            self._openshift.discard(key)
+        self.locations[key] = location
+        if from_openshift:
+            self._from_openshift.add(key)
+        elif self._from_openshift:
+            self._from_openshift.discard(key)
         return key
 
-    def shelf(self, kind: str) -> dict[ObjectKey, Struct]:
-        """Return the objects of a kind, to add to."""
-        values = self.by_kind.get(kind)
-        if not isinstance(values, dict):
-            values = self.by_kind[kind] = dict(values or {})
-        return values
-
-    def _is_replaced(
-        self, key: ObjectKey, known: Struct, value: Struct, location: Location, group: str
-    ) -> bool:
-        """Whether an object that was read before gives way to this one.
-
-        Raises:
-            ContradictionError: the two differ.
-        """
-        if known == value:
-            return True
-        groups = {_OPENSHIFT_GROUP if key in self._openshift else RBAC_GROUP, group}
-        if groups == {_OPENSHIFT_GROUP, RBAC_GROUP}:
-            # authorization.openshift.io is another view of the same object.
-            return group == RBAC_GROUP
-        raise ContradictionError(
-            f"{location}: {key} differs from the one at {self.locations[key]}; "
-            "give one state of the cluster at a time"
-        )
-
-    def coverage(self) -> Coverage:
-        """Sum up what was read and what was not."""
-        present = dict.fromkeys((*self._kinds, *self.known, *self.by_kind))
-        kinds = {kind: self._kind_coverage(kind, self.by_kind.get(kind, {})) for kind in present}
-        for kind, count in Counter(defect.key.kind for defect in self.defects).items():
-            kinds[kind] = _without_defective(kinds[kind], count)
-        skipped = dict(sorted(self.skipped.items()))
-        return Coverage(kinds, tuple(self.problems), skipped, self.origin, tuple(self.inputs))
-
-    def merge(self, other: Reading) -> None:
-        """Take up another reading of kinds that this one does not have."""
+    def merge(self, other: InputCollection) -> None:
+        """Add the objects of another collection, which has other kinds or other namespaces."""
         for kind, values in other.by_kind.items():
-            self.shelf(kind).update(values)
+            self.by_kind.setdefault(kind, {}).update(values)
         self.locations.update(other.locations)
-        self._openshift |= other._openshift
-        self.known |= other.known
-        self.defects += other.defects
+        self._from_openshift |= other._from_openshift
+        self.reported |= other.reported
+        self.invalid_fields += other.invalid_fields
         self.problems += other.problems
         self.skipped += other.skipped
 
+    def coverage(self) -> Coverage:
+        """Return what was read and what was not."""
+        present = dict.fromkeys((*self._kinds, *self.reported, *self.by_kind))
+        kinds = {kind: self._kind_coverage(kind, self.by_kind.get(kind, {})) for kind in present}
+        for kind, count in Counter(each.key.kind for each in self.invalid_fields).items():
+            kinds[kind] = _with_invalid_fields(kinds[kind], count)
+        skipped = dict(sorted(self.skipped.items()))
+        return Coverage(kinds, tuple(self.problems), skipped, self.origin, tuple(self.inputs))
+
     def _kind_coverage(self, kind: str, keys: Collection[ObjectKey]) -> KindCoverage:
-        if kind in self.known:
-            # Who read it from the server, which says where a list ends, knows better than a guess.
-            return structs.replace(self.known[kind], count=len(keys))
+        if kind in self.reported:
+            return replace(self.reported[kind], count=len(keys))
         if kind in self.truncated:
             return KindCoverage(State.PARTIAL, len(keys), (self.truncated[kind],))
         if not keys:
             if kind in self.empty_lists and kind not in RBAC_KINDS:
                 return KindCoverage(State.READ, 0)
             return KindCoverage(State.ABSENT, 0, ("not in the input",))
-        reason = self._missing_witness(kind, keys)
+        reason = self._missing_sentinel(kind, keys)
         if reason:
             return KindCoverage(State.PARTIAL, len(keys), (reason,))
         return KindCoverage(State.READ, len(keys))
 
-    def _missing_witness(self, kind: str, keys: Collection[ObjectKey]) -> str | None:
-        """Return what every cluster has of this kind and the input lacks."""
+    def _missing_sentinel(self, kind: str, keys: Collection[ObjectKey]) -> str | None:
+        """Return which objects are missing that every cluster has; None if there are none."""
         missing = {
-            name for name in _BOOTSTRAP.get(kind, ()) if ObjectKey(kind, "", name) not in keys
+            name for name in _SENTINELS.get(kind, ()) if ObjectKey(kind, "", name) not in keys
         }
         if missing:
             names = ", ".join(sorted(missing))
             return f"every cluster has {names}, the input does not, so this is not all of them"
-        if kind not in ("Role", "RoleBinding"):
+        if kind not in _NAMESPACED_RBAC:
             return None
-        if not any(key.namespace in _BOOTSTRAP_NAMESPACES for key in keys):
+        if not any(key.namespace in _SENTINEL_NAMESPACES for key in keys):
             return (
                 "every cluster has some in kube-system, the input does not, "
                 "so this is not all of them"
             )
         if self.is_inspect:
-            # A namespace may have no Role; one from which neither kind was taken was left out.
-            collected = {key.namespace for each in NAMESPACED for key in self.by_kind.get(each, ())}
+            # A namespace can be without Roles. One without both kinds was not collected.
+            collected = {
+                key.namespace for each in _NAMESPACED_RBAC for key in self.by_kind.get(each, ())
+            }
             known = {key.name for key in self.by_kind.get("Namespace", ())}
             unread = sorted((known | self.namespace_folders) - collected)
             if unread:
@@ -324,98 +249,9 @@ class Reading:
         return None
 
 
-def _without_defective(found: KindCoverage, count: int) -> KindCoverage:
-    """Return a kind's coverage when labels or annotations were left out: they may have mattered."""
+def _with_invalid_fields(found: KindCoverage, count: int) -> KindCoverage:
+    """Return the coverage of a kind with fields that were left out: they might be relevant."""
     reason = f"{count} labels or annotations cannot be read and were left out"
     if reason in found.reasons:
         return found
-    return structs.replace(found, state=State.PARTIAL, reasons=(*found.reasons, reason))
-
-
-def _mended(
-    payload: Raw | dict[str, Any],
-    decoder: msgspec.json.Decoder[Any],
-    location: Location,
-    kind: str,
-    refused: msgspec.ValidationError,
-) -> tuple[Any, Sequence[tuple[str, str]]]:
-    """Return an object that is not quite what its kind says, and what was left out of it.
-
-    A null stands for a value that is not there; a label that is no string is left out, and said so:
-    it is the mistake that the public documentation teaches.
-
-    Raises:
-        InputError: it is not what its kind says.
-    """
-    value = _without_nulls(msgspec.json.decode(payload) if isinstance(payload, Raw) else payload)
-    try:
-        return msgspec.convert(value, decoder.type), ()
-    except msgspec.ValidationError as error:
-        if "$.metadata.labels" not in str(error) and "$.metadata.annotations" not in str(error):
-            raise InputError(_refusal(location, kind, payload, refused)) from None
-    defects = []
-    metadata = value["metadata"]
-    for name in ("labels", "annotations"):
-        found = metadata.get(name)
-        if found is not None and not isinstance(found, dict):
-            defects.append((f"metadata.{name}", f"expected a map of strings, found {found!r}"))
-            metadata[name] = {}
-        elif found:
-            for key, text in found.items():
-                if not (isinstance(key, str) and isinstance(text, str)):
-                    defects.append(
-                        (f"metadata.{name}", f"{key}: expected a string, found {text!r}")
-                    )
-            metadata[name] = {
-                k: v for k, v in found.items() if isinstance(k, str) and isinstance(v, str)
-            }
-    try:
-        return msgspec.convert(value, decoder.type), defects
-    except msgspec.ValidationError as error:
-        raise InputError(_refusal(location, kind, payload, error)) from None
-
-
-def _without_nulls(value: Any) -> Any:
-    """Return a value without the fields that are null; in a map of strings null is a mistake."""
-    if isinstance(value, dict):
-        return {
-            key: found if key in _STRING_MAPS else _without_nulls(found)
-            for key, found in value.items()
-            if found is not None
-        }
-    if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
-    return value
-
-
-class _Named(Struct):
-    name: Any = None
-    namespace: Any = None
-
-
-class _Peek(Struct):
-    metadata: _Named | None = None
-
-
-def _refusal(
-    location: Location,
-    kind: str,
-    payload: Raw | dict[str, Any],
-    error: msgspec.DecodeError,
-) -> str:
-    try:
-        peek = (
-            msgspec.json.decode(payload, type=_Peek)
-            if isinstance(payload, Raw)
-            else msgspec.convert(payload, _Peek)
-        )
-        named = peek.metadata or _Named()
-        prefix = f"{named.namespace}/" if named.namespace else ""
-        name = f"{kind} {prefix}{named.name}" if named.name else kind
-    except msgspec.DecodeError:
-        name = kind
-    text = str(error).replace("`", "")
-    message, _, path = text.partition(" - at ")
-    path = path.removeprefix("$.") or "the object"
-    advice = "; quote it" if "Expected str" in message and "null" not in message else ""
-    return f"{location}: {name}: {path}: {message[0].lower() + message[1:]}{advice}"
+    return replace(found, state=State.PARTIAL, reasons=(*found.reasons, reason))

@@ -1,4 +1,4 @@
-"""From named bytes to a `Reading`: JSON, JSON lines or YAML, lists and single objects."""
+"""Decoding of files: JSON, JSON lines, YAML, and snapshot files, with lists and single objects."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType, field
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from rbacguard.errors import ContradictionError, InputError
 from rbacguard.snapshot.coverage import RBAC_KINDS, Input, Location
-from rbacguard.snapshot.objects import OBJECT_TYPES
-from rbacguard.snapshot.workloads import SENTINEL_KINDS, WORKLOAD_TYPES
-from rbacguard.sources import bulk
-from rbacguard.sources import kubectl_yaml as machine_yaml
-from rbacguard.sources import snapshot_file as saved
-from rbacguard.sources.collection import COLLECT_COMMAND, INSPECT_COMMAND, Reading
+from rbacguard.snapshot.resources import SENTINEL_KINDS
+from rbacguard.sources import kubectl_yaml, snapshot_file
+from rbacguard.sources.collection import COLLECT_COMMAND, INSPECT_COMMAND, InputCollection
+from rbacguard.sources.decoders import ListMeta
 from rbacguard.sources.files import NamedBytes, open_input, sha256
 from rbacguard.text import encodable
 
@@ -26,10 +24,8 @@ if TYPE_CHECKING:
     from yaml.reader import ReaderError
 
 _MAX_YAML_RETRY = 32 * 1024 * 1024
-
-
-class _ListMeta(Struct):
-    continue_: str | None = field(default=None, name="continue")
+"""Size up to which YAML that the fast reader refuses is read again for a better message."""
+_NO_OBJECT = "(not a Kubernetes object)"
 
 
 class _Envelope(Struct, rename="camel"):
@@ -39,64 +35,56 @@ class _Envelope(Struct, rename="camel"):
     items: list[Raw] | UnsetType | None = UNSET
 
 
-class _Item(Struct, rename="camel"):
+class _ObjectHead(Struct, rename="camel"):
     api_version: str | None = None
     kind: str | None = None
 
 
-_HEAD = re.compile(rb'\{\s*"apiVersion":\s*"([^"\\]*)",\s*"kind":\s*"([^"\\]*)"')
-_HEADS = {
-    (f"{group}/v1".removeprefix("/").encode(), kind.encode()): (group, kind)
-    for group, kind in (*OBJECT_TYPES, *WORKLOAD_TYPES)
-}
-"""How an object of the usual version begins."""
-_MACHINE_WRITTEN = 256
-_LARGE = 1024 * 1024
-
 _envelopes = msgspec.json.Decoder(_Envelope)
-_items = msgspec.json.Decoder(_Item)
-_list_metas = msgspec.json.Decoder(_ListMeta)
+_object_heads = msgspec.json.Decoder(_ObjectHead)
+_list_metas = msgspec.json.Decoder(ListMeta)
 
 
-def read_paths(paths: Iterable[str], *, workloads: bool = False) -> Reading:
-    """Read everything behind these paths (see `open_input`).
+def read_paths(paths: Iterable[str], *, workloads: bool = False) -> InputCollection:
+    """Return the objects in files, folders, and archives; see `files.open_input`.
+
+    An error in a file that was discovered in a folder or an archive is added to the problems of
+    the result.
 
     Args:
         paths: what to read.
-        workloads: whether machines, nodes and the like are read too, and may be all there is.
+        workloads: whether to read nodes, VMs, and the like too. They can be the only content.
 
     Raises:
-        InputError: a file that was named cannot be read, or there is nothing to go by. What
-            is wrong with a file that was merely found in a folder or an archive is noted in the
-            reading's problems.
+        InputError: a named file cannot be read, or the paths contain no relevant object.
     """
-    reading = Reading(workloads=workloads)
+    collection = InputCollection(workloads=workloads)
     paths = list(paths)
     for path in paths:
         digests: list[tuple[str, Callable[[], str]]] = []
         for file in open_input(path):
             digests.append((file.name, sha256(file.data)))
-            _note_layout(file.name, reading)
+            _note_layout(file.name, collection)
             try:
-                read_bytes(NamedBytes(encodable(file.name), file.data, file.loose), reading)
+                read_bytes(file._replace(name=encodable(file.name)), collection)
             except ContradictionError:
                 raise
             except InputError as error:
-                if not file.loose:
+                if not file.discovered:
                     raise
-                reading.problems.append(str(error))
-        reading.inputs.append(_input(path, [(name, digest()) for name, digest in digests]))
-    wanted = (*RBAC_KINDS, *(SENTINEL_KINDS if workloads else ()))
-    if not any(reading.by_kind.get(kind) for kind in wanted):
-        raise InputError(_nothing_found(paths, reading))
-    return reading
+                collection.problems.append(str(error))
+        collection.inputs.append(_input(path, [(name, digest()) for name, digest in digests]))
+    needed = (*RBAC_KINDS, *(SENTINEL_KINDS if workloads else ()))
+    if not any(collection.by_kind.get(kind) for kind in needed):
+        raise InputError(_nothing_found(paths, collection))
+    return collection
 
 
 def fingerprint(path: str) -> str:
-    """Return the SHA-256 by which reports name an input, without decoding anything of it.
+    """Return the SHA-256 that identifies an input in reports, without decoding the input.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the path cannot be read.
     """
     return _input(path, [(file.name, sha256(file.data)()) for file in open_input(path)]).sha256
 
@@ -110,23 +98,24 @@ def _input(path: str, digests: list[tuple[str, str]]) -> Input:
     return Input(path, len(digests), whole)
 
 
-def read_objects(objects: Iterable[dict[str, Any]], *, workloads: bool = False) -> Reading:
-    """Take objects as plain values, each with its apiVersion and kind; lists are opened.
+def read_objects(objects: Iterable[dict[str, Any]], *, workloads: bool = False) -> InputCollection:
+    """Return the objects in plain values with apiVersion and kind. Lists are expanded.
 
     Raises:
-        InputError: one of them is not what its kind says.
+        InputError: an object does not have the fields of its kind.
     """
-    reading = Reading(workloads=workloads)
+    collection = InputCollection(workloads=workloads)
     for number, value in enumerate(objects, 1):
-        _take(value, Location(f"object {number}"), [], reading)
-    return reading
+        _add_value(value, Location(f"object {number}"), [], collection)
+    return collection
 
 
-def read_bytes(file: NamedBytes, reading: Reading) -> None:
-    """Read one file into a reading.
+def read_bytes(file: NamedBytes, collection: InputCollection) -> None:
+    """Add the objects of one file to a collection.
 
     Raises:
-        InputError: with file, document and line, and what was expected.
+        InputError: the file is invalid. The message names the document, the line, and what was
+            expected.
     """
     data = file.data.removeprefix(b"\xef\xbb\xbf")
     if not (data[:4096].strip() or data.strip()):
@@ -135,66 +124,73 @@ def read_bytes(file: NamedBytes, reading: Reading) -> None:
         raise InputError(f"{file.name}: UTF-16 text, expected UTF-8; save it as UTF-8")
     if b"\x00" in data[:4096]:
         raise InputError(f"{file.name}: binary data, expected YAML or JSON")
-    start = data.lstrip()[:1]
+    # Not data.lstrip(), which copies the whole file.
+    start = data[:4096].lstrip() or data.lstrip()
     try:
-        if start in (b"{", b"[") and not data.lstrip().startswith(b"{{"):
-            _read_json(file.name, data, reading)
+        if start.startswith((b"{", b"[")) and not start.startswith(b"{{"):
+            _read_json(file.name, data, collection)
         else:
-            _read_yaml(file.name, data, reading)
+            _read_yaml(file.name, data, collection)
     except UnicodeDecodeError as error:
         raise InputError(f"{file.name}: not UTF-8: {error.reason}") from None
     except RecursionError:
         raise InputError(f"{file.name}: nested too deeply") from None
 
 
-def _read_json(name: str, data: bytes, reading: Reading) -> None:
-    if data.startswith(saved.BEGINNING):
-        saved.take(name, data, reading)
+def _read_json(name: str, data: bytes, collection: InputCollection) -> None:
+    if data.startswith(snapshot_file.START):
+        snapshot_file.read(name, data, collection)
         return
-    if len(data) > _LARGE and not reading.workloads and bulk.take(name, data, reading):
+    items = collection.list_decoder.decode(data)
+    if items is not None:
+        for number, (resource, value) in enumerate(collection.list_decoder.objects(items)):
+            collection.store(value, Location(name, item=number), resource)
         return
     try:
         if data.lstrip()[:1] == b"[":
-            for index, raw in enumerate(msgspec.json.decode(data, type=list[Raw]), 1):
-                _take_json(raw, Location(name, index), reading)
+            for number, raw in enumerate(msgspec.json.decode(data, type=list[Raw]), 1):
+                _add_json(raw, Location(name, number), collection)
             return
         envelope = _envelopes.decode(data)
     except msgspec.ValidationError as error:
         raise InputError(f"{name}: {error}") from None
     except msgspec.DecodeError as error:
-        if _read_json_stream(name, data, reading):
+        if _read_json_stream(name, data, collection):
             return
-        # A YAML document may begin with a brace too.
+        # A YAML document can begin with a brace too.
         if b"\n---" in data:
-            _read_yaml(name, data, reading)
+            _read_yaml(name, data, collection)
             return
         raise InputError(_json_refusal(name, data, str(error))) from None
-    _take_json(Raw(data), Location(name), reading, envelope)
+    _add_json(Raw(data), Location(name), collection, envelope)
 
 
-def _read_json_stream(name: str, data: bytes, reading: Reading) -> bool:
-    """Read JSON values one after the other (`jq -c .items[]`, `cat a.json b.json`)."""
+def _read_json_stream(name: str, data: bytes, collection: InputCollection) -> bool:
+    """Read JSON values after each other, as in `jq -c .items[]` and `cat a.json b.json`.
+
+    Returns False if the data are something else.
+    """
     import json
 
-    raws: list[tuple[int, Raw]] = []
+    values: list[tuple[int, Raw]] = []
     try:
         text = data.decode()
         decoder = json.JSONDecoder()
         position, line = 0, 1
         while position < len(text):
-            stripped = len(text) - len(text[position:].lstrip()) if text[position].isspace() else 0
-            if stripped:
-                line += text.count("\n", position, stripped)
-                position = stripped
+            start = len(text) - len(text[position:].lstrip()) if text[position].isspace() else 0
+            if start:
+                line += text.count("\n", position, start)
+                position = start
                 continue
             _, end = decoder.raw_decode(text, position)
-            raws.append((line, Raw(text[position:end].encode())))
+            values.append((line, Raw(text[position:end].encode())))
             line += text.count("\n", position, end)
             position = end
     except (ValueError, RecursionError):
         return False
-    for number, (line, raw) in enumerate(raws, 1):
-        _take_json(raw, Location(name, number, line), reading)
+    for number, (line, raw) in enumerate(values, 1):
+        _add_json(raw, Location(name, number, line), collection)
     return True
 
 
@@ -208,19 +204,20 @@ def _json_refusal(name: str, data: bytes, message: str) -> str:
     return f"{name}, line {line}: not well-formed JSON: {re.sub(r' .byte .*', '', reason)}"
 
 
-def _take_json(
-    raw: Raw, location: Location, reading: Reading, envelope: _Envelope | None = None
+def _add_json(
+    raw: Raw, location: Location, collection: InputCollection, envelope: _Envelope | None = None
 ) -> None:
+    """Add an object or the items of a list."""
     try:
         envelope = envelope or _envelopes.decode(raw)
     except msgspec.DecodeError as error:
         raise InputError(f"{location}: {error}") from None
     kind, api_version = envelope.kind or "", envelope.api_version or ""
-    if kind == saved.KIND:
-        saved.take(str(location), raw, reading)
+    if kind == snapshot_file.KIND:
+        snapshot_file.read(str(location), raw, collection)
         return
     if envelope.items is UNSET or not _is_list(kind):
-        _add(raw, location, api_version, kind, reading)
+        _add(raw, location, api_version, kind, collection)
         return
     metadata = envelope.metadata
     token = None
@@ -230,83 +227,63 @@ def _take_json(
         except msgspec.ValidationError as error:
             raise InputError(f"{location}: {kind}: metadata: {error}") from None
     items = envelope.items or []
-    item_kind = _note_list(kind, token, len(items), reading)
-    file = location.name
+    item_kind = _note_list(kind, token, len(items), collection)
     for index, item in enumerate(items):
-        place = Location(file, location.document, location.line, index)
-        # A list that long was written by a machine, which writes no key twice.
-        known = _placed(item) if len(items) > _MACHINE_WRITTEN else None
-        if known is not None:
-            reading.take(item, place, *known)
-            continue
+        place = Location(location.name, location.document, location.line, index)
         try:
-            peek = _items.decode(item)
+            head = _object_heads.decode(item)
         except msgspec.DecodeError as error:
             raise InputError(f"{place}: {error}") from None
-        if _is_list(peek.kind or ""):
-            _take_json(item, place, reading)
+        if _is_list(head.kind or ""):
+            _add_json(item, place, collection)
         else:
-            _add(item, place, peek.api_version or api_version, peek.kind or item_kind, reading)
+            own_version, own_kind = head.api_version or api_version, head.kind or item_kind
+            _add(item, place, own_version, own_kind, collection)
 
 
-def _placed(item: Raw) -> tuple[str, str] | None:
-    """Return the group and kind of an object that a program wrote, without parsing it.
-
-    None is: it begins otherwise. A program writes no key twice, so what comes first counts.
-    """
-    head = _HEAD.match(item)
-    return _HEADS.get((head[1], head[2])) if head else None
-
-
-def _read_yaml(name: str, data: bytes, reading: Reading) -> None:
+def _read_yaml(name: str, data: bytes, collection: InputCollection) -> None:
     try:
-        if not _read_machine_written(name, data, reading):
-            _read_exactly(name, data, reading)
+        if not _read_kubectl_output(name, data, collection):
+            _read_any_yaml(name, data, collection)
     except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{name}: not well-formed YAML: {error}") from None
 
 
-def _read_exactly(name: str, data: bytes, reading: Reading) -> None:
-    # PyYAML takes longer to load than most dumps to read.
+def _read_kubectl_output(name: str, data: bytes, collection: InputCollection) -> bool:
+    """Read a list that kubectl wrote. Returns False if `_read_any_yaml` must read the data."""
+    if not kubectl_yaml.is_kubectl_output(data):
+        return False
+    try:
+        # Answers about workloads need metadata that answers about access do not.
+        document = kubectl_yaml.parse_kubectl_output(data, whole=collection.workloads)
+    except (ValueError, TypeError):
+        if len(data) > _MAX_YAML_RETRY:
+            raise
+        return False
+    _add_value(document.value, Location(name, 1, 1), document.item_lines, collection)
+    return True
+
+
+def _read_any_yaml(name: str, data: bytes, collection: InputCollection) -> None:
+    # Importing PyYAML takes longer than reading most dumps.
     import yaml as pyyaml
 
     from rbacguard.sources import yaml
 
     try:
         for number, document in enumerate(yaml.documents(data), 1):
-            _note_duplicates(name, number, document, reading)
+            if _is_kubernetes(document.value):
+                collection.problems += [
+                    f"{Location(name, number, line)}: key {key!r} is given twice; "
+                    "kubectl takes the last one without a word"
+                    for key, line in document.duplicates
+                ]
             place = Location(name, number, document.line)
-            _take(document.value, place, document.item_lines, reading)
+            _add_value(document.value, place, document.item_lines, collection)
     except pyyaml.MarkedYAMLError as error:
         raise InputError(_yaml_refusal(name, data, error)) from None
     except pyyaml.reader.ReaderError as error:
         raise InputError(f"{name}: {_reader_reason(data, error)}") from None
-
-
-def _read_machine_written(name: str, data: bytes, reading: Reading) -> bool:
-    """Read what the fast reader can; where it fails, the exact one finds the place."""
-    if not machine_yaml.is_machine_written(data):
-        return False
-    try:
-        # What machines are asked needs more of an object than what RBAC is asked.
-        document = machine_yaml.machine_written(data, whole=reading.workloads)
-    except (ValueError, TypeError):
-        if len(data) > _MAX_YAML_RETRY:
-            raise
-        return False
-    _take(document.value, Location(name, 1, 1), document.item_lines, reading)
-    return True
-
-
-def _note_duplicates(
-    name: str, number: int, document: machine_yaml.Document, reading: Reading
-) -> None:
-    if _is_kubernetes(document.value):
-        reading.problems += [
-            f"{Location(name, number, line)}: key {key!r} is given twice; "
-            "kubectl takes the last one without a word"
-            for key, line in document.duplicates
-        ]
 
 
 def _reader_reason(data: bytes, error: ReaderError) -> str:
@@ -329,48 +306,50 @@ def _yaml_refusal(name: str, data: bytes, error: MarkedYAMLError) -> str:
     return f"{Location(name, 0, line)}: not well-formed YAML: {problem}"
 
 
-def _take(value: object, place: Location, lines: list[int], reading: Reading) -> None:
+def _add_value(
+    value: object, location: Location, item_lines: list[int], collection: InputCollection
+) -> None:
+    """Add an object or the items of a list, as plain values."""
     if not _is_kubernetes(value):
-        reading.skipped["(not a Kubernetes object)"] += 1
+        collection.skipped[_NO_OBJECT] += 1
         return
-    assert isinstance(value, dict)  # noqa: S101 - _is_kubernetes has looked
+    assert isinstance(value, dict)  # noqa: S101 - _is_kubernetes checks it
     kind, api_version = value["kind"], value.get("apiVersion")
     api_version = api_version if isinstance(api_version, str) else ""
-    items = value.get("items")
-    if not (_is_list(kind) and ("items" in value)):
-        _add(value, place, api_version, kind, reading)
+    if not (_is_list(kind) and "items" in value):
+        _add(value, location, api_version, kind, collection)
         return
+    items = value["items"]
     if items is not None and not isinstance(items, list):
-        raise InputError(f"{place}: {kind}: items: expected a list")
+        raise InputError(f"{location}: {kind}: items: expected a list")
     metadata = value.get("metadata")
     token = metadata.get("continue") if isinstance(metadata, dict) else None
-    item_kind = _note_list(kind, token, len(items or []), reading)
+    item_kind = _note_list(kind, token, len(items or []), collection)
     for index, item in enumerate(items or []):
-        line = lines[index] if index < len(lines) else place.line
-        item_place = Location(place.file, place.document, line)
+        line = item_lines[index] if index < len(item_lines) else location.line
+        place = Location(location.file, location.document, line)
         if not isinstance(item, dict):
-            raise InputError(f"{item_place}: items[{index}]: expected an object")
-        own_kind = item.get("kind")
+            raise InputError(f"{place}: items[{index}]: expected an object")
+        own_kind, own_version = item.get("kind"), item.get("apiVersion")
         if isinstance(own_kind, str) and _is_list(own_kind):
-            _take(item, item_place, [], reading)
+            _add_value(item, place, [], collection)
             continue
-        own_version = item.get("apiVersion")
-        _add(
-            item,
-            item_place,
-            own_version if isinstance(own_version, str) else api_version,
-            own_kind if isinstance(own_kind, str) else item_kind,
-            reading,
-        )
+        own_version = own_version if isinstance(own_version, str) else api_version
+        own_kind = own_kind if isinstance(own_kind, str) else item_kind
+        _add(item, place, own_version, own_kind, collection)
 
 
 def _add(
-    payload: Raw | dict[str, Any], place: Location, api_version: str, kind: str, reading: Reading
+    payload: Raw | dict[str, Any],
+    location: Location,
+    api_version: str,
+    kind: str,
+    collection: InputCollection,
 ) -> None:
     if kind:
-        reading.add(payload, place, api_version, kind)
+        collection.add_object(payload, location, api_version, kind)
     else:
-        reading.skipped["(not a Kubernetes object)"] += 1
+        collection.skipped[_NO_OBJECT] += 1
 
 
 def _is_kubernetes(value: object) -> bool:
@@ -381,45 +360,44 @@ def _is_list(kind: str) -> bool:
     return kind.endswith("List")
 
 
-def _note_list(kind: str, token: object, count: int, reading: Reading) -> str:
-    """Note an empty or truncated list; return the kind of its items ('' for `kind: List`)."""
+def _note_list(kind: str, token: object, count: int, collection: InputCollection) -> str:
+    """Record an empty or truncated list. Returns the kind of its items; '' for `kind: List`."""
     item_kind = kind.removesuffix("List")
     if token:
-        kinds = (item_kind,) if item_kind else RBAC_KINDS
-        for each in kinds:
-            reading.truncated[each] = (
+        for each in (item_kind,) if item_kind else RBAC_KINDS:
+            collection.truncated[each] = (
                 f"the list of {each}s is one page of several (it has a continue token)"
             )
     elif item_kind and not count:
-        reading.empty_lists.add(item_kind)
+        collection.empty_lists.add(item_kind)
     return item_kind
 
 
 _NAMESPACE_FOLDER = re.compile(r"(?:^|[/!])namespaces/([^/]+)/")
 
 
-def _note_layout(name: str, reading: Reading) -> None:
-    """Recognize `oc adm inspect` and must-gather trees, whatever their top folder is called."""
+def _note_layout(name: str, collection: InputCollection) -> None:
+    """Recognize `oc adm inspect` and must-gather by their folders."""
     path = name.replace("\\", "/")
     match = _NAMESPACE_FOLDER.search(path)
     if match and match[1] != "all":
-        reading.is_inspect = True
-        reading.namespace_folders.add(match[1])
+        collection.is_inspect = True
+        collection.namespace_folders.add(match[1])
     elif "cluster-scoped-resources/" in path:
-        reading.is_inspect = True
+        collection.is_inspect = True
 
 
-def _nothing_found(paths: list[str], reading: Reading) -> str:
+def _nothing_found(paths: list[str], collection: InputCollection) -> str:
     where = ", ".join(paths)
-    if reading.problems:
-        return f"{where}: no RBAC object could be read; first problem: {reading.problems[0]}"
-    counted = sum(reading.skipped.values()) + len(reading)
-    if reading.is_inspect:
+    if collection.problems:
+        return f"{where}: no RBAC object could be read; first problem: {collection.problems[0]}"
+    count = sum(collection.skipped.values()) + len(collection)
+    if collection.is_inspect:
         return (
-            f"{where}: a must-gather without RBAC objects, as most are ({counted} others passed "
+            f"{where}: a must-gather without RBAC objects, as most are ({count} others passed "
             f"over); collect them with: {INSPECT_COMMAND}"
         )
     return (
-        f"{where}: no ClusterRole, Role or binding among {counted} objects; "
+        f"{where}: no ClusterRole, Role or binding among {count} objects; "
         f"make a dump with: {COLLECT_COMMAND}"
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rbacguard.snapshot import AggregateMode, Snapshot
-from rbacguard.sources.collection import Reading
+from rbacguard.sources.collection import InputCollection
 from rbacguard.sources.decode import read_objects, read_paths
 
 
@@ -23,8 +23,8 @@ def load(
     Raises:
         InputError: a path cannot be read or contains no object of a required kind.
     """
-    reading = read_paths([str(path) for path in paths], workloads=workloads)
-    return snapshot_of(reading, aggregate=aggregate)
+    collection = read_paths([str(path) for path in paths], workloads=workloads)
+    return snapshot_of(collection, aggregate=aggregate)
 
 
 def from_objects(
@@ -46,12 +46,14 @@ def from_objects(
     return snapshot_of(read_objects(objects, workloads=workloads), aggregate=aggregate)
 
 
-def snapshot_of(reading: Reading, *, aggregate: AggregateMode = "as-recorded") -> Snapshot:
-    """Return a snapshot of a finished reading."""
+def snapshot_of(
+    collection: InputCollection, *, aggregate: AggregateMode = "as-recorded"
+) -> Snapshot:
+    """Return a snapshot of collected objects."""
     return Snapshot(
-        reading.by_kind,
-        coverage=reading.coverage(),
-        locations=reading.locations,
-        defects=reading.defects,
+        collection.by_kind,
+        coverage=collection.coverage(),
+        locations=collection.locations,
+        invalid_fields=collection.invalid_fields,
         aggregate=aggregate,
     )

@@ -1,8 +1,8 @@
-"""Replaces the names of people and projects, so that a snapshot can be given away.
+"""Replacement of the names of people and projects, so that a snapshot can be shared.
 
-The same name becomes the same word wherever it stands, in every snapshot of the same cluster: the
-words are made with a key that follows from the cluster's identity, which is not in the file.
-Names that every cluster has, and ClusterRoles, stay as they are, so that findings stay true.
+A name has the same pseudonym everywhere, in every snapshot of the same cluster. Pseudonyms are
+computed with a key from the identity of the cluster, which the file does not contain. Names that
+every cluster has, and names of ClusterRoles, stay unchanged, so that findings stay the same.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from rbacguard.rbac.types import (
     Subject,
 )
 from rbacguard.snapshot import Snapshot
-from rbacguard.snapshot.coverage import Coverage, Defect, KindCoverage, Origin
+from rbacguard.snapshot.coverage import ClusterOrigin, Coverage, InvalidField, KindCoverage
 from rbacguard.snapshot.objects import (
     Group,
     GroupRestriction,
@@ -51,61 +51,60 @@ _KEPT_VALUES = frozenset({"", "true", "false"})
 
 
 class Redactor:
-    """Replaces names, always in the same way.
+    """Replaces names with pseudonyms.
 
     Args:
-        cluster_id: the cluster's identity; '' makes a key that no other snapshot will have.
+        cluster_id: the identity of the cluster; '' gives a random key.
     """
 
     def __init__(self, cluster_id: str) -> None:
-        """Make the key."""
+        """Compute the key."""
         identity = cluster_id.encode() or secrets.token_bytes(32)
         self._key = hashlib.sha256(b"rbacguard redaction\0" + identity).digest()
         self.is_repeatable = bool(cluster_id)
-        self._made: dict[str, str] = {}
+        self._pseudonyms: dict[str, str] = {}
 
-    def _word(self, prefix: str, name: str) -> str:
+    def _pseudonym(self, prefix: str, name: str) -> str:
         if not name:
             return name
         digest = hmac.new(self._key, f"{prefix}\0{name}".encode(), hashlib.sha256).hexdigest()
-        word = f"{prefix}-{digest[:10]}"
-        self._made[name] = word
-        return word
+        pseudonym = f"{prefix}-{digest[:10]}"
+        self._pseudonyms[name] = pseudonym
+        return pseudonym
 
     def namespace(self, name: str) -> str:
-        """Return the word for a namespace."""
-        return name if _PUBLIC_NAMESPACE.fullmatch(name) else self._word("namespace", name)
+        """Return the pseudonym of a namespace."""
+        return name if _PUBLIC_NAMESPACE.fullmatch(name) else self._pseudonym("namespace", name)
 
     def account(self, namespace: str, name: str) -> str:
-        """Return the word for a service account's name."""
+        """Return the pseudonym of the name of a service account."""
         if _PUBLIC_NAMESPACE.fullmatch(namespace) or name == "default":
             return name
-        return self._word("account", name)
+        return self._pseudonym("account", name)
 
     def user(self, name: str) -> str:
-        """Return the word for a user; a service account stays one."""
+        """Return the pseudonym of a user. The user of a service account stays one."""
         if name.startswith(_ACCOUNT):
             namespace, colon, account = name.removeprefix(_ACCOUNT).partition(":")
             return f"{_ACCOUNT}{self.namespace(namespace)}{colon}{self.account(namespace, account)}"
-        return name if name.startswith("system:") else self._word("user", name)
+        return name if name.startswith("system:") else self._pseudonym("user", name)
 
     def group(self, name: str) -> str:
-        """Return the word for a group; the accounts of a namespace stay that."""
+        """Return the pseudonym of a group. A group of service accounts stays one."""
         if name.startswith(_ACCOUNTS):
             return _ACCOUNTS + self.namespace(name.removeprefix(_ACCOUNTS))
-        return name if name.startswith("system:") else self._word("group", name)
+        return name if name.startswith("system:") else self._pseudonym("group", name)
 
-    def subject(self, subject: Subject, binding_namespace: str) -> Subject:
-        """Return a subject with its names replaced."""
+    def subject(self, subject: Subject) -> Subject:
+        """Return a subject with pseudonyms."""
         namespace = self.namespace(subject.namespace)
         if subject.kind == "ServiceAccount":
-            name = self.account(subject.namespace or binding_namespace, subject.name)
-            return replace(subject, name=name, namespace=namespace)
+            return Subject(subject.kind, self.account(subject.namespace, subject.name), namespace)
         name = self.group(subject.name) if subject.kind == "Group" else self.user(subject.name)
-        return replace(subject, name=name, namespace=namespace)
+        return Subject(subject.kind, name, namespace)
 
     def key(self, key: ObjectKey) -> ObjectKey:
-        """Return an object's identity with its names replaced."""
+        """Return the identity of an object with pseudonyms."""
         return ObjectKey(
             key.kind, self.namespace(key.namespace), self._name(key.kind, key.namespace, key.name)
         )
@@ -118,29 +117,27 @@ class Redactor:
         if kind == "ServiceAccount":
             return self.account(namespace, name)
         if kind == "ClusterRoleBinding" and not _PUBLIC_BINDING.fullmatch(name):
-            return self._word("binding", name)
+            return self._pseudonym("binding", name)
         if kind in ("Role", "RoleBinding", "RoleBindingRestriction") and not (
             _PUBLIC_NAMESPACE.fullmatch(namespace) or name.startswith("system:")
         ):
-            return self._word("role" if kind == "Role" else "binding", name)
+            return self._pseudonym("role" if kind == "Role" else "binding", name)
         return name
 
     def objects(self, objects: Mapping[ObjectKey, Struct]) -> dict[ObjectKey, Struct]:
-        """Return all objects with their names replaced."""
+        """Return all objects with pseudonyms."""
         done = {self.key(key): self._object(key, value) for key, value in objects.items()}
-        # Rules come last: by now every name that may stand in `resourceNames` is known.
+        # Rules come last, when the pseudonym of every name in `resourceNames` is known.
         return {key: self._with_rules(value) for key, value in done.items()}
 
     def _object(self, key: ObjectKey, value: Any) -> Struct:
         changed: dict[str, Any] = {"metadata": self._metadata(key, value.metadata)}
         match value:
             case ClusterRoleBinding() | RoleBinding():
-                changed["subjects"] = tuple(
-                    self.subject(each, key.namespace) for each in value.subjects
-                )
+                changed["subjects"] = tuple(map(self.subject, value.subjects))
                 changed["role_ref"] = self._role_ref(value.role_ref, key.namespace)
             case Group():
-                changed["users"] = tuple(self.user(each) for each in value.members)
+                changed["users"] = tuple(self.user(each) for each in value.users)
             case RoleBindingRestriction():
                 changed["spec"] = self._restriction(value.spec, key.namespace)
         made: Struct = replace(value, **changed)
@@ -155,7 +152,7 @@ class Redactor:
         new = self.key(key)
         labels, annotations = metadata.labels, metadata.annotations
         if key.kind != "ClusterRole":
-            # Which labels there are may matter; what they say may be a name.
+            # The keys might be relevant, and the values might be names.
             labels = {k: v if v in _KEPT_VALUES else "redacted" for k, v in labels.items()}
             annotations = {
                 k: v if v in _KEPT_VALUES else "redacted" for k, v in annotations.items()
@@ -207,51 +204,50 @@ class Redactor:
     def _rule(self, rule: PolicyRule) -> PolicyRule:
         if not rule.resource_names:
             return rule
-        names = tuple(self._made.get(name, name) for name in rule.resource_names)
+        names = tuple(self._pseudonyms.get(name, name) for name in rule.resource_names)
         return replace(rule, resource_names=names)
 
     def coverage(self, coverage: Coverage) -> Coverage:
-        """Return what was read, without names."""
+        """Return the coverage with pseudonyms."""
         kinds = {
             kind: KindCoverage(
                 each.state,
                 each.count,
-                tuple(self._words(reason) for reason in each.reasons),
+                tuple(self._text(reason) for reason in each.reasons),
                 tuple(self.namespace(name) for name in each.namespaces),
             )
             for kind, each in coverage.kinds.items()
         }
-        problems = tuple(self._words(problem) for problem in coverage.problems)
+        problems = tuple(self._text(problem) for problem in coverage.problems)
         origin = coverage.origin and self._origin(coverage.origin)
         return Coverage(kinds, problems, coverage.skipped, origin)
 
-    def _origin(self, origin: Origin) -> Origin:
+    def _origin(self, origin: ClusterOrigin) -> ClusterOrigin:
         own_key = "names were replaced with a key of this snapshot's own; others have other words"
-        return Origin(
-            context=self._word("cluster", origin.cluster_id or origin.context),
-            server_version=origin.server_version,
-            cluster_id=self._word("cluster", origin.cluster_id),
-            started=origin.started,
-            finished=origin.finished,
-            resource_versions=origin.resource_versions,
-            passes=origin.passes,
+        return replace(
+            origin,
+            context=self._pseudonym("cluster", origin.cluster_id or origin.context),
+            server="",
+            user="",
+            cluster_id=self._pseudonym("cluster", origin.cluster_id),
+            warnings=(),
             notes=origin.notes if self.is_repeatable else (*origin.notes, own_key),
             redacted=True,
         )
 
-    def defects(self, defects: Iterable[Defect]) -> tuple[Defect, ...]:
-        """Return what the API server would refuse, without names."""
+    def invalid_fields(self, fields: Iterable[InvalidField]) -> tuple[InvalidField, ...]:
+        """Return the invalid fields with pseudonyms."""
         return tuple(
-            replace(each, key=self.key(each.key), message=self._words(each.message))
-            for each in defects
+            replace(each, key=self.key(each.key), message=self._text(each.message))
+            for each in fields
         )
 
-    def _words(self, text: str) -> str:
-        """Return a sentence with the names in it replaced; a refusal keeps only that it is one."""
+    def _text(self, text: str) -> str:
+        """Return a sentence with pseudonyms. Of a refusal, only the word "forbidden" stays."""
         if text.startswith("forbidden"):
             return "forbidden"
-        for name in sorted(self._made, key=len, reverse=True):
-            text = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", self._made[name], text)
+        for name in sorted(self._pseudonyms, key=len, reverse=True):
+            text = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", self._pseudonyms[name], text)
         return text
 
 
@@ -260,10 +256,7 @@ def _each(of: Callable[[str], str], names: Iterable[str] | None) -> tuple[str, .
 
 
 def redact(snapshot: Snapshot) -> Snapshot:
-    """Return a snapshot with the names of users, groups and namespaces replaced.
-
-    The same name has the same replacement in all snapshots of one cluster.
-    """
+    """Return a snapshot with pseudonyms for users, groups, and namespaces."""
     origin = snapshot.coverage.origin
     redactor = Redactor(origin.cluster_id if origin else "")
     by_kind: dict[str, dict[ObjectKey, Struct]] = {}
@@ -272,6 +265,6 @@ def redact(snapshot: Snapshot) -> Snapshot:
     return Snapshot(
         by_kind,
         coverage=redactor.coverage(snapshot.coverage),
-        defects=redactor.defects(snapshot.defects),
+        invalid_fields=redactor.invalid_fields(snapshot.invalid_fields),
         aggregate=snapshot.aggregate,
     )

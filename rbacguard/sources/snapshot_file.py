@@ -1,45 +1,37 @@
-"""Snapshot files: the objects of a cluster in one file that can be checked.
+"""Snapshot files: the objects of a cluster and their coverage in one file with digests.
 
-A file is one JSON object, compressed with zstd: `apiVersion` rbacguard.io/snapshot/v2, `kind`
-ClusterSnapshot, `digests` (SHA-256 of the bytes of `origin` and of `content`), `origin` (the
-cluster and the time), and `content` (Kubernetes objects, and what was not read). `content` has the
-same bytes for the same state of the cluster. `zstd -d | jq` reads it.
+A file is one JSON object, compressed with zstd, which `zstd -d | jq` reads. Fields: `apiVersion`,
+`kind`, `digests` (SHA-256 of the bytes of `origin` and `content`), `origin` (the cluster and the
+time), and `content` (Kubernetes objects, and what was not read). The same state of the cluster
+gives the same bytes of `content`.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any, cast
 
 import msgspec
-from msgspec import NODEFAULT, Raw, Struct, structs
+from msgspec import NODEFAULT, Raw, Struct, defstruct, structs
 
 from rbacguard.errors import InputError
-from rbacguard.rbac.types import RBAC_GROUP, ObjectKey, ObjectMeta
+from rbacguard.rbac.types import ObjectKey, ObjectMeta
 from rbacguard.snapshot import Snapshot
-from rbacguard.snapshot.coverage import Defect, KindCoverage, Location, Origin, State
+from rbacguard.snapshot.coverage import ClusterOrigin, InvalidField, KindCoverage, Location
 from rbacguard.snapshot.objects import HyperConverged, KubeVirt
-from rbacguard.snapshot.workloads import WORKLOAD_TYPES
-from rbacguard.sources import bulk
-from rbacguard.sources.collection import Reading
+from rbacguard.snapshot.resources import BY_KIND, Resource
+from rbacguard.sources.collection import InputCollection
+from rbacguard.sources.decoders import list_decoder
 from rbacguard.sources.files import sha256
 
-API_VERSION = "rbacguard.io/snapshot/v2"
+API_VERSION = "rbacguard.io/snapshot/v1"
 KIND = "ClusterSnapshot"
-BEGINNING = b'{"apiVersion":"rbacguard.io/snapshot/'
-"""How one begins that the tool wrote, which need not be looked through to know it."""
+START = b'{"apiVersion":"rbacguard.io/snapshot/'
+"""The first bytes of a decompressed snapshot file."""
 
-_API_VERSIONS = {
-    "Namespace": "v1",
-    "ServiceAccount": "v1",
-    "Group": "user.openshift.io/v1",
-    "RoleBindingRestriction": "authorization.openshift.io/v1",
-    "KubeVirt": "kubevirt.io/v1",
-    "HyperConverged": "hco.kubevirt.io/v1",
-    **{kind: f"{group}/v1".removeprefix("/") for group, kind in WORKLOAD_TYPES},
-}
-_ANNOTATIONS = (
+_ANNOTATION_DOMAINS = (
     "rbacguard.io",
     "kubevirt.io",
     "open-cluster-management.io",
@@ -49,8 +41,8 @@ _ANNOTATIONS = (
     "authorization.kubernetes.io",
     "authorization.k8s.io",
 )
-"""Domains of the annotations that are kept; all others may hold anything."""
-_SPEC = frozenset(
+"""Domains of the annotations that are saved. Other annotations might contain secrets."""
+_SPEC_FIELDS = frozenset(
     {
         "roleAggregationStrategy",
         "liveMigrationConfig",
@@ -60,20 +52,12 @@ _SPEC = frozenset(
         "workloadUpdateStrategy",
     }
 )
-"""Fields of KubeVirt's and HyperConverged's specs that are kept; all others may hold anything."""
-_NESTED = frozenset({"configuration", "virtualization"})
+"""Fields that are saved of the specs of KubeVirt and HyperConverged, for the same reason."""
+_SPEC_SECTIONS = frozenset({"configuration", "virtualization"})
 
 
-class SavedKind(Struct, frozen=True, omit_defaults=True):
-    """How much of one kind was read."""
-
-    state: str
-    reasons: tuple[str, ...] = ()
-    namespaces: tuple[str, ...] = ()
-
-
-class SavedDefect(Struct, frozen=True):
-    """A part of an object that the API server would refuse."""
+class SavedInvalidField(Struct, frozen=True):
+    """A field that the API server would reject; see `InvalidField`."""
 
     kind: str
     namespace: str
@@ -82,34 +66,25 @@ class SavedDefect(Struct, frozen=True):
     message: str
 
 
-class _Parts(Struct, frozen=True, kw_only=True):
-    kinds: dict[str, SavedKind]
+class Content(Struct, frozen=True, rename="camel"):
+    """The state of the cluster."""
+
+    kinds: dict[str, KindCoverage]
     problems: tuple[str, ...]
     skipped: dict[str, int]
-    defects: tuple[SavedDefect, ...]
-
-
-class Content(_Parts, frozen=True):
-    """What the cluster holds; the same for the same state."""
-
-    objects: tuple[Raw, ...]
-
-
-class _Usual(_Parts, frozen=True):
-    """The same of a cluster without machines, whose objects are decoded in one go."""
-
-    objects: tuple[bulk.Listed, ...]
+    invalid_fields: tuple[SavedInvalidField, ...]
+    objects: Any
 
 
 class Digests(Struct, frozen=True):
-    """SHA-256 of the bytes of two parts, in hexadecimal."""
+    """SHA-256 of the bytes of two fields, in hexadecimal."""
 
     content: str
     origin: str
 
 
 class SavedSnapshot(Struct, frozen=True, rename="camel"):
-    """The file, with its two parts as they stand in it."""
+    """The file, with the bytes of its two main fields."""
 
     api_version: str
     kind: str
@@ -118,56 +93,39 @@ class SavedSnapshot(Struct, frozen=True, rename="camel"):
     content: Raw
 
 
-class SavedObject(Struct, frozen=True, rename="camel"):
-    """What is needed to place one object; the rest is its kind's own."""
-
-    api_version: str
-    kind: str
-
-
 def encode(snapshot: Snapshot) -> bytes:
     """Return the bytes of a snapshot file."""
-    objects, coverage = snapshot.objects, snapshot.coverage
-    content = msgspec.json.encode(
-        {
-            "kinds": {
-                kind: SavedKind(each.state.value, each.reasons, each.namespaces)
-                for kind, each in sorted(coverage.kinds.items())
-            },
-            "problems": coverage.problems,
-            "skipped": dict(sorted(coverage.skipped.items())),
-            "defects": [
-                SavedDefect(d.key.kind, d.key.namespace, d.key.name, d.path, d.message)
-                for d in snapshot.defects
-            ],
-            "objects": [_object(key, objects[key]) for key in sorted(objects)],
-        }
-    )
-    origin = msgspec.json.encode(coverage.origin)
-    saved = SavedSnapshot(
-        API_VERSION,
-        KIND,
-        Digests(hashlib.sha256(content).hexdigest(), hashlib.sha256(origin).hexdigest()),
-        Raw(origin),
-        Raw(content),
-    )
     import zstandard
 
+    coverage = snapshot.coverage
+    objects = [
+        _plain_object(BY_KIND[key.kind], value) for key, value in sorted(snapshot.objects.items())
+    ]
+    content = Content(
+        dict(sorted(coverage.kinds.items())),
+        coverage.problems,
+        dict(sorted(coverage.skipped.items())),
+        tuple(SavedInvalidField(*f.key, f.path, f.message) for f in snapshot.invalid_fields),
+        Raw(msgspec.json.encode(objects)),
+    )
+    parts = msgspec.json.encode(content), msgspec.json.encode(coverage.origin)
+    digests = Digests(*(hashlib.sha256(part).hexdigest() for part in parts))
+    saved = SavedSnapshot(API_VERSION, KIND, digests, content=Raw(parts[0]), origin=Raw(parts[1]))
     return zstandard.ZstdCompressor(level=10).compress(msgspec.json.encode(saved))
 
 
-def _object(key: ObjectKey, value: Struct) -> dict[str, Any]:
-    api_version = _API_VERSIONS.get(key.kind, f"{RBAC_GROUP}/v1")
-    return {"apiVersion": api_version, "kind": key.kind, **_fields(_trimmed(value))}
+def _plain_object(resource: Resource, value: Struct) -> dict[str, Any]:
+    head = {"apiVersion": resource.api_versions[0], "kind": resource.kind}
+    return {**head, **_plain(_without_secrets(value))}
 
 
-def _trimmed(value: Struct) -> Struct:
-    """Return an object without what no answer depends on and what may hold secrets."""
+def _without_secrets(value: Struct) -> Struct:
+    """Return an object without fields that no answer depends on and that might be secret."""
     metadata: ObjectMeta = value.metadata  # type: ignore[attr-defined]
     annotations = {
         name: text
         for name, text in sorted(metadata.annotations.items())
-        if name.partition("/")[0].endswith(_ANNOTATIONS)
+        if name.partition("/")[0].endswith(_ANNOTATION_DOMAINS)
     }
     labels = dict(sorted(metadata.labels.items()))
     metadata = structs.replace(metadata, annotations=annotations, labels=labels)
@@ -177,43 +135,44 @@ def _trimmed(value: Struct) -> Struct:
 
 
 def _spec(spec: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: spec[key] for key in sorted(spec) if key in _SPEC}
-    for key in sorted(_NESTED & spec.keys()):
+    kept = {key: spec[key] for key in sorted(spec) if key in _SPEC_FIELDS}
+    for key in sorted(_SPEC_SECTIONS & spec.keys()):
         if isinstance(spec[key], dict):
             kept[key] = _spec(spec[key])
     return kept
 
 
-def _fields(value: object) -> Any:
-    """Return a value as plain ones, fields at their default left out, so that null is never met."""
+def _plain(value: Any) -> Any:
+    """Return a value as plain values without fields that are null or have their default."""
     if isinstance(value, Struct):
-        names = zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True)
-        defaults = dict(zip(reversed(value.__struct_fields__), _defaults(value), strict=False))
         return {
-            encoded: _fields(found)
-            for name, encoded in names
-            if (found := getattr(value, name)) is not None
-            and not (name in defaults and found == defaults[name])
+            encoded: _plain(found)
+            for name, encoded, default in _fields(type(value))
+            if (found := getattr(value, name)) is not None and found != default
         }
-    if isinstance(value, tuple | list):
-        return [_fields(item) for item in value]
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
     return value
 
 
-def _defaults(value: Struct) -> list[Any]:
-    """Return the defaults of the last fields, the last first."""
-    found = []
-    for default in reversed(value.__struct_defaults__):
-        factory = getattr(default, "factory", None)
-        found.append(factory() if callable(factory) else default)
-    return [each for each in found if each is not NODEFAULT]
+@cache
+def _fields(struct: type[Struct]) -> tuple[tuple[str, str, Any], ...]:
+    """Return the name, the encoded name, and the default of each field."""
+    return tuple(
+        (
+            each.name,
+            each.encode_name,
+            each.default if each.default_factory is NODEFAULT else each.default_factory(),
+        )
+        for each in structs.fields(struct)
+    )
 
 
-def take(name: str, raw: Raw | bytes, reading: Reading) -> None:
-    """Read a saved snapshot.
+def read(name: str, raw: Raw | bytes, collection: InputCollection) -> None:
+    """Add the objects and the coverage of a decompressed snapshot file to a collection.
 
     Raises:
-        InputError: it is of a later format, was changed since it was saved, or is broken.
+        InputError: the file has another format, is damaged, or was changed.
     """
     try:
         saved = msgspec.json.decode(raw, type=SavedSnapshot)
@@ -224,44 +183,46 @@ def take(name: str, raw: Raw | bytes, reading: Reading) -> None:
             f"{name}: saved as {saved.api_version!r}, expected {API_VERSION!r}; read it with the "
             "release of rbacguard that wrote it, or a later one"
         )
-    content, heads, kinds, origin = _decoded(name, saved)
-    reading.known.update((kind, each) for kind, each in kinds.items() if reading.wants(kind))
-    place = Location(name)
-    if isinstance(content, _Usual):
-        bulk.keep(content.objects, lambda _number: place, reading)
-    else:
-        for item, head in zip(content.objects, heads, strict=True):
-            reading.add(item, place, head.api_version, head.kind)
-    reading.problems += content.problems
-    reading.skipped.update(content.skipped)
-    reading.defects += [
-        Defect(ObjectKey(d.kind, d.namespace, d.name), d.path, d.message, place)
-        for d in content.defects
+    content, origin = _decode(name, saved)
+    location = Location(name)
+    collection.reported.update(
+        (kind, each) for kind, each in content.kinds.items() if collection.stores(kind)
+    )
+    for resource, value in list_decoder(workloads=True).objects(content.objects):
+        if collection.stores(resource.kind):
+            collection.store(value, location, resource)
+        else:
+            collection.skipped[resource.kind] += 1
+    collection.problems += content.problems
+    collection.skipped.update(content.skipped)
+    collection.invalid_fields += [
+        InvalidField(ObjectKey(f.kind, f.namespace, f.name), f.path, f.message, location)
+        for f in content.invalid_fields
     ]
-    if reading.origin is not None and origin is not None and reading.origin != origin:
+    if collection.origin is not None and origin is not None and collection.origin != origin:
         raise InputError(f"{name}: a second snapshot; give one state of a cluster at a time")
-    reading.origin = reading.origin or origin
+    collection.origin = collection.origin or origin
 
 
-class _Decoded(NamedTuple):
-    """What was in a file; `heads` are of objects that are not decoded in one go."""
-
-    content: Content | _Usual
-    heads: list[SavedObject]
-    kinds: dict[str, KindCoverage]
-    origin: Origin | None
+@cache
+def _decoded_content() -> type[Content]:
+    """Return the type of the content with decoded objects."""
+    fields = [("objects", list_decoder(workloads=True).items_type)]
+    return cast("type[Content]", defstruct("DecodedContent", fields, bases=(Content,)))
 
 
-def _decoded(name: str, saved: SavedSnapshot) -> _Decoded:
-    """Decode a file's parts; the digests that they are to have are made meanwhile.
+def _decode(name: str, saved: SavedSnapshot) -> tuple[Content, ClusterOrigin | None]:
+    """Return the content with decoded objects, and the origin.
 
     Raises:
-        InputError: a part was changed since it was saved, or is broken.
+        InputError: a field does not match its digest, or is invalid.
     """
-    digests = {part: sha256(memoryview(getattr(saved, part))) for part in ("content", "origin")}
+    parts = {"content": saved.content, "origin": saved.origin}
+    digests = {part: sha256(memoryview(raw)) for part, raw in parts.items()}
     found, refusal = None, ""
     try:
-        found = _parts(saved)
+        content = msgspec.json.decode(saved.content, type=_decoded_content())
+        found = content, msgspec.json.decode(saved.origin, type=ClusterOrigin | None)
     except (msgspec.DecodeError, ValueError) as error:
         refusal = f"{name}: a broken snapshot: {_reason(error)}"
     for part, digest in digests.items():
@@ -276,48 +237,28 @@ def _decoded(name: str, saved: SavedSnapshot) -> _Decoded:
     return found
 
 
-def _parts(saved: SavedSnapshot) -> _Decoded:
-    content: Content | _Usual
-    heads = []
-    try:
-        content = msgspec.json.decode(saved.content, type=_Usual)
-    except msgspec.ValidationError:
-        content = msgspec.json.decode(saved.content, type=Content)
-        heads = [msgspec.json.decode(item, type=SavedObject) for item in content.objects]
-    kinds = {
-        kind: KindCoverage(msgspec.convert(each.state, State), 0, each.reasons, each.namespaces)
-        for kind, each in content.kinds.items()
-    }
-    origin = msgspec.json.decode(saved.origin, type=Origin | None)
-    return _Decoded(content, heads, kinds, origin)
-
-
 def _reason(error: Exception) -> str:
     return " ".join(str(error).replace("`", "").split())
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a saved snapshot, unpacked."""
-    schema = msgspec.json.schema(SavedSnapshot)
-    parts = {
-        "origin": msgspec.json.schema(Origin | None),
-        "content": msgspec.json.schema(Content),
-    }
-    definitions = dict(schema["$defs"])
-    for part, found in parts.items():
-        definitions |= found.get("$defs", {})
-        definitions["SavedSnapshot"]["properties"][part] = {
-            key: value for key, value in found.items() if key != "$defs"
-        }
+    """Return the JSON Schema of a decompressed snapshot file."""
+    (saved, content, origin), definitions = msgspec.json.schema_components(
+        (SavedSnapshot, Content, ClusterOrigin | None), ref_template="#/$defs/{name}"
+    )
+    fields = definitions["SavedSnapshot"]["properties"]
+    fields |= {"apiVersion": {"const": API_VERSION}, "kind": {"const": KIND}}
+    fields |= {"origin": origin, "content": content}
     definitions["Content"]["properties"]["objects"] = {
         "type": "array",
-        "items": {"$ref": "#/$defs/SavedObject"},
+        "items": {
+            "type": "object",
+            "properties": {name: {"type": "string"} for name in ("apiVersion", "kind")},
+            "required": ["apiVersion", "kind", "metadata"],
+        },
     }
-    definitions["SavedObject"] = msgspec.json.schema(SavedObject)["$defs"]["SavedObject"]
-    definitions["SavedSnapshot"]["properties"]["apiVersion"] = {"const": API_VERSION}
-    definitions["SavedSnapshot"]["properties"]["kind"] = {"const": KIND}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$ref": "#/$defs/SavedSnapshot",
+        **saved,
         "$defs": definitions,
     }

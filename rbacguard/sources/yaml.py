@@ -1,8 +1,8 @@
 """YAML as kubectl reads it.
 
-kubectl parses with sigs.k8s.io/yaml, that is go-yaml v2's rules: plain `yes` and `on` are
-booleans, `0123` is 83, `1e3` is 1000, but dates and `1:30` are strings. PyYAML follows none of
-these out of the box, and cannot construct a plain `=` at all.
+kubectl uses sigs.k8s.io/yaml, which follows go-yaml v2: plain `yes` and `on` are booleans, `0123`
+is 83, and `1e3` is 1000, but dates and `1:30` are strings. PyYAML has other rules for all of
+these, and cannot construct a plain `=`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import yaml
 from rbacguard.sources.kubectl_yaml import Document
 
 MAX_NODES = 5_000_000
-"""How many values the aliases of one document may expand to; more is an alias bomb."""
+"""Limit of the values that the aliases of one document expand to, against alias bombs."""
 
 MAX_DEPTH = 200
-"""How deep a document may nest; PyYAML's composer would overrun the C stack."""
+"""Limit of the depth of a document, because PyYAML's composer would overflow the C stack."""
 
 _BOOLEANS = {
     **dict.fromkeys(
@@ -36,17 +36,17 @@ _NUMBER = "tag:kubectl,2025:number"
 
 
 class KubectlLoader(yaml.CSafeLoader):
-    """PyYAML's C parser with go-yaml v2's scalars; aliases are bounded."""
+    """PyYAML's C parser with the scalars of go-yaml v2."""
 
     def __init__(self, stream: bytes | str) -> None:
-        """Start with an empty list of duplicate keys."""
+        """Start without duplicate keys."""
         super().__init__(stream)
         self.duplicates: list[tuple[str, int]] = []
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Build a mapping whose keys are text, and note those that are given twice.
+        """Return a mapping with keys of text, and record duplicate keys.
 
-        Keys become what sigs.k8s.io/yaml makes of them (yaml.go, convertToJSONableObject).
+        Other keys are converted as in sigs.k8s.io/yaml (yaml.go, convertToJSONableObject).
         """
         seen = set()
         for key_node, _ in node.value:
@@ -89,7 +89,7 @@ def _number(loader: KubectlLoader, node: yaml.ScalarNode) -> int | float:
     return float(text.replace(".", "", 1).lower())
 
 
-# PyYAML's own resolvers are YAML 1.1's; these take their place.
+# The resolvers below replace those of PyYAML, which follow YAML 1.1.
 KubectlLoader.yaml_implicit_resolvers = {}
 
 
@@ -116,7 +116,7 @@ KubectlLoader.add_constructor(_NUMBER, _number)
 KubectlLoader.add_constructor(
     "tag:yaml.org,2002:bool", lambda loader, node: _BOOLEANS[_text(loader, node)]
 )
-# As go-yaml v2 hands them to JSON: these stay text.
+# go-yaml v2 passes these to JSON as text.
 for _tag in ("timestamp", "value", "merge"):
     KubectlLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _text)
 
@@ -125,7 +125,7 @@ _MAY_BE_DEEP = re.compile(rb"^[ ?:-]{%d}" % MAX_DEPTH, re.MULTILINE)
 
 
 def _check_depth(data: bytes) -> None:
-    """Refuse nesting deeper than `MAX_DEPTH`; the parser's events are read without recursion."""
+    """Raise MarkedYAMLError for nesting deeper than `MAX_DEPTH`, without recursion."""
     if data.count(b"[") + data.count(b"{") <= MAX_DEPTH and not _MAY_BE_DEEP.search(data):
         return
     depth = 0
@@ -142,7 +142,7 @@ def _check_depth(data: bytes) -> None:
 
 
 def _check_aliases(root: yaml.Node) -> None:
-    """Refuse a document whose aliases expand to more than `MAX_NODES` values."""
+    """Raise MarkedYAMLError if aliases expand to more than `MAX_NODES` values."""
     sizes: dict[int, int] = {}
     inside: set[int] = set()
     stack: list[tuple[yaml.Node, bool]] = [(root, False)]
@@ -174,8 +174,8 @@ def _check_aliases(root: yaml.Node) -> None:
             stack.extend((child, False) for child in children)
 
 
-def refusal(path: str, error: yaml.YAMLError | ValueError) -> str:
-    """Return in one line where a small file is not well-formed YAML, and why."""
+def describe_error(path: str, error: yaml.YAMLError | ValueError) -> str:
+    """Return one line that says where and why a file is not well-formed YAML."""
     mark = getattr(error, "problem_mark", None)
     line = f", line {mark.line + 1}" if mark else ""
     reason = getattr(error, "problem", None) or str(error).splitlines()[0]
@@ -186,7 +186,7 @@ def documents(data: bytes) -> Iterator[Document]:
     """Yield each non-empty document.
 
     Raises:
-        yaml.YAMLError: with a mark where there is one.
+        yaml.YAMLError: the data are not well-formed, or exceed a limit.
     """
     _check_depth(data)
     has_alias = re.search(rb"(?:^|[\s:,\[{-])\*[^\s,\]}]", data) is not None

@@ -127,7 +127,7 @@ def check_target(now: Installed, target: Release) -> None:
 
 
 def _gaps(snapshot: Snapshot, now: Installed) -> tuple[str, ...]:
-    gaps = snapshot.coverage.gaps()
+    gaps = snapshot.coverage.missing()
     missing = [n for n in ("admin", "edit", ADMIN, EDIT) if n not in snapshot.cluster_roles]
     if missing:
         gaps = (*gaps, f"ClusterRole: {', '.join(missing)} not in the input")

@@ -77,7 +77,7 @@ def status(snapshot: Snapshot) -> Status:
     bound = len(bound_to_migrate(snapshot))
     restored = migrate_aggregated_into(snapshot)
     step, title, following = _step(snapshot, now, temporary, bound, restored)
-    gaps = snapshot.coverage.gaps()
+    gaps = snapshot.coverage.missing()
     if gaps and step is Step.DONE:
         step, title = Step.UNKNOWN, "Appears complete, but the input is incomplete"
         following = "Create a complete dump and run 'rbacguard verify'"

@@ -163,7 +163,7 @@ class _Verifier:
         self._decided = self._approved | access.accepted_needs()
         self._bound = bound_to_migrate(snapshot)
         self.unaccepted: list[Need] = []
-        self._gaps = snapshot.coverage.gaps()
+        self._gaps = snapshot.coverage.missing()
 
     def _check(
         self,
@@ -181,7 +181,7 @@ class _Verifier:
         evidence = tuple(grants)
         if details:
             return VerifyCheck(check_id, title, Result.FAILED, details, following, evidence)
-        gaps = self._snapshot.coverage.gaps(needs)
+        gaps = self._snapshot.coverage.missing(needs)
         if gaps:
             return VerifyCheck(check_id, title, Result.UNKNOWN, gaps, _COMPLETE_DUMP)
         return VerifyCheck(check_id, title, Result.PASSED)
@@ -191,9 +191,9 @@ class _Verifier:
         gaps = list(self._gaps)
         if self._access.has_selectors:
             # The namespaces of a selector depend on the labels of all namespaces.
-            gaps += self._snapshot.coverage.gaps(["Namespace"])
+            gaps += self._snapshot.coverage.missing(["Namespace"])
         if self._before is not None:
-            gaps += [f"before: {gap}" for gap in self._before.coverage.gaps()]
+            gaps += [f"before: {gap}" for gap in self._before.coverage.missing()]
         following = _COMPLETE_DUMP
         if self._before is not None and temporary_roles(self._before):
             # Grants that were delegated by then would count as pre-existing.
@@ -223,7 +223,7 @@ class _Verifier:
         role = self._snapshot.cluster_roles.get(MIGRATE)
         failures = []
         if role is None:
-            if not self._snapshot.coverage.gaps(["ClusterRole"]):
+            if not self._snapshot.coverage.missing(["ClusterRole"]):
                 failures.append(f"ClusterRole {MIGRATE} does not exist")
         elif (
             not covers(role.rules, migrate_rules())[0] or not covers(migrate_rules(), role.rules)[0]
@@ -308,7 +308,7 @@ class _Verifier:
         if not failures:
             return VerifyCheck("approved-bound", title, Result.PASSED)
         # A binding that was not read might be the missing one.
-        gaps = self._snapshot.coverage.gaps(["ClusterRole", "ClusterRoleBinding", "RoleBinding"])
+        gaps = self._snapshot.coverage.missing(["ClusterRole", "ClusterRoleBinding", "RoleBinding"])
         following = "Apply the bindings that 'rbacguard generate --approvals FILE' writes"
         if gaps:
             following = _COMPLETE_DUMP

@@ -15,7 +15,7 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from rbacguard.sources.live.resources import WORKLOADS
+from rbacguard.snapshot.resources import WORKLOADS
 
 START_SECONDS = 120
 STOP_SECONDS = 20

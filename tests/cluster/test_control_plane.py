@@ -44,8 +44,8 @@ from rbacguard.rbac import ClusterRoleBinding, ObjectMeta, RoleBinding, RoleRef,
 from rbacguard.rbac.identity import identify
 from rbacguard.rbac.types import RBAC_GROUP
 from rbacguard.sources import load, snapshot_of, yaml
-from rbacguard.sources.live import NEEDS, Connection, Overrides, find_access, read_cluster
-from rbacguard.sources.live.reviews import ask
+from rbacguard.sources.live import NEEDS, Connection, Overrides, find_config, read_cluster
+from rbacguard.sources.live.reviews import review_access
 from rbacguard.update.temporary_role import temporary_role
 
 PROGRAMS, MISSING = assets()
@@ -141,9 +141,9 @@ def disagreeing(plane: ControlPlane, tool: Tool, folder: Path) -> list[str]:
     done = tool("snapshot", "-o", str(file), "--force", "--consistent")
     assert done.returncode == 0, done.stderr
     snapshot = load([str(file)])
-    access = find_access(Overrides(kubeconfig=str(plane.kubeconfig)), {}, folder)
+    access = find_config(Overrides(kubeconfig=str(plane.kubeconfig)), {}, folder)
     with Connection(access) as connection:
-        reviews = ask(connection, questions(snapshot, limit=None))
+        reviews = review_access(connection, questions(snapshot, limit=None))
     assert reviews.by == "SubjectAccessReview"
     assert len(reviews.answers) > 2000
     assert not reviews.note
@@ -293,7 +293,7 @@ def test_pages_and_expired_lists_are_as_a_real_server_has_them(
 ) -> None:
     """Read in pages of five while the cluster changes; all of a kind is of one version."""
     to_state(plane, "A")
-    access = find_access(Overrides(kubeconfig=str(plane.kubeconfig)), {}, tmp_path)
+    access = find_config(Overrides(kubeconfig=str(plane.kubeconfig)), {}, tmp_path)
     stop = threading.Event()
 
     def disturb() -> None:
@@ -697,7 +697,7 @@ def test_what_hinders_the_applier_is_what_the_server_refuses(
                 [role(f"gitops-{name}", *rules), binding(name, f"gitops-{name}", user(name))]
             )
         asked.append(name)
-    access = find_access(Overrides(kubeconfig=str(plane.kubeconfig)), {}, tmp_path)
+    access = find_config(Overrides(kubeconfig=str(plane.kubeconfig)), {}, tmp_path)
     compared = 0
     try:
         with Connection(access) as connection:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rbacguard.errors import InputError
-from rbacguard.sources.live import Access, Impersonation, Overrides, find_access
+from rbacguard.sources.live import ClusterConfig, Impersonation, Overrides, find_config
 
 KUBECTL = shutil.which("kubectl")
 
@@ -38,8 +38,8 @@ def write(path: Path, text: str) -> str:
     return str(path)
 
 
-def find(tmp_path: Path, listed: str = "", **flags: Any) -> Access:
-    return find_access(Overrides(**flags), {"KUBECONFIG": listed}, tmp_path)
+def find(tmp_path: Path, listed: str = "", **flags: Any) -> ClusterConfig:
+    return find_config(Overrides(**flags), {"KUBECONFIG": listed}, tmp_path)
 
 
 def test_the_first_file_to_name_something_wins_whole(tmp_path: Path) -> None:
@@ -168,12 +168,12 @@ def test_a_pod_uses_its_service_account_only_without_a_context(tmp_path: Path) -
     folder = tmp_path / "serviceaccount"
     write(folder / "token", "pod-token")
     pod = {"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"}
-    found = find_access(Overrides(), pod, tmp_path, service_account=folder)
+    found = find_config(Overrides(), pod, tmp_path, service_account=folder)
     assert (found.context, found.server) == ("in-cluster", "https://[fd00::1]:443")
     assert found.cluster["certificate-authority"] == str(folder / "ca.crt")
     assert found.user["token"] == "pod-token"
     path = write(tmp_path / "1", config(name="a"))
-    there = find_access(Overrides(), {**pod, "KUBECONFIG": path}, tmp_path, service_account=folder)
+    there = find_config(Overrides(), {**pod, "KUBECONFIG": path}, tmp_path, service_account=folder)
     assert there.context == "a"
 
 

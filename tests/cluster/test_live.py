@@ -36,7 +36,7 @@ from workload_objects import cluster, ready
 
 from rbacguard.snapshot.coverage import RBAC_KINDS
 from rbacguard.sources import yaml
-from rbacguard.sources.live import NEEDS, Connection, Overrides, find_access, read_cluster
+from rbacguard.sources.live import NEEDS, Connection, Overrides, find_config, read_cluster
 
 APPROVALS = str(ROOT / "examples" / "approvals.yaml")
 BEFORE = str(STATES["A"])
@@ -164,9 +164,9 @@ def test_the_permissions_printed_suffice_and_none_can_be_spared(
     def gaps(more: list[dict[str, Any]]) -> set[str]:
         with ApiServer([*bare, *more], tokens=AUDITOR) as api:
             config = api.kubeconfig(tmp_path / "config", token="auditor-token")
-            found = find_access(Overrides(kubeconfig=str(config)), {}, tmp_path)
+            found = find_config(Overrides(kubeconfig=str(config)), {}, tmp_path)
             with Connection(found) as connection:
-                known = read_cluster(connection, NEEDS[command]).known
+                known = read_cluster(connection, NEEDS[command]).reported
         return {kind for kind, each in known.items() if each.reasons}
 
     assert gaps(allowed) == set()

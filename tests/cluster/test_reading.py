@@ -25,14 +25,14 @@ from msgspec import structs
 
 from rbacguard.errors import ClusterError, InputError
 from rbacguard.snapshot.coverage import RBAC_KINDS, State
-from rbacguard.sources import Reading, from_objects, snapshot_of
+from rbacguard.sources import InputCollection, from_objects, snapshot_of
 from rbacguard.sources.live import (
     NEEDS,
-    Access,
+    ClusterConfig,
     Connection,
     Impersonation,
     Overrides,
-    find_access,
+    find_config,
     read_cluster,
 )
 
@@ -42,10 +42,10 @@ BINDINGS = "/apis/rbac.authorization.k8s.io/v1/rolebindings"
 ALL = NEEDS["audit"]
 
 
-def access(api: ApiServer, tmp_path: Path, **how: Any) -> Access:
+def access(api: ApiServer, tmp_path: Path, **how: Any) -> ClusterConfig:
     overrides = how.pop("overrides", Overrides())
     path = api.kubeconfig(tmp_path / "config", **how)
-    return find_access(overrides, {"KUBECONFIG": str(path)}, tmp_path)
+    return find_config(overrides, {"KUBECONFIG": str(path)}, tmp_path)
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def connected(api: ApiServer, tmp_path: Path, **how: Any) -> Iterator[Connection
         yield connection
 
 
-def read(api: ApiServer, tmp_path: Path, **options: Any) -> Reading:
+def read(api: ApiServer, tmp_path: Path, **options: Any) -> InputCollection:
     how = {k: options.pop(k) for k in ("token", "overrides", "timeout") if k in options}
     with connected(api, tmp_path, **how) as connection:
         return read_cluster(connection, ALL, **options)
@@ -178,7 +178,7 @@ def test_a_list_that_keeps_expiring_is_no_whole_list(tmp_path: Path) -> None:
     with ApiServer(many(600), fault=expires) as api:
         coverage = read(api, tmp_path).coverage()
     assert coverage.kinds["RoleBinding"].state is State.PARTIAL
-    assert coverage.gaps() == ("RoleBinding: the list expired 4 times before its end (410)",)
+    assert coverage.missing() == ("RoleBinding: the list expired 4 times before its end (410)",)
     assert "another" not in {r.query.get("continue") for r in api.requests}
 
 
@@ -236,7 +236,7 @@ def test_a_server_that_stays_broken_leaves_a_gap(tmp_path: Path) -> None:
 
     with ApiServer(objects("A"), fault=broken) as api:
         coverage = read(api, tmp_path).coverage()
-    assert coverage.gaps() == (
+    assert coverage.missing() == (
         "RoleBinding: the server answers 500: etcdserver: request timed out",
     )
     assert len(WAITS) == 5
@@ -284,7 +284,9 @@ def test_garbage_is_a_gap_and_no_empty_list(body: bytes, tmp_path: Path) -> None
         objects("A"), fault=lambda r, _: Answer(200, body) if r.path == BINDINGS else None
     ) as api:
         coverage = read(api, tmp_path).coverage()
-    assert coverage.gaps() == (f"RoleBinding: what {BINDINGS} answers is no list of rolebindings",)
+    assert coverage.missing() == (
+        f"RoleBinding: what {BINDINGS} answers is no list of rolebindings",
+    )
 
 
 def test_one_odd_object_is_told_and_the_rest_is_read(tmp_path: Path) -> None:
@@ -292,7 +294,7 @@ def test_one_odd_object_is_told_and_the_rest_is_read(tmp_path: Path) -> None:
     with ApiServer([*objects("A"), odd]) as api:
         reading = read(api, tmp_path)
     assert sum(key.kind == "RoleBinding" for key in reading.objects) == 19
-    assert "RoleBinding web/odd: subjects: expected array" in reading.coverage().gaps()[0]
+    assert "RoleBinding web/odd: subjects: expected array" in reading.coverage().missing()[0]
 
 
 def test_what_is_not_installed_is_absent_and_is_asked_for_once(tmp_path: Path) -> None:
@@ -326,7 +328,7 @@ def test_what_is_forbidden_is_a_gap_with_the_servers_words(tmp_path: Path) -> No
     with ApiServer([*objects("A"), *allowed], tokens=AUDITOR) as api:
         coverage = read(api, tmp_path, token="auditor-token").coverage()
     assert coverage.kinds["ClusterRole"].state is State.READ
-    (gap,) = coverage.gaps()
+    (gap,) = coverage.missing()
     assert gap.startswith("RoleBinding: forbidden: rolebindings.rbac.authorization.k8s.io is forb")
     assert 'User "auditor" cannot list resource "rolebindings"' in gap
 
@@ -341,9 +343,9 @@ def test_a_namespace_can_be_read_where_the_cluster_cannot(tmp_path: Path) -> Non
     coverage = reading.coverage()
     spaces = {key.namespace for key in reading.objects if key.kind == "RoleBinding"}
     assert spaces == {"payments"}
-    assert coverage.gaps(namespace="payments") == ()
-    assert coverage.gaps(namespace="web") != ()
-    gaps = coverage.gaps()
+    assert coverage.missing(namespace="payments") == ()
+    assert coverage.missing(namespace="web") != ()
+    gaps = coverage.missing()
     assert gaps[0] == "Role: read in namespace payments only"
     assert gaps[1].startswith("Role: web: forbidden:")
 
@@ -376,7 +378,7 @@ def test_passes_that_never_agree_are_a_gap(tmp_path: Path) -> None:
 
     with ApiServer(objects("A"), fault=changes) as api:
         reading = read(api, tmp_path, consistent=True)
-    assert "changed during each of 5 passes" in reading.coverage().gaps()[0]
+    assert "changed during each of 5 passes" in reading.coverage().missing()[0]
 
 
 def test_several_groups_are_impersonated_as_several(tmp_path: Path) -> None:
@@ -465,7 +467,7 @@ def test_a_plugin_that_fails_is_no_anonymous_reading(
     assert api.requests == []
 
 
-def read_with(api: ApiServer, tmp_path: Path, how: dict[str, Any]) -> Reading:
+def read_with(api: ApiServer, tmp_path: Path, how: dict[str, Any]) -> InputCollection:
     with connected(api, tmp_path, **how) as connection:
         return read_cluster(connection, ALL)
 
@@ -474,7 +476,7 @@ def test_the_kubeconfig_is_never_written(tmp_path: Path) -> None:
     with ApiServer(objects("A")) as api:
         path = api.kubeconfig(tmp_path / "config", **plugin(tmp_path, "admin-token"))
         before = (path.read_bytes(), path.stat().st_mtime_ns)
-        found = find_access(Overrides(kubeconfig=str(path)), {}, tmp_path)
+        found = find_config(Overrides(kubeconfig=str(path)), {}, tmp_path)
         with Connection(found) as connection:
             read_cluster(connection, ALL)
     assert before == (path.read_bytes(), path.stat().st_mtime_ns)
@@ -486,10 +488,10 @@ def leaf(**how: Any) -> tuple[trustme.CA, trustme.LeafCert]:
 
 
 OTHER_TIMES = {
-    "its certificate has expired, or this machine's clock is wrong": {
+    "its certificate has expired, or the local clock is wrong": {
         "not_after": datetime.now(UTC) - timedelta(days=1)
     },
-    "its certificate is not valid yet, or this machine's clock is wrong": {
+    "its certificate is not valid yet, or the local clock is wrong": {
         "not_before": datetime.now(UTC) + timedelta(days=1)
     },
     "its certificate is for another name": {"names": ("elsewhere.test",)},
@@ -529,7 +531,7 @@ def test_a_server_name_of_the_kubeconfig_is_the_one_that_counts(tmp_path: Path) 
     with ApiServer(objects("A"), authority=authority, certificate=certificate) as api:
         found = access(api, tmp_path)
         cluster = {**found.cluster, "tls-server-name": "api.example.test"}
-        with Connection(Access("c", cluster, "u", found.user)) as connection:
+        with Connection(ClusterConfig("c", cluster, "u", found.user)) as connection:
             assert read_cluster(connection, ALL).coverage().is_complete()
 
 
@@ -540,13 +542,13 @@ def test_a_proxy_of_the_kubeconfig_is_used_and_one_of_the_environment_not_for_th
     with ApiServer(objects("A")) as api:
         found = access(api, tmp_path)
         with Connection(found) as connection:
-            connection.start()
+            connection.check_server()
         cluster = {**found.cluster, "proxy-url": "http://user:secret@127.0.0.1:9"}
         with (
-            Connection(Access("c", cluster, "u", found.user)) as connection,
+            Connection(ClusterConfig("c", cluster, "u", found.user)) as connection,
             pytest.raises(ClusterError, match="the proxy cannot be used") as caught,
         ):
-            connection.start()
+            connection.check_server()
     assert "secret" not in str(caught.value)
 
 
@@ -585,7 +587,7 @@ def test_a_cluster_is_read_through_a_proxy(tmp_path: Path) -> None:
         threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
         found = access(api, tmp_path)
         cluster = {**found.cluster, "proxy-url": f"http://127.0.0.1:{proxy.server_address[1]}"}
-        with Connection(Access("c", cluster, "u", found.user)) as connection:
+        with Connection(ClusterConfig("c", cluster, "u", found.user)) as connection:
             assert read_cluster(connection, ALL).coverage().is_complete()
         proxy.shutdown()
     assert {f"https://{target}" for target in _Proxy.wanted} == {api.url}
@@ -605,7 +607,7 @@ def test_a_clock_that_is_off_is_told(tmp_path: Path, off: int, told: str) -> Non
     with ApiServer(objects("A"), fault=other) as api:
         reading = read(api, tmp_path)
     assert reading.origin is not None
-    assert f"this machine's clock is {told} the cluster's" in reading.origin.warnings[0]
+    assert f"the local clock is {told} the cluster's" in reading.origin.warnings[0]
     # A clock that is behind would let what has expired count: the cluster's own is noted then.
     theirs = datetime.now(UTC) + timedelta(minutes=max(off, 0))
     assert reading.origin.finished[:10] == theirs.date().isoformat()
@@ -645,8 +647,8 @@ def test_kinds_are_read_side_by_side(tmp_path: Path) -> None:
 MEASURE = """
 import re, sys
 from pathlib import Path
-from rbacguard.sources.live import Connection, NEEDS, Overrides, find_access, read_cluster
-access = find_access(Overrides(kubeconfig=sys.argv[1]), {}, Path("/"))
+from rbacguard.sources.live import Connection, NEEDS, Overrides, find_config, read_cluster
+access = find_config(Overrides(kubeconfig=sys.argv[1]), {}, Path("/"))
 with Connection(access) as connection:
     reading = read_cluster(connection, NEEDS["who-can"])
 peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())

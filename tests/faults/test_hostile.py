@@ -17,7 +17,7 @@ from conftest import ROOT, STATES, Run, role, rule, user, write_dump
 from conftest import binding as bound
 from strategies import SCALE
 
-from rbacguard.sources import archives
+from rbacguard.sources import files
 
 MEMORY = 3 * 1024**3
 """Bytes of address space that a run may take."""
@@ -150,7 +150,7 @@ def test_what_unpacks_to_much_more_than_it_is_is_refused(
         done = run(*command, preexec_fn=bounded)
         assert done.returncode == 2, done.stdout[:200]
         assert done.stderr.count("\n") == 1
-        assert f"more than {archives.MAX_RATIO} times its size" in done.stderr
+        assert f"more than {files.MAX_RATIO} times its size" in done.stderr
 
 
 def test_a_sparse_file_in_an_archive_is_passed_over(run: Run, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ from rbacguard.rbac import ClusterRole, ClusterRoleBinding, RoleBinding, Subject
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.sources import load, snapshot_file
 from rbacguard.sources.audit_log import read_audit_logs
-from rbacguard.sources.live.kubeconfig import Overrides, find_access
+from rbacguard.sources.live.kubeconfig import Overrides, find_config
 from rbacguard.update.plan import make_plan
 from rbacguard.update.status import status
 from rbacguard.update.verify import Result, verify
@@ -99,7 +99,7 @@ def answer(snapshot: Snapshot) -> Any:
     verified = verify(snapshot, nobody, today=TODAY)
     found = evaluate(_policies(), Context(snapshot, today=TODAY))
     where = status(snapshot)
-    gaps = snapshot.coverage.gaps()
+    gaps = snapshot.coverage.missing()
     assert not (gaps and verified.result is Result.PASSED)
     make_plan(snapshot, RELEASES[-1])
     return (
@@ -183,7 +183,7 @@ def kubeconfig(data: bytes) -> None:
     """Read a kubeconfig; what it holds that is secret is not shown."""
 
     def use(path: Path) -> None:
-        found = find_access(Overrides(kubeconfig=str(path)), {}, path.parent)
+        found = find_config(Overrides(kubeconfig=str(path)), {}, path.parent)
         # A damaged file may have the text anywhere; the server's URL is no place for a secret.
         assert "secret-token" not in repr(found).replace(found.server, "")
 

@@ -29,7 +29,7 @@ from rbacguard.policy.checks.base import Context
 from rbacguard.queries.diff import compare
 from rbacguard.rbac import ObjectKey
 from rbacguard.rbac.access import Change
-from rbacguard.snapshot.coverage import Origin
+from rbacguard.snapshot.coverage import ClusterOrigin
 from rbacguard.sources import from_objects, load, snapshot_of
 from rbacguard.sources.decode import read_objects
 from rbacguard.sources.redact import redact
@@ -282,7 +282,7 @@ def _differences(before: Snapshot, after: Snapshot) -> set[tuple[str, str, str, 
 def identified(items: Objects) -> Snapshot:
     """Return a snapshot of a cluster that is known, so that the same names get the same words."""
     reading = read_objects(items)
-    reading.origin = Origin(cluster_id="6f0c1a52")
+    reading.origin = ClusterOrigin(cluster_id="6f0c1a52")
     return snapshot_of(reading)
 
 

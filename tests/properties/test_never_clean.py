@@ -101,7 +101,7 @@ def forbidden(draw: st.DrawFn) -> View:
         partial = from_objects(kept)
         known = KindCoverage(State.PARTIAL, len(keys) - len(gone), ("forbidden",))
         coverage = replace(partial.coverage, kinds={**partial.coverage.kinds, kind: known})
-        made = Snapshot(partial._by_kind, coverage=coverage, defects=partial.defects)  # noqa: SLF001
+        made = Snapshot(partial.by_kind, coverage=coverage, invalid_fields=partial.invalid_fields)
         return load(saved=snapshot_file.encode(made))
 
     return view

@@ -14,7 +14,7 @@ from rbacguard.rbac import ObjectKey
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.migrations import Migration, Origin, migrations, user_migrations
 from rbacguard.sources import load
-from rbacguard.sources.kubectl_yaml import is_machine_written
+from rbacguard.sources.kubectl_yaml import is_kubectl_output
 
 NOW = datetime.datetime(2026, 11, 23, 9, tzinfo=datetime.UTC)
 
@@ -137,6 +137,6 @@ def test_the_creator_is_read_from_kubectl_yaml(tmp_path: Path) -> None:
         item["metadata"]["uid"] = "8d5c1e0f-7f0e-4b8e-9a56-3f3d7c1f3f11"
     path = tmp_path / "dump.yaml"
     path.write_text(yaml.safe_dump({"apiVersion": "v1", "items": items, "kind": "List"}), "utf-8")
-    assert is_machine_written(path.read_bytes())
+    assert is_kubectl_output(path.read_bytes())
     (found,) = migrations(Inventory(load([str(path)], workloads=True)), NOW)
     assert found.manager == "argocd"

@@ -19,13 +19,13 @@ from rbacguard import Snapshot
 from rbacguard.errors import InputError
 from rbacguard.policy import evaluate, load_policies
 from rbacguard.policy.checks import Context
-from rbacguard.snapshot.coverage import Coverage, Origin
+from rbacguard.snapshot.coverage import ClusterOrigin, Coverage
 from rbacguard.sources import from_objects, load, snapshot_of
 from rbacguard.sources import snapshot_file as saved
 from rbacguard.sources.decode import read_objects
 from rbacguard.sources.redact import redact
 
-ORIGIN = Origin(
+ORIGIN = ClusterOrigin(
     context="prod",
     server="https://api.prod.example:6443",
     user="auditor",
@@ -37,14 +37,14 @@ ORIGIN = Origin(
 )
 
 
-def with_origin(snapshot: Snapshot, origin: Origin = ORIGIN) -> Snapshot:
+def with_origin(snapshot: Snapshot, origin: ClusterOrigin = ORIGIN) -> Snapshot:
     """Return a snapshot as if it had been read from a cluster."""
     read = snapshot.coverage
     coverage = Coverage(read.kinds, read.problems, read.skipped, origin)
     return Snapshot(
-        snapshot._by_kind,  # noqa: SLF001 - the test rebuilds it
+        snapshot.by_kind,
         coverage=coverage,
-        defects=snapshot.defects,
+        invalid_fields=snapshot.invalid_fields,
     )
 
 
@@ -107,7 +107,7 @@ def test_odd_roles_come_back_as_they_were(tmp_path: Path) -> None:
 
 
 def test_the_content_is_the_same_for_the_same_state_and_order_does_not_matter() -> None:
-    later = Origin(context="prod", finished="2027-01-01T00:00:00Z")
+    later = ClusterOrigin(context="prod", finished="2027-01-01T00:00:00Z")
     one = unpacked(saved.encode(with_origin(from_objects(objects("A")))))
     two = unpacked(saved.encode(with_origin(from_objects(reversed(objects("A"))), later)))
     assert one["digests"]["content"] == two["digests"]["content"]
@@ -168,8 +168,8 @@ def test_what_was_changed_afterwards_is_refused(part: str, tmp_path: Path) -> No
 
 BROKEN = {
     "later format": (
-        lambda v: {**v, "apiVersion": "rbacguard.io/snapshot/v3"},
-        "saved as 'rbacguard.io/snapshot/v3', expected 'rbacguard.io/snapshot/v2'",
+        lambda v: {**v, "apiVersion": "rbacguard.io/snapshot/v2"},
+        "saved as 'rbacguard.io/snapshot/v2', expected 'rbacguard.io/snapshot/v1'",
     ),
     "no content": (
         lambda v: {k: x for k, x in v.items() if k != "content"},
@@ -197,7 +197,7 @@ def test_a_truncated_snapshot_is_no_snapshot(tmp_path: Path) -> None:
 
 def test_two_clusters_are_not_mixed(tmp_path: Path) -> None:
     one = write(tmp_path / "1", saved.encode(with_origin(state("A"))))
-    other = Origin(context="other", cluster_id="another")
+    other = ClusterOrigin(context="other", cluster_id="another")
     two = write(tmp_path / "2", saved.encode(with_origin(state("A"), other)))
     with pytest.raises(InputError, match="a second snapshot; give one state of a cluster"):
         load([one, two])
@@ -207,7 +207,7 @@ def test_gaps_are_saved_too(tmp_path: Path) -> None:
     reading = read_objects([o for o in objects("A") if o["kind"] != "RoleBinding"])
     snapshot = snapshot_of(reading)
     after = load([write(tmp_path / "s", saved.encode(snapshot))])
-    assert after.coverage.gaps() == snapshot.coverage.gaps() != ()
+    assert after.coverage.missing() == snapshot.coverage.missing() != ()
 
 
 NAMES = {
@@ -244,7 +244,7 @@ def test_a_name_is_replaced_alike_in_every_snapshot_of_a_cluster() -> None:
         for snapshot in (before, after)
     ]
     assert subjects[0] <= subjects[1]
-    elsewhere = redact(with_origin(state("A"), Origin(context="x", cluster_id="other")))
+    elsewhere = redact(with_origin(state("A"), ClusterOrigin(context="x", cluster_id="other")))
     others = {s.name for b in elsewhere.bindings for s in b.subjects if s.kind == "User"}
     assert not {n for n in others if n.startswith("user-")} & subjects[0]
 

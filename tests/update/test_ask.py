@@ -285,7 +285,7 @@ def test_kube_admin_is_a_cluster_administrator() -> None:
 def test_a_namespace_that_was_read_whole_needs_no_other() -> None:
     reading = read_objects([each for each in objects("A") if each["kind"] != "RoleBinding"])
     reasons = ("only 1 namespace was read",)
-    reading.known["RoleBinding"] = KindCoverage(State.PARTIAL, 0, reasons, ("web",))
+    reading.reported["RoleBinding"] = KindCoverage(State.PARTIAL, 0, reasons, ("web",))
     snapshot = snapshot_of(reading)
     assert check_access(snapshot, asked("somebody", namespace="web")).gaps == ()
     assert check_access(snapshot, asked("somebody", namespace="data")).gaps == (

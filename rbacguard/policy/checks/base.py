@@ -149,7 +149,7 @@ class Check(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
 
     def gaps(self, context: Context) -> tuple[str, ...]:
         """Return why finding nothing does not mean that there is nothing."""
-        return context.snapshot.coverage.gaps(self.NEEDS) if self.NEEDS else ()
+        return context.snapshot.coverage.missing(self.NEEDS) if self.NEEDS else ()
 
     def run(self, context: Context) -> Iterator[Fact]:
         """Yield what is found, in a fixed order."""
@@ -165,7 +165,7 @@ class ReadinessCheck(Check, frozen=True):
 
     def gaps(self, context: Context) -> tuple[str, ...]:
         """Return the incomplete kinds that the check needs."""
-        return context.workloads.inventory.coverage.gaps(self.NEEDS) if context.workloads else ()
+        return context.workloads.inventory.coverage.missing(self.NEEDS) if context.workloads else ()
 
     def run(self, context: Context) -> Iterator[Fact]:
         """Yield the facts in a fixed order; none if VMs and nodes were not read."""

@@ -44,7 +44,7 @@ class BindingCheck(Check, frozen=True, tag="binding"):
         """Yield one fact for each binding."""
         snapshot = context.snapshot
         # A role of a kind that was not read whole may well exist.
-        unread = {kind for kind in ("ClusterRole", "Role") if snapshot.coverage.gaps([kind])}
+        unread = {kind for kind in ("ClusterRole", "Role") if snapshot.coverage.missing([kind])}
         for binding in snapshot.bindings:
             ref, scope = binding.ref, binding.scope
             key = binding.role_ref.key(scope)

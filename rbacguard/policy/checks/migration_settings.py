@@ -17,7 +17,7 @@ from rbacguard.rbac import ObjectKey
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.quantity import parse_quantity
 from rbacguard.snapshot.coverage import State
-from rbacguard.snapshot.objects import entries
+from rbacguard.snapshot.objects import dict_at
 
 _NETWORK = "NetworkAttachmentDefinition"
 _HYPERCONVERGED_NAME = "kubevirt-kubevirt-hyperconverged"
@@ -64,9 +64,9 @@ class MigrationSettingsCheck(ReadinessCheck, frozen=True, tag="migration-setting
         if context.workloads is not None:
             inventory, readiness = context.workloads.inventory, context.workloads.readiness
             if readiness.settings["network"].value:
-                gaps += inventory.coverage.gaps([_NETWORK])
+                gaps += inventory.coverage.missing([_NETWORK])
             if inventory.kubevirt and inventory.kubevirt.metadata.name == _HYPERCONVERGED_NAME:
-                gaps += inventory.coverage.gaps(["HyperConverged"])
+                gaps += inventory.coverage.missing(["HyperConverged"])
             if readiness.memory.is_sufficient is None:
                 gaps.append("it is unknown whether the spare memory is sufficient")
         return tuple(dict.fromkeys(gaps))
@@ -82,7 +82,7 @@ class MigrationSettingsCheck(ReadinessCheck, frozen=True, tag="migration-setting
         network = values["network"] if isinstance(values["network"], str) else ""
         namespace = owner.metadata.namespace
         network_exists, other_namespaces = _find_network(inventory, network, namespace)
-        strategy = entries(kubevirt.spec if kubevirt else None, "workloadUpdateStrategy")
+        strategy = dict_at(kubevirt.spec if kubevirt else None, "workloadUpdateStrategy")
         methods = strategy.get("workloadUpdateMethods")
         annotations = hyperconverged.metadata.annotations if hyperconverged else {}
         yield Fact(

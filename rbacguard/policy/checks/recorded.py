@@ -51,7 +51,7 @@ class DefectCheck(Check, frozen=True, tag="defect"):
 
     def run(self, context: Context) -> Iterator[Fact]:
         """Yield one fact for each defect."""
-        for defect in context.snapshot.defects:
+        for defect in context.snapshot.invalid_fields:
             yield Fact(
                 fields={
                     "kind": defect.key.kind,

@@ -91,7 +91,7 @@ def _losing_subjects(context: Context) -> Mapping[str, list[str]]:
     for subject, scopes in lost.items():
         for scope in scopes if not is_platform(subject) else ():
             subjects.setdefault(scope, []).append(str(subject))
-    if context.snapshot.coverage.gaps():
+    if context.snapshot.coverage.missing():
         subjects.setdefault("", []).append("unknown subjects, because RBAC was not read completely")
     return subjects
 

@@ -1,29 +1,28 @@
-"""A live cluster: who to be, how to ask, and what comes back as a `Reading`.
+"""Input from a live cluster.
 
-Only `get` and `list` are ever asked, and, where a cross-check is wanted, access reviews, which
-create nothing.
+All requests are `get` and `list`, and for a cross-check also access reviews, which create nothing.
 """
 
 from rbacguard.sources.live.connection import Connection
 from rbacguard.sources.live.kubeconfig import (
-    Access,
+    ClusterConfig,
     Impersonation,
     Overrides,
     context_names,
-    find_access,
+    find_config,
 )
 from rbacguard.sources.live.lists import namespace_names, object_names, read_cluster
 from rbacguard.sources.live.resources import NEEDS, access_rules
 
 __all__ = [
     "NEEDS",
-    "Access",
+    "ClusterConfig",
     "Connection",
     "Impersonation",
     "Overrides",
     "access_rules",
     "context_names",
-    "find_access",
+    "find_config",
     "namespace_names",
     "object_names",
     "read_cluster",

@@ -1,4 +1,4 @@
-"""Requests to an API server: one connection, patient where patience helps, one line where not."""
+"""Requests to an API server, with retries and one-line errors."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ import msgspec
 from msgspec import Struct
 
 from rbacguard.errors import ClusterError, InputError
-from rbacguard.sources.live.kubeconfig import Access
+from rbacguard.sources.live.kubeconfig import ClusterConfig
 
 if TYPE_CHECKING:
     import urllib3
     from kubernetes.client import Configuration
 
 TIMEOUT = 60.0
-"""Seconds to wait for the next bytes of an answer, unless `--request-timeout` says otherwise."""
+"""Default of `--request-timeout`: seconds to wait for the next bytes of an answer."""
 MAX_BYTES = 1024**3
-"""The most that one answer may hold, in bytes; a page is 500 objects of 1.5 MB at most."""
+"""Limit of the size of one answer in bytes. A page has 500 objects of at most 1.5 MB."""
 
 _CONNECT = 20.0
 _TRIES = 6
@@ -38,7 +38,13 @@ _UNAUTHORIZED = 401
 
 
 class Reply(Struct, frozen=True):
-    """What the server said: HTTP status, and the body as it came."""
+    """The answer of the server.
+
+    Attributes:
+        status: the HTTP status.
+        body: the body.
+        date: the header Date; '' if there is none.
+    """
 
     status: int
     body: bytes
@@ -46,26 +52,26 @@ class Reply(Struct, frozen=True):
 
     @property
     def ok(self) -> bool:
-        """Whether it is a success."""
+        """Whether the status is a success."""
         return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's own classes
 
     @property
     def message(self) -> str:
-        """The reason of a refusal, on one line: the `Status` object's, or else the status."""
-        try:
-            status = msgspec.json.decode(self.body, type=_Status)
-            text = status.message if status.kind == "Status" else ""
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            text = ""
+        """The message of the Kubernetes `Status` on one line, or else the HTTP status."""
+        text = self._status.message if self.is_status else ""
         return " ".join(text.split()) or f"HTTP status {self.status}"
 
     @property
     def is_status(self) -> bool:
         """Whether the body is a Kubernetes `Status`."""
+        return self._status.kind == "Status"
+
+    @property
+    def _status(self) -> _Status:
         try:
-            return msgspec.json.decode(self.body, type=_Status).kind == "Status"
+            return msgspec.json.decode(self.body, type=_Status)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return False
+            return _Status()
 
 
 class _Status(Struct):
@@ -77,36 +83,40 @@ class _Version(Struct, rename="camel"):
     git_version: str = ""
 
 
-class _BrokenError(Exception):
-    """A try that failed in a way that another one may mend; waiting in vain is tried twice."""
+class _RetryableError(Exception):
+    """A try failed, and another one might succeed. A timeout is retried once."""
 
-    def __init__(self, message: str, *, slow: bool) -> None:
+    def __init__(self, message: str, *, timed_out: bool) -> None:
         super().__init__(message)
-        self.slow = slow
+        self.timed_out = timed_out
 
 
 class Connection:
-    """One cluster, as one user.
+    """A connection to one cluster as one user.
 
     Args:
-        access: which cluster, as whom.
-        timeout: seconds to wait for the next bytes of an answer; 0 is for ever.
-        agent: the name in the server's audit log.
+        config: the cluster and the user.
+        timeout: seconds to wait for the next bytes of an answer; 0 means no limit.
+        agent: the user agent in the server's audit log.
+
+    Attributes:
+        version: the version of the server; '' if it is unknown.
+        clock_skew: how far the local clock is behind the server's; 0 if it is not.
+        warnings: warnings for the user.
 
     Raises:
-        InputError: the credentials of the kubeconfig cannot be used.
+        InputError: the credentials in the kubeconfig cannot be used.
     """
 
     def __init__(
-        self, access: Access, *, timeout: float = TIMEOUT, agent: str = "rbacguard"
+        self, config: ClusterConfig, *, timeout: float = TIMEOUT, agent: str = "rbacguard"
     ) -> None:
-        """Prepare; nothing is sent yet."""
+        """Load the credentials. Nothing is sent to the server."""
         self._agent = agent
-        self.access = access
+        self.config = config
         self.version = ""
-        self.behind = datetime.timedelta()
-        """How far this machine's clock is behind the cluster's, where that matters."""
-        self.warnings = list(access.warnings)
+        self.clock_skew = datetime.timedelta()
+        self.warnings = list(config.warnings)
         self._timeout = timeout or None
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -125,11 +135,11 @@ class Connection:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close, and wake whoever waits for another try."""
+        """Close the connection, and stop waiting for another try."""
         self.close()
 
     def close(self) -> None:
-        """End what is under way and drop the connections."""
+        """Stop retries, and close all connections."""
         self._stopped.set()
         self._pool.clear()
 
@@ -138,11 +148,11 @@ class Connection:
         from kubernetes.client.rest import RESTClientObject
         from kubernetes.config import ConfigException, load_kube_config_from_dict
 
-        user = _with_plugin(self.access)
+        user = _with_plugin(self.config)
         entry = {
             "current-context": "this",
             "contexts": [{"name": "this", "context": {"cluster": "this", "user": "this"}}],
-            "clusters": [{"name": "this", "cluster": dict(self.access.cluster)}],
+            "clusters": [{"name": "this", "cluster": dict(self.config.cluster)}],
             "users": [{"name": "this", "user": user}],
         }
         configuration = Configuration()
@@ -150,28 +160,28 @@ class Connection:
             load_kube_config_from_dict(
                 entry, client_configuration=configuration, persist_config=False
             )
-            _choose_proxy(configuration, self.access)
+            _choose_proxy(configuration, self.config)
             self._pool = RESTClientObject(configuration).pool_manager
         except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"context {self.access.context!r}: {reason}") from None
+            raise InputError(f"context {self.config.context!r}: {reason}") from None
         if not configuration.verify_ssl:
             import urllib3
 
-            # Said once, in our own words (Access.warnings).
+            # ClusterConfig.warnings contains a warning already.
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._configuration = configuration
 
-    def start(self) -> None:
-        """Ask for the server's version, which tells whether there is a Kubernetes API server.
+    def check_server(self) -> None:
+        """Read the version of the server, and check that it is a Kubernetes API server.
 
         Raises:
-            ClusterError: there is none, it cannot be reached, or it does not know the user.
+            ClusterError: it is not, cannot be reached, or does not accept the credentials.
         """
         reply = self.get("/version")
         if reply.status == _UNAUTHORIZED:
             raise ClusterError(self._unauthorized())
-        self._note_clock(reply)
+        self._measure_clock_skew(reply)
         if reply.status == 403 and reply.is_status:  # noqa: PLR2004 - forbidden
             return
         try:
@@ -180,24 +190,24 @@ class Connection:
             version = ""
         if not (reply.ok and version):
             raise ClusterError(
-                f"{self.access.server} is not a Kubernetes API server: it answers /version with "
+                f"{self.config.server} is not a Kubernetes API server: it answers /version with "
                 f"status {reply.status} and no version; look at 'server' in the kubeconfig"
             )
         self.version = version
 
     def get(self, path: str, query: Iterable[tuple[str, str]] = ()) -> Reply:
-        """Get one thing; tries again where the server asks for it or the connection breaks.
+        """Send a GET request, with retries.
 
         Raises:
-            ClusterError: no answer came, after all tries.
+            ClusterError: the server did not answer after all tries.
         """
         return self._request("GET", path, query=tuple(query))
 
     def review(self, path: str, body: Mapping[str, Any]) -> Reply:
-        """Ask an access review; the verb is `create`, but nothing is created.
+        """Send an access review. The method is POST, but nothing is created.
 
         Raises:
-            ClusterError: no answer came, after all tries.
+            ClusterError: the server did not answer after all tries.
         """
         return self._request("POST", path, body=json.dumps(body).encode())
 
@@ -209,19 +219,19 @@ class Connection:
         query: tuple[tuple[str, str], ...] = (),
         body: bytes | None = None,
     ) -> Reply:
-        url = self.access.server + path + (f"?{urlencode(query)}" if query else "")
+        url = self.config.server + path + (f"?{urlencode(query)}" if query else "")
         renewed = False
         for attempt in range(_TRIES):
             last = attempt == _TRIES - 1
             try:
                 reply, wait = self._once(method, url, body)
-            except _BrokenError as error:
-                if last or (error.slow and attempt):
-                    raise ClusterError(f"{self.access.server}: {error}") from None
+            except _RetryableError as error:
+                if last or (error.timed_out and attempt):
+                    raise ClusterError(f"{self.config.server}: {error}") from None
                 self._wait(0.2 * 2**attempt)
                 continue
-            if reply.status == _UNAUTHORIZED and "exec" in self.access.user and not renewed:
-                # A plugin's token may end half-way; ask it once more, as client-go does.
+            if reply.status == _UNAUTHORIZED and "exec" in self.config.user and not renewed:
+                # The token of the plugin might have expired. client-go runs it again too.
                 renewed = True
                 with self._lock:
                     self._connect()
@@ -234,14 +244,14 @@ class Connection:
 
     def _wait(self, seconds: float) -> None:
         if self._stopped.wait(min(seconds, _LONGEST_WAIT)):
-            raise ClusterError(f"{self.access.server}: interrupted")
+            raise ClusterError(f"{self.config.server}: interrupted")
 
     def _once(self, method: str, url: str, body: bytes | None) -> tuple[Reply, float | None]:
-        """Send one request and read the whole answer.
+        """Send one request; return the answer, and the seconds to wait before the next try.
 
         Raises:
-            _BrokenError: another try may mend it.
-            ClusterError: none will.
+            _RetryableError: another try might succeed.
+            ClusterError: the error is permanent.
         """
         import urllib3
         from urllib3 import exceptions
@@ -260,13 +270,13 @@ class Connection:
                 preload_content=False,
             )
             try:
-                content = _whole(response)
+                content = _read_limited(response)
             finally:
                 response.release_conn()
         except (exceptions.HTTPError, OSError, ValueError) as error:
-            if failures.may_mend(error, reached=self._reached):
-                raise self._broken(error) from None
-            raise ClusterError(failures.words(error, self.access)) from None
+            if failures.is_retryable(error, reached=self._reached):
+                raise self._retryable(error) from None
+            raise ClusterError(failures.describe_error(error, self.config)) from None
         self._reached = True
         reply = Reply(response.status, content, response.headers.get("Date", ""))
         return reply, _retry_after(response.headers.get("Retry-After"))
@@ -282,12 +292,12 @@ class Connection:
             token = self._configuration.get_api_key_with_prefix("BearerToken")
         if token:
             headers["Authorization"] = token
-        as_ = self.access.impersonate
+        as_ = self.config.impersonate
         if as_.user:
             headers["Impersonate-User"] = as_.user
         if as_.uid:
             headers["Impersonate-Uid"] = as_.uid
-        # Several groups are several headers; joined by commas they would be one group.
+        # One header for each group. A value with commas would be one group.
         for group in as_.groups:
             headers.add("Impersonate-Group", group)
         for key, values in as_.extra:
@@ -295,24 +305,24 @@ class Connection:
                 headers.add(f"Impersonate-Extra-{_percent_encoded(key)}", value)
         return headers
 
-    def _broken(self, error: Exception) -> _BrokenError:
+    def _retryable(self, error: Exception) -> _RetryableError:
         from rbacguard.sources.live import failures
 
         if isinstance(error, TimeoutError) or "timed out" in str(error):
             waited = f"no answer within {self._timeout or _CONNECT:g} s; see --request-timeout"
-            return _BrokenError(waited, slow=True)
-        reason = failures.reason(error)
-        return _BrokenError(f"the connection broke half-way: {reason}", slow=False)
+            return _RetryableError(waited, timed_out=True)
+        reason = failures.root_cause(error)
+        return _RetryableError(f"the connection broke half-way: {reason}", timed_out=False)
 
     def _unauthorized(self) -> str:
-        who = f"user {self.access.user_name!r}" if self.access.user_name else "no credentials"
+        who = f"user {self.config.user_name!r}" if self.config.user_name else "no credentials"
         return (
-            f"{self.access.server} does not know {who} of context {self.access.context!r} "
+            f"{self.config.server} does not know {who} of context {self.config.context!r} "
             "(401): the credentials have expired or are wrong; log in again ('oc login')"
         )
 
-    def _note_clock(self, reply: Reply) -> None:
-        """Warn of a clock that is off: dates of expiry are compared with this machine's."""
+    def _measure_clock_skew(self, reply: Reply) -> None:
+        """Add a warning if the local clock is wrong, because it decides what has expired."""
         if not reply.date:
             return
         try:
@@ -321,18 +331,18 @@ class Connection:
             return
         if theirs.tzinfo is None:
             return
-        off = datetime.datetime.now(datetime.UTC) - theirs
-        if abs(off) > _SKEW:
-            self.behind = max(-off, datetime.timedelta())
-            way = "ahead of" if off > datetime.timedelta() else "behind"
-            minutes = int(abs(off).total_seconds() // 60)
+        ahead = datetime.datetime.now(datetime.UTC) - theirs
+        if abs(ahead) > _SKEW:
+            self.clock_skew = max(-ahead, datetime.timedelta())
+            way = "ahead of" if ahead > datetime.timedelta() else "behind"
+            minutes = int(abs(ahead).total_seconds() // 60)
             self.warnings.append(
-                f"this machine's clock is {minutes} min {way} the cluster's; expiry dates are "
-                "compared with this machine's day (--today sets another)"
+                f"the local clock is {minutes} min {way} the cluster's; expiry dates are "
+                "compared with the local date (--today sets another)"
             )
 
 
-def _whole(response: urllib3.BaseHTTPResponse) -> bytes:
+def _read_limited(response: urllib3.BaseHTTPResponse) -> bytes:
     parts, size = [], 0
     for chunk in response.stream(_CHUNK, decode_content=True):
         size += len(chunk)
@@ -343,7 +353,7 @@ def _whole(response: urllib3.BaseHTTPResponse) -> bytes:
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Return the seconds that a `Retry-After` asks for; it may be a date (RFC 9110, 10.2.3)."""
+    """Return the seconds in a header Retry-After, which can contain a date (RFC 9110, 10.2.3)."""
     if not value:
         return None
     if value.strip().isdigit():
@@ -357,15 +367,15 @@ def _retry_after(value: str | None) -> float | None:
     return max(0.0, (until - datetime.datetime.now(datetime.UTC)).total_seconds())
 
 
-def _with_plugin(access: Access) -> dict[str, Any]:
-    """Return the user's entry with the credentials that its exec plugin gives.
+def _with_plugin(config: ClusterConfig) -> dict[str, Any]:
+    """Return the entry of the user with the credentials from its exec plugin.
 
-    The client would only log a plugin's failure and go on without credentials.
+    The Python client would only log an error of the plugin, and connect without credentials.
 
     Raises:
-        InputError: the plugin does not run, or gives nothing.
+        InputError: the plugin fails, or returns no credentials.
     """
-    user = dict(access.user)
+    user = dict(config.user)
     plugin = user.pop("exec", None)
     if plugin is None or user.get("token"):
         return user
@@ -375,20 +385,20 @@ def _with_plugin(access: Access) -> dict[str, Any]:
 
     command = plugin.get("command", "?")
     try:
-        cluster = ConfigNode("cluster", dict(access.cluster))
+        cluster = ConfigNode("cluster", dict(config.cluster))
         node = ConfigNode("exec", plugin)
         provider = ExecProvider(node, None, cluster)
         status = provider.run()
     except FileNotFoundError:
         hint = " ".join(str(plugin.get("installHint") or "").split())
         raise InputError(
-            f"user {access.user_name!r}: the plugin {command} is not installed"
+            f"user {config.user_name!r}: the plugin {command} is not installed"
             + (f"; {hint}" if hint else "")
         ) from None
     except (ConfigException, OSError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"user {access.user_name!r}: the plugin {command} failed: {reason}"
+            f"user {config.user_name!r}: the plugin {command} failed: {reason}"
         ) from None
     found = {
         "token": status.get("token"),
@@ -397,7 +407,7 @@ def _with_plugin(access: Access) -> dict[str, Any]:
     }
     if not (found["token"] or found["client-certificate-data"]):
         raise InputError(
-            f"user {access.user_name!r}: the plugin {command} gave neither token nor certificate"
+            f"user {config.user_name!r}: the plugin {command} gave neither token nor certificate"
         )
     return {**user, **{key: value for key, value in found.items() if value}}
 
@@ -408,15 +418,16 @@ def _base64(text: str | None) -> str:
     return base64.b64encode(text.encode()).decode() if text else ""
 
 
-def _choose_proxy(configuration: Configuration, access: Access) -> None:
-    """Follow Go: `proxy-url` always counts, the environment's proxy not for this machine itself.
+def _choose_proxy(configuration: Configuration, config: ClusterConfig) -> None:
+    """Apply Go's rules for proxies.
 
-    golang.org/x/net/http/httpproxy: a request to localhost or a loopback address has no proxy.
+    `proxy-url` always applies. The proxy of the environment does not apply to localhost and
+    loopback addresses (golang.org/x/net/http/httpproxy).
     """
-    if access.cluster.get("proxy-url"):
+    if config.cluster.get("proxy-url"):
         configuration.no_proxy = None
         return
-    host = urlsplit(access.server).hostname or ""
+    host = urlsplit(config.server).hostname or ""
     if host in {"localhost", "::1"} or re.fullmatch(r"127(\.\d+){3}", host):
         configuration.proxy = None
 

@@ -1,4 +1,4 @@
-"""What goes wrong on the way to a server, in a person's words."""
+"""Messages for failed connections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from urllib3 import exceptions
 
-from rbacguard.sources.live.kubeconfig import Access
+from rbacguard.sources.live.kubeconfig import ClusterConfig
 
 _CERTIFICATES = (
     ("certificate has expired", "its certificate has expired, {clock}"),
@@ -29,26 +29,25 @@ _CERTIFICATES = (
     ("(?i)alert.*(certificate|unknown.ca)", "it refuses the client certificate; log in again"),
     ("", "TLS fails: {text}"),
 )
-"""By what OpenSSL says, the first that fits: what is wrong, and what to do."""
+"""By pattern of the OpenSSL message, what is wrong and what to do. The first match counts."""
 
 
-def certificate(error: Exception, access: Access) -> str:
-    """Say what is wrong with TLS."""
+def _tls(error: Exception, config: ClusterConfig) -> str:
     text = " ".join(str(error).split())
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    known = access.cluster.keys() & {"certificate-authority", "certificate-authority-data"}
+    known = config.cluster.keys() & {"certificate-authority", "certificate-authority-data"}
     detail = re.search(r"verify failed: ([^(\]]+)", text)
     words = next(words for pattern, words in _CERTIFICATES if re.search(pattern, text))
     return words.format(
-        clock=f"or this machine's clock is wrong (it says {now})",
-        authorities="the kubeconfig's certificate authority" if known else "this machine",
+        clock=f"or the local clock is wrong (it says {now})",
+        authorities="the kubeconfig's certificate authority" if known else "the local host",
         detail=f" ({detail[1].strip()})" if detail else "",
         text=text,
     )
 
 
-def reason(error: BaseException) -> str:
-    """Return the innermost reason of an error, without the library's object names."""
+def root_cause(error: BaseException) -> str:
+    """Return the message of the innermost cause, without names of Python objects."""
     cause = error
     while (deeper := cause.__cause__ or cause.__context__) is not None:
         cause = deeper
@@ -58,49 +57,52 @@ def reason(error: BaseException) -> str:
     return re.sub(r"<[^>]*>(?:\([^)]*\))?:? ?|^\('|'\)$", "", text) or type(error).__name__
 
 
-def _proxy(error: Exception, _access: Access) -> str:
-    return f"the proxy cannot be used: {reason(error)}"
+def _proxy(error: Exception, _config: ClusterConfig) -> str:
+    return f"the proxy cannot be used: {root_cause(error)}"
 
 
-def _name(_error: Exception, access: Access) -> str:
-    return f"there is no host {urlsplit(access.server).hostname} (DNS); look at 'server'"
+def _name(_error: Exception, config: ClusterConfig) -> str:
+    return f"there is no host {urlsplit(config.server).hostname} (DNS); look at 'server'"
 
 
-def _slow(_error: Exception, _access: Access) -> str:
+def _timed_out(_error: Exception, _config: ClusterConfig) -> str:
     return "cannot be reached: no connection in time"
 
 
-def _unreachable(error: Exception, _access: Access) -> str:
-    return f"cannot be reached: {reason(error)}"
+def _unreachable(error: Exception, _config: ClusterConfig) -> str:
+    return f"cannot be reached: {root_cause(error)}"
 
 
-def _other(error: Exception, _access: Access) -> str:
+def _other(error: Exception, _config: ClusterConfig) -> str:
     if "SOCKS" in str(error):
         return "a SOCKS proxy needs the package PySocks: pip install 'urllib3[socks]'"
-    return reason(error)
+    return root_cause(error)
 
 
-_WORDS: tuple[tuple[type[Exception], Callable[[Exception, Access], str]], ...] = (
+_DESCRIPTIONS: tuple[tuple[type[Exception], Callable[[Exception, ClusterConfig], str]], ...] = (
     (exceptions.ProxyError, _proxy),
-    (exceptions.SSLError, certificate),
+    (exceptions.SSLError, _tls),
     (exceptions.NameResolutionError, _name),
     (exceptions.NewConnectionError, _unreachable),
-    (exceptions.ConnectTimeoutError, _slow),
+    (exceptions.ConnectTimeoutError, _timed_out),
     (Exception, _other),
 )
-"""By the HTTP library's error, the most special first."""
+"""By error class of urllib3, the most specific first."""
 
 
-def words(error: Exception, access: Access) -> str:
-    """Return one line for an error that no further try will mend."""
-    say = next(say for kind, say in _WORDS if isinstance(error, kind))
-    return f"{access.server}: {say(error, access)}"
+def describe_error(error: Exception, config: ClusterConfig) -> str:
+    """Return one line for an error that is not retryable."""
+    describe = next(describe for kind, describe in _DESCRIPTIONS if isinstance(error, kind))
+    return f"{config.server}: {describe(error, config)}"
 
 
-def may_mend(error: Exception, *, reached: bool) -> bool:
-    """Whether another try may succeed: the answer broke off, or was slow to come.
+def is_retryable(error: Exception, *, reached: bool) -> bool:
+    """Return whether another try might succeed: the answer was incomplete or late.
 
-    A server that was `reached` before and refuses a connection now may be restarting.
+    Args:
+        error: the error of the HTTP library.
+        reached: whether the server answered before. It might be restarting if it now refuses
+            connections.
     """
     broken = exceptions.ProtocolError | exceptions.DecodeError | exceptions.ReadTimeoutError
     return isinstance(error, broken) or (

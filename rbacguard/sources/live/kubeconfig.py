@@ -1,9 +1,9 @@
-"""Which cluster, as whom: kubectl's own rules for kubeconfig files, flags and pods.
+"""The cluster and the user to connect with, from kubeconfig files, flags, or a pod.
 
-The official client differs: of several files it takes the last `current-context`, it ignores `as`,
-and it writes to the file. So the choice is made here, and the client is given one cluster and one
-user. Rules: client-go tools/clientcmd/loader.go and client_config.go; kubernetes.io, 'Organizing
-Cluster Access Using kubeconfig Files'.
+The rules are those of kubectl: client-go tools/clientcmd/loader.go and client_config.go, and
+"Organizing Cluster Access Using kubeconfig Files" on kubernetes.io. The Python client has other
+rules: it takes the last `current-context` of several files, ignores `as`, and writes to the file.
+It therefore receives one cluster and one user.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from rbacguard.errors import InputError
 from rbacguard.sources import yaml
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where a pod finds its token and the cluster's certificate (client-go rest/config.go)."""
+"""The folder with the token and the CA certificate in a pod (client-go rest/config.go)."""
 
 _PATHS_OF_CLUSTER = ("certificate-authority",)
 _PATHS_OF_USER = ("client-certificate", "client-key", "tokenFile")
 
 
 class Impersonation(Struct, frozen=True):
-    """As whom requests are made, on top of the credentials (kubectl's `--as` and its relatives)."""
+    """The identity that requests impersonate, as with `kubectl --as`."""
 
     user: str = ""
     uid: str = ""
@@ -36,12 +36,12 @@ class Impersonation(Struct, frozen=True):
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def __bool__(self) -> bool:
-        """Whether anybody is impersonated."""
+        """Return whether an identity is impersonated."""
         return self != Impersonation()
 
 
 class Overrides(Struct, frozen=True):
-    """What flags say; an empty value leaves the choice to the kubeconfig."""
+    """Values of flags. If a value is empty, the kubeconfig decides."""
 
     kubeconfig: str = ""
     context: str = ""
@@ -54,16 +54,16 @@ class Overrides(Struct, frozen=True):
     impersonate: Impersonation = Impersonation()
 
 
-class Access(Struct, frozen=True):
-    """One cluster and one user, ready to connect with.
+class ClusterConfig(Struct, frozen=True):
+    """One cluster and one user to connect with.
 
     Attributes:
-        context: name of the context; `in-cluster` for a pod's service account.
-        cluster: the cluster's entry of the kubeconfig, paths made absolute.
+        context: name of the context; `in-cluster` for the service account of a pod.
+        cluster: entry of the cluster in the kubeconfig, with absolute paths.
         user_name: name of the user's entry.
-        user: the user's entry, paths made absolute. Holds secrets: never shown.
-        impersonate: as whom.
-        warnings: what the user should know.
+        user: entry of the user, with absolute paths. Contains secrets and is never printed.
+        impersonate: the identity to impersonate.
+        warnings: warnings for the user.
     """
 
     context: str
@@ -75,12 +75,12 @@ class Access(Struct, frozen=True):
 
     @property
     def server(self) -> str:
-        """URL of the API server, without a slash at the end."""
+        """URL of the API server, without a trailing slash."""
         return str(self.cluster["server"]).rstrip("/")
 
     def __repr__(self) -> str:
-        """Return what may be shown."""
-        return f"Access({self.context!r}, {self.server!r})"
+        """Return the fields without secrets."""
+        return f"ClusterConfig({self.context!r}, {self.server!r})"
 
 
 class _Context(Struct, frozen=True):
@@ -111,7 +111,7 @@ class _File(Struct, frozen=True, rename="kebab"):
 
 
 class _Cluster(Struct, frozen=True, rename="kebab"):
-    """The fields of a cluster that are used, for their types."""
+    """Types of the fields of a cluster that are used."""
 
     server: str = ""
     certificate_authority: str | None = None
@@ -122,7 +122,7 @@ class _Cluster(Struct, frozen=True, rename="kebab"):
 
 
 class _User(Struct, frozen=True, rename="kebab"):
-    """The fields of a user that are used, for their types."""
+    """Types of the fields of a user that are used."""
 
     token: str | None = None
     token_file: str | None = field(default=None, name="tokenFile")
@@ -141,7 +141,7 @@ class _User(Struct, frozen=True, rename="kebab"):
 
 
 class _Merged(Struct):
-    """All files as one: the first to name something wins, whole."""
+    """All files merged. If several files have an entry with the same name, the first one counts."""
 
     files: list[str]
     current_context: str = ""
@@ -150,23 +150,23 @@ class _Merged(Struct):
     users: dict[str, tuple[Path, dict[str, Any]]] = {}
 
 
-def find_access(
+def find_config(
     overrides: Overrides,
     environ: Mapping[str, str],
     home: Path,
     *,
     service_account: Path = SERVICE_ACCOUNT,
-) -> Access:
-    """Choose the cluster and the user as kubectl does.
+) -> ClusterConfig:
+    """Return the cluster and the user that kubectl would use.
 
     Args:
-        overrides: the flags.
+        overrides: values of flags.
         environ: the environment: KUBECONFIG, and in a pod KUBERNETES_SERVICE_HOST and _PORT.
         home: the home folder, for `.kube/config`.
-        service_account: the folder with a pod's token and certificate.
+        service_account: the folder with the token and the CA certificate in a pod.
 
     Raises:
-        InputError: there is no kubeconfig, or it does not have what was asked for.
+        InputError: there is no kubeconfig, or it lacks a required entry.
     """
     merged, warnings = _merge(_candidates(overrides, environ, home), overrides.kubeconfig)
     name = overrides.context or merged.current_context
@@ -179,11 +179,11 @@ def find_access(
     cluster = _cluster(merged, overrides.cluster or context.cluster, overrides)
     user_name = overrides.user or context.user
     user = _user(merged, user_name, overrides)
-    return _access(name or "(none)", cluster, user_name, user, overrides, warnings)
+    return _config(name or "(none)", cluster, user_name, user, overrides, warnings)
 
 
 def context_names(overrides: Overrides, environ: Mapping[str, str], home: Path) -> list[str]:
-    """Return the contexts that there are.
+    """Return the names of all contexts, sorted.
 
     Raises:
         InputError: a kubeconfig cannot be read.
@@ -197,7 +197,7 @@ def _candidates(overrides: Overrides, environ: Mapping[str, str], home: Path) ->
         return [Path(overrides.kubeconfig)]
     listed = environ.get("KUBECONFIG", "")
     if listed:
-        # Entries are taken as they are; the shell expands `~`, not kubectl.
+        # kubectl does not expand `~`.
         return [Path(part) for part in dict.fromkeys(listed.split(":")) if part]
     return [home / ".kube" / "config"]
 
@@ -216,7 +216,7 @@ def _merge(paths: Iterable[Path], explicit: str) -> tuple[_Merged, list[str]]:
             raise InputError(f"{path}: {error.strerror or error}") from None
         merged.files.append(str(path))
         _add(merged, path.absolute().parent, _decode(path, data))
-    # A default that is not there is no news.
+    # Without any file, the caller reports the error.
     return merged, warnings if merged.files else []
 
 
@@ -225,12 +225,12 @@ def _decode(path: Path, data: bytes) -> _File:
         values = [document.value for document in yaml.documents(data)]
         return msgspec.convert(values[0] if values else {}, _File)
     except msgspec.ValidationError as error:
-        raise InputError(f"{path}: not a kubeconfig: {_typed(error)}") from None
+        raise InputError(f"{path}: not a kubeconfig: {_describe(error)}") from None
     except (ValueError, pyyaml.YAMLError) as error:
-        raise InputError(yaml.refusal(str(path), error)) from None
+        raise InputError(yaml.describe_error(str(path), error)) from None
 
 
-def _typed(error: msgspec.ValidationError) -> str:
+def _describe(error: msgspec.ValidationError) -> str:
     message, _, place = str(error).replace("`", "").partition(" - at ")
     return f"{place.removeprefix('$.')}: {message}" if place else message
 
@@ -258,19 +258,19 @@ def _cluster(merged: _Merged, name: str, overrides: Overrides) -> dict[str, Any]
         entry["certificate-authority"] = str(Path(overrides.certificate_authority).absolute())
     if overrides.insecure_skip_tls_verify:
         entry["insecure-skip-tls-verify"] = True
-        # As kubectl has it: a flag that skips the check makes the certificate moot.
+        # As in kubectl, the certificate authority is ignored if the check is skipped.
         entry.pop("certificate-authority", None)
         entry.pop("certificate-authority-data", None)
     try:
         checked = msgspec.convert(entry, _Cluster)
     except msgspec.ValidationError as error:
-        raise InputError(f"cluster {name!r}: {_typed(error)}") from None
+        raise InputError(f"cluster {name!r}: {_describe(error)}") from None
     if not checked.server:
         raise InputError(f"cluster {name!r} has no server; look at {_listed(merged.files)}")
     if "://" not in checked.server:
         entry["server"] = f"https://{checked.server}"
     if "@" in entry["server"].partition("://")[2].partition("/")[0]:
-        # The server's URL is shown and saved with what is read from it.
+        # Reports and snapshots contain the URL.
         raise InputError(
             f"cluster {name!r}: the server's URL holds a user name or password; "
             "move them to the user, with a token or a certificate"
@@ -297,12 +297,12 @@ def _user(merged: _Merged, name: str, overrides: Overrides) -> dict[str, Any]:
     command = entry.get("exec")
     if isinstance(command, dict) and "/" in str(command.get("command", "")):
         program = Path(str(command["command"]))
-        # Relative to the file only if it is a path at all (clientcmd/loader.go).
+        # Only a path is relative to the file (clientcmd/loader.go).
         entry["exec"] = {**command, "command": str(folder / program)}
     try:
         checked = msgspec.convert(entry, _User)
     except msgspec.ValidationError as error:
-        raise InputError(f"user {name!r}: {_typed(error)}") from None
+        raise InputError(f"user {name!r}: {_describe(error)}") from None
     if checked.token_file and not checked.token:
         entry["token"] = _read_token(Path(checked.token_file))
     return entry
@@ -320,7 +320,7 @@ def _read_token(path: Path) -> str:
 
 
 def _absolute(entry: Mapping[str, Any], names: Iterable[str], folder: Path) -> dict[str, Any]:
-    """Return an entry with its paths taken from the folder of its file."""
+    """Return an entry with paths that are relative to a folder made absolute."""
     made = {key: value for key, value in entry.items() if value not in (None, "")}
     for name in names:
         if isinstance(made.get(name), str):
@@ -328,14 +328,14 @@ def _absolute(entry: Mapping[str, Any], names: Iterable[str], folder: Path) -> d
     return made
 
 
-def _access(
+def _config(
     context: str,
     cluster: dict[str, Any],
     user_name: str,
     user: dict[str, Any],
     overrides: Overrides,
     warnings: Iterable[str],
-) -> Access:
+) -> ClusterConfig:
     checked = msgspec.convert(user, _User)
     impersonate = Impersonation(
         checked.as_ or "",
@@ -343,30 +343,34 @@ def _access(
         checked.as_groups or (),
         tuple(sorted((checked.as_user_extra or {}).items())),
     )
-    asked = overrides.impersonate
-    if asked:
-        # Flags replace field by field, as in ConfigOverrides.
+    flags = overrides.impersonate
+    if flags:
+        # Each flag replaces one field, as in ConfigOverrides.
         impersonate = replace(
             impersonate,
-            user=asked.user or impersonate.user,
-            uid=asked.uid or impersonate.uid,
-            groups=asked.groups or impersonate.groups,
+            user=flags.user or impersonate.user,
+            uid=flags.uid or impersonate.uid,
+            groups=flags.groups or impersonate.groups,
         )
     if impersonate and not impersonate.user:
         raise InputError("--as-group and --as-uid need --as: a group is impersonated with a user")
-    said = [*warnings]
+    found = [*warnings]
     if cluster.get("insecure-skip-tls-verify") and cluster["server"].startswith("https"):
-        said.append(
+        found.append(
             f"the certificate of {cluster['server']} is not checked (insecure-skip-tls-verify): "
-            "whoever sits in between can forge every answer"
+            "the connection can be intercepted"
         )
-    return Access(context, cluster, user_name, user, impersonate, tuple(said))
+    return ClusterConfig(context, cluster, user_name, user, impersonate, tuple(found))
 
 
 def _without_context(
     merged: _Merged, overrides: Overrides, environ: Mapping[str, str], folder: Path
-) -> Access:
-    """Take a pod's service account, or say that there is nothing to go by."""
+) -> ClusterConfig:
+    """Return the service account of a pod.
+
+    Raises:
+        InputError: the process does not run in a pod.
+    """
     host = environ.get("KUBERNETES_SERVICE_HOST", "")
     port = environ.get("KUBERNETES_SERVICE_PORT", "")
     if host and port and (folder / "token").is_file() and not overrides.kubeconfig:
@@ -376,7 +380,7 @@ def _without_context(
             "certificate-authority": str(folder / "ca.crt"),
         }
         user = {"token": _read_token(folder / "token")}
-        return _access("in-cluster", entry, "service account", user, overrides, ())
+        return _config("in-cluster", entry, "service account", user, overrides, ())
     if merged.contexts:
         known = ", ".join(sorted(merged.contexts))
         raise InputError(

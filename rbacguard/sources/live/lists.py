@@ -1,36 +1,30 @@
-"""Lists of a live cluster as one `Reading`: whole, of one version each, side by side."""
+"""The objects of a live cluster, from complete lists with one resource version each."""
 
 from __future__ import annotations
 
 import datetime
-import queue
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TypeVar
 
 import msgspec
 from msgspec import Raw, Struct, field
 
 from rbacguard.errors import ClusterError, InputError
 from rbacguard.rbac.types import RBAC_GROUP
-from rbacguard.snapshot.coverage import KindCoverage, Location, Origin, State
-from rbacguard.snapshot.workloads import WORKLOAD_KINDS
-from rbacguard.sources.collection import Reading
+from rbacguard.snapshot.coverage import ClusterOrigin, KindCoverage, Location, State
+from rbacguard.snapshot.resources import RBAC, WORKLOAD_KINDS, Resource
+from rbacguard.sources.collection import InputCollection
+from rbacguard.sources.live.concurrency import Progress, run_concurrently
 from rbacguard.sources.live.connection import Connection, Reply
-from rbacguard.sources.live.resources import RBAC, Resource
+from rbacguard.sources.live.resources import list_path
 
 PAGE = 500
-"""Objects in a page, as kubectl asks for them."""
+"""Number of objects in a page, as in kubectl."""
 RESTARTS = 3
-"""How often a list begins anew when its version expires half-way."""
+"""How often a list is restarted if its resource version expires before the end."""
 PASSES = 5
-"""How often everything is read, at most, until two passes agree."""
+"""How often all lists are read at most, until two passes agree."""
 
-Progress = Callable[[str, int, int | None], None]
-"""Told the kind, how many objects of it were read, and how many there are, if that is known."""
-
-_WORKERS = 6
 _FORBIDDEN = 403
 _NOT_FOUND = 404
 _GONE = 410
@@ -62,12 +56,13 @@ class _ApiGroups(Struct):
     groups: tuple[_ApiGroup, ...]
 
 
-class _Named(Struct):
-    name: str
+class _Metadata(Struct, frozen=True):
+    name: str = ""
+    uid: str = ""
 
 
 class _Item(Struct):
-    metadata: _Named
+    metadata: _Metadata = _Metadata()
 
 
 class _Names(Struct):
@@ -75,25 +70,16 @@ class _Names(Struct):
     metadata: _ListMeta = _ListMeta()
 
 
-class _Identity(Struct, frozen=True):
-    name: str = ""
-    uid: str = ""
-
-
-class _Identified(Struct):
-    metadata: _Identity = _Identity()
-
-
 _lists = msgspec.json.Decoder(_List)
-_identities = msgspec.json.Decoder(_Identified)
+_items = msgspec.json.Decoder(_Item)
 
 
 class _ExpiredError(Exception):
-    """The version that a list came from is gone."""
+    """The resource version of a list has expired."""
 
 
 class _RefusedError(Exception):
-    """A list cannot be had; the message says why."""
+    """A list cannot be read; the message says why."""
 
     def __init__(self, reason: str, *, absent: bool = False) -> None:
         super().__init__(reason)
@@ -101,9 +87,9 @@ class _RefusedError(Exception):
 
 
 class _Listed(Struct):
-    """What came of one kind."""
+    """The result of reading one kind."""
 
-    reading: Reading
+    collection: InputCollection
     resource_version: str = ""
     cluster_id: str = ""
 
@@ -115,25 +101,25 @@ def read_cluster(
     namespaces: Sequence[str] = (),
     consistent: bool = False,
     progress: Progress | None = None,
-) -> Reading:
-    """Read these resources whole, or say in the coverage what was not to be had.
+) -> InputCollection:
+    """Return the objects of these resources, with what could not be read in their coverage.
 
-    All pages of a list come from one resource version. RBAC's four kinds and namespaces, which one
-    server keeps in one store, are asked for at the same version (`resourceVersionMatch=Exact`), so
-    that they show one moment; where the server does not have it any more, the origin says so.
+    All pages of a list have one resource version. Kinds that share a store with RBAC's four kinds
+    are requested at the same resource version (`resourceVersionMatch=Exact`), so that they show
+    the same state. If the server no longer has that version, the origin contains a note.
 
     Args:
         connection: the cluster.
         resources: what to read.
-        namespaces: read namespaced RBAC kinds in these only; empty for everywhere.
-        consistent: read again until two passes have the same objects.
-        progress: told about what was read so far.
+        namespaces: the only namespaces to read Roles and RoleBindings in; empty for all.
+        consistent: whether to read again until two passes return the same objects.
+        progress: receives the progress.
 
     Raises:
-        ClusterError: the server cannot be reached or used, or nothing of RBAC can be read.
+        ClusterError: the server cannot be reached or used, or no RBAC object can be read.
     """
     started = _now(connection)
-    connection.start()
+    connection.check_server()
     kinds = {resource.kind for resource in resources}
     workloads = not kinds.isdisjoint(WORKLOAD_KINDS)
     reader = _Reader(
@@ -143,36 +129,36 @@ def read_cluster(
         workloads=workloads,
     )
     passes = 1
-    reading, versions, cluster_id = reader.everything(resources)
+    collection, versions, cluster_id = reader.read(resources)
     if consistent:
-        for passes in range(2, PASSES + 1):  # noqa: B007 - told in the origin
-            before = reading
-            reading, versions, cluster_id = reader.everything(resources)
-            if before.by_kind == reading.by_kind and before.known == reading.known:
+        for passes in range(2, PASSES + 1):  # noqa: B007 - part of the origin
+            before = collection
+            collection, versions, cluster_id = reader.read(resources)
+            if (before.by_kind, before.reported) == (collection.by_kind, collection.reported):
                 break
         else:
-            reading.problems.append(
+            collection.problems.append(
                 f"the cluster changed during each of {PASSES} passes, so no two of them agree; "
                 "try again when it is quieter"
             )
     rbac_kinds = {resource.kind for resource in RBAC}
-    # Where machines are asked for, access is read besides.
+    # Answers about workloads depend on RBAC less than on workloads.
     needed = kinds - rbac_kinds if workloads else rbac_kinds & kinds or kinds
-    found = any(reading.by_kind.get(kind) for kind in needed)
-    # Every cluster has RBAC, and not every one has machines.
-    has_answer = workloads and not all(reading.known[kind].reasons for kind in needed)
+    found = any(collection.by_kind.get(kind) for kind in needed)
+    # Every cluster has RBAC objects, but not every cluster has VMs.
+    has_answer = workloads and not all(collection.reported[kind].reasons for kind in needed)
     if not (found or has_answer):
-        reasons = [reason for kind in needed for reason in reading.known[kind].reasons]
+        reasons = [reason for kind in needed for reason in collection.reported[kind].reasons]
         what = "RBAC" if needed <= rbac_kinds else "what is needed"
         raise ClusterError(
-            f"{connection.access.server}: nothing of {what} can be read: "
+            f"{connection.config.server}: nothing of {what} can be read: "
             f"{min(reasons, default='there is nothing')}; "
             "'rbacguard permissions' prints what is needed"
         )
-    reading.origin = Origin(
-        context=connection.access.context,
-        server=connection.access.server,
-        user=_who(connection),
+    collection.origin = ClusterOrigin(
+        context=connection.config.context,
+        server=connection.config.server,
+        user=_user(connection),
         cluster_id=cluster_id,
         server_version=connection.version,
         started=started,
@@ -180,13 +166,13 @@ def read_cluster(
         resource_versions=dict(sorted(versions.items())),
         passes=passes,
         warnings=tuple(connection.warnings),
-        notes=_moments({k: v for k, v in versions.items() if k in rbac_kinds}, consistent),
+        notes=_version_notes({k: v for k, v in versions.items() if k in rbac_kinds}, consistent),
     )
-    return reading
+    return collection
 
 
 def namespace_names(connection: Connection) -> tuple[str, ...]:
-    """Return the names of up to 500 namespaces; none where they may not be listed.
+    """Return the names of up to 500 namespaces; none if they cannot be listed.
 
     Raises:
         ClusterError: the server cannot be reached.
@@ -200,16 +186,16 @@ def namespace_names(connection: Connection) -> tuple[str, ...]:
 
 
 def object_names(connection: Connection, path: str) -> tuple[str, ...]:
-    """Return the names of all objects of a list, page by page.
+    """Return the names of all objects of a list.
 
     Raises:
-        ClusterError: the server cannot be reached, or does not give the whole list.
+        ClusterError: the server cannot be reached, or does not return the whole list.
     """
     names: list[str] = []
     query = [("limit", str(PAGE))]
     while True:
         reply = connection.get(path, query)
-        where = f"{connection.access.server}{path}"
+        where = f"{connection.config.server}{path}"
         if not reply.ok:
             raise ClusterError(f"{where}: {reply.message}")
         try:
@@ -223,20 +209,21 @@ def object_names(connection: Connection, path: str) -> tuple[str, ...]:
 
 
 def _now(connection: Connection) -> str:
-    """Return the moment, by the cluster's clock where this machine's is behind it."""
-    return (datetime.datetime.now(datetime.UTC) + connection.behind).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Return the time, by the clock of the cluster if the local clock is behind."""
+    now = datetime.datetime.now(datetime.UTC) + connection.clock_skew
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _who(connection: Connection) -> str:
-    access = connection.access
-    groups = "".join(f", group {group}" for group in access.impersonate.groups)
-    name = access.user_name or "(no user)"
-    return f"{name} as {access.impersonate.user}{groups}" if access.impersonate else name
+def _user(connection: Connection) -> str:
+    config = connection.config
+    groups = "".join(f", group {group}" for group in config.impersonate.groups)
+    name = config.user_name or "(no user)"
+    return f"{name} as {config.impersonate.user}{groups}" if config.impersonate else name
 
 
-def _moments(versions: dict[str, str], consistent: bool) -> tuple[str, ...]:
-    """Say where kinds were read at different versions, and no second pass has confirmed them."""
-    if consistent or len(set(versions.values())) < 2:  # noqa: PLR2004 - one moment
+def _version_notes(versions: dict[str, str], consistent: bool) -> tuple[str, ...]:
+    """Return a note if kinds have different resource versions and no second pass confirms them."""
+    if consistent or len(set(versions.values())) < 2:  # noqa: PLR2004 - one version
         return ()
     listed = ", ".join(f"{kind} at {version}" for kind, version in sorted(versions.items()))
     note = (
@@ -259,27 +246,27 @@ class _Reader:
         self._workloads = workloads
         self._namespaces = namespaces
         self._progress = progress
-        self._location = Location(f"cluster {connection.access.context}")
+        self._location = Location(f"cluster {connection.config.context}")
         self._versions = self._api_versions()
 
-    def _reading(self) -> Reading:
-        return Reading(workloads=self._workloads)
+    def _collection(self) -> InputCollection:
+        return InputCollection(workloads=self._workloads)
 
-    def everything(self, resources: Sequence[Resource]) -> tuple[Reading, dict[str, str], str]:
-        """Read all kinds side by side; return them, their versions, and the cluster's identity."""
-        moment = self._moment(resources)
-        found = side_by_side([partial(self._kind, each, moment) for each in resources])
-        reading = self._reading()
+    def read(self, resources: Sequence[Resource]) -> tuple[InputCollection, dict[str, str], str]:
+        """Return all objects, the resource version of each kind, and the cluster's identity."""
+        version = self._current_version(resources)
+        found = run_concurrently([partial(self._read_kind, each, version) for each in resources])
+        collection = self._collection()
         versions, cluster_id = {}, ""
         for resource, listed in zip(resources, found, strict=True):
-            reading.merge(listed.reading)
+            collection.merge(listed.collection)
             if listed.resource_version:
                 versions[resource.kind] = listed.resource_version
             cluster_id = cluster_id or listed.cluster_id
-        return reading, versions, cluster_id
+        return collection, versions, cluster_id
 
     def _api_versions(self) -> dict[str, tuple[str, ...]] | None:
-        """Return the versions of each API group of the server, or None where it does not tell."""
+        """Return the versions of each API group; None if the server does not report them."""
         reply = self._connection.get("/apis")
         try:
             groups = msgspec.json.decode(reply.body, type=_ApiGroups).groups if reply.ok else None
@@ -289,72 +276,72 @@ class _Reader:
             return None
         return {group.name: tuple(v.version for v in group.versions) for group in groups}
 
-    def _moment(self, resources: Sequence[Resource]) -> str:
-        """Return the store's resource version now, or '' where it is not to be had."""
+    def _current_version(self, resources: Sequence[Resource]) -> str:
+        """Return the current resource version of the store; '' if it is unknown."""
         stored = [each for each in resources if each.group in (RBAC_GROUP, "")]
-        # Of all that is read anyway, few objects and hardly a change.
-        asked = RBAC[1] if RBAC[1] in stored else stored[0]
-        reply = self._connection.get(asked.path("v1"), [("limit", "1")])
+        # There are few ClusterRoleBindings, and they rarely change.
+        listed = RBAC[1] if RBAC[1] in stored else stored[0]
+        reply = self._connection.get(list_path(listed, "v1"), [("limit", "1")])
         try:
             return _lists.decode(reply.body).metadata.resource_version if reply.ok else ""
         except (msgspec.DecodeError, UnicodeDecodeError):
             return ""
 
-    def _kind(self, resource: Resource, moment: str) -> _Listed:
-        """Read one kind; whatever goes wrong with it is told in its coverage."""
-        pinned = moment if resource.group in (RBAC_GROUP, "") else ""
+    def _read_kind(self, resource: Resource, version: str) -> _Listed:
+        """Return the objects of one kind, with all errors in the coverage."""
+        pinned = version if resource.group in (RBAC_GROUP, "") else ""
         scopes = self._namespaces if resource.namespaced and resource.group == RBAC_GROUP else ()
-        whole = _Listed(self._reading())
+        whole = _Listed(self._collection())
         read: list[str] = []
         reasons: list[str] = []
         absent = False
         for scope in scopes or ("",):
-            listed = _Listed(self._reading())
+            listed = _Listed(self._collection())
             try:
-                self._list(resource, scope, pinned, listed)
+                self._read_list(resource, scope, pinned, listed)
                 read.append(scope)
             except _RefusedError as refusal:
                 absent = refusal.absent
                 reasons.append(f"{scope}: {refusal}" if scope else str(refusal))
             except ClusterError as error:
                 reasons.append(str(error))
-            whole.reading.merge(listed.reading)
+            whole.collection.merge(listed.collection)
             whole.resource_version = listed.resource_version or whole.resource_version
             whole.cluster_id = listed.cluster_id
         if scopes and read:
             reasons.insert(0, f"read in {_named(read)} only")
         state = State.READ if not reasons else State.PARTIAL
-        if absent or (reasons and not whole.reading.by_kind and not read):
+        if absent or (reasons and not whole.collection.by_kind and not read):
             state = State.ABSENT
         if absent and resource.kind in WORKLOAD_KINDS:
-            # Of a kind that the server does not know there is nothing, and that is all of it.
+            # Without the kind there are no objects, so the list is complete.
             state, reasons = State.READ, []
-        whole.reading.known[resource.kind] = KindCoverage(
+        whole.collection.reported[resource.kind] = KindCoverage(
             state, 0, tuple(reasons), tuple(read) if scopes else ()
         )
         return whole
 
-    def _list(self, resource: Resource, namespace: str, moment: str, into: _Listed) -> None:
-        """Read a whole list into `into`, beginning anew when its version expires.
+    def _read_list(self, resource: Resource, namespace: str, version: str, into: _Listed) -> None:
+        """Read a whole list. Restart if its resource version expires.
 
         Raises:
-            _RefusedError: it is forbidden, not installed, or keeps expiring.
-            ClusterError: the server stopped answering.
+            _RefusedError: the list is forbidden, not installed, or expires repeatedly.
+            ClusterError: the server does not answer.
         """
-        path = resource.path(self._version(resource), namespace)
+        path = list_path(resource, self._api_version(resource), namespace)
         for _ in range(RESTARTS + 1):
-            # What an abandoned try brought is of another version: it must not be mixed in.
-            into.reading = self._reading()
+            # Objects of the previous try have another resource version.
+            into.collection = self._collection()
             into.resource_version = ""
             try:
-                self._pages(resource, path, moment, into)
+                self._read_pages(resource, path, version, into)
             except _ExpiredError:
-                moment = ""
+                version = ""
             else:
                 return
         raise _RefusedError(f"the list expired {RESTARTS + 1} times before its end (410)")
 
-    def _version(self, resource: Resource) -> str:
+    def _api_version(self, resource: Resource) -> str:
         if self._versions is None or not resource.group:
             return resource.versions[0]
         served = self._versions.get(resource.group)
@@ -365,19 +352,19 @@ class _Reader:
         known = [version for version in resource.versions if version in served]
         return known[0] if known else resource.versions[0]
 
-    def _pages(self, resource: Resource, path: str, moment: str, into: _Listed) -> None:
+    def _read_pages(self, resource: Resource, path: str, version: str, into: _Listed) -> None:
         token = ""
-        first = [("resourceVersion", moment), ("resourceVersionMatch", "Exact")] if moment else []
+        exact = [("resourceVersion", version), ("resourceVersionMatch", "Exact")] if version else []
         while True:
-            query = [("continue", token)] if token else first
+            query = [("continue", token)] if token else exact
             reply = self._connection.get(path, [("limit", str(PAGE)), *query])
-            page = self._page(resource, path, reply, exact=bool(moment))
+            page = self._page(resource, path, reply, exact=bool(version))
             if into.resource_version not in ("", page.metadata.resource_version):
                 raise _ExpiredError
             into.resource_version = page.metadata.resource_version
-            self._take(resource, page, into)
+            self._add_page(resource, page, into)
             remaining = page.metadata.remaining_item_count
-            done = len(into.reading)
+            done = len(into.collection)
             token = page.metadata.continue_ or ""
             total = done if not token else None if remaining is None else done + remaining
             self._progress(resource.kind, done, total)
@@ -388,7 +375,7 @@ class _Reader:
         if reply.status == _GONE:
             raise _ExpiredError
         if exact and reply.status in (400, 501, 504) and reply.is_status:
-            # A server that does not keep that version, or does not know the parameter.
+            # The server does not have the version, or does not know the parameter.
             raise _ExpiredError
         if reply.status == _FORBIDDEN:
             raise _RefusedError(f"forbidden: {reply.message}")
@@ -404,52 +391,17 @@ class _Reader:
             raise _RefusedError(f"what {path} answers is no list of {resource.plural}")
         return page
 
-    def _take(self, resource: Resource, page: _List, into: _Listed) -> None:
+    def _add_page(self, resource: Resource, page: _List, into: _Listed) -> None:
         for raw in page.items or ():
             try:
-                into.reading.add(raw, self._location, page.api_version, resource.kind)
+                into.collection.add_object(raw, self._location, page.api_version, resource.kind)
                 if resource.kind == "Namespace" and not into.cluster_id:
-                    identity = _identities.decode(raw).metadata
+                    identity = _items.decode(raw).metadata
                     into.cluster_id = identity.uid if identity.name == "kube-system" else ""
             except (InputError, msgspec.DecodeError) as error:
-                into.reading.problems.append(str(error))
+                into.collection.problems.append(str(error))
 
 
 def _named(namespaces: Sequence[str]) -> str:
     plural = "s" if len(namespaces) > 1 else ""
     return f"namespace{plural} {', '.join(namespaces)}"
-
-
-_Result = TypeVar("_Result")
-
-
-def side_by_side(tasks: Iterable[Callable[[], _Result]]) -> list[_Result]:
-    """Run tasks in threads that do not outlive an interruption; return results in order."""
-    todo: queue.SimpleQueue[tuple[int, Callable[[], _Result]]] = queue.SimpleQueue()
-    results: dict[int, _Result] = {}
-    errors: list[BaseException] = []
-    count = 0
-    for count, task in enumerate(tasks, 1):
-        todo.put((count - 1, task))
-
-    def work() -> None:
-        while not errors:
-            try:
-                number, task = todo.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                results[number] = task()
-            except BaseException as error:  # noqa: BLE001 - raised again below, in the main thread
-                errors.append(error)
-
-    # Daemons: Ctrl-C ends the program at once, whatever a slow server still owes.
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(_WORKERS, count))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        while thread.is_alive():
-            thread.join(0.1)
-    if errors:
-        raise errors[0]
-    return [results[number] for number in range(count)]

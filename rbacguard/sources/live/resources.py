@@ -1,92 +1,23 @@
-"""Which resources are read, for which command, and what that needs in RBAC's own terms."""
+"""The resources that each command reads from a cluster, and the permissions for that."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from msgspec import Struct
+from urllib.parse import quote
 
 from rbacguard.errors import InputError
-from rbacguard.rbac.types import RBAC_GROUP, PolicyRule
-
-
-class Resource(Struct, frozen=True):
-    """One resource of the API.
-
-    Attributes:
-        kind: the kind of its objects.
-        group: its API group; '' is the core group.
-        versions: versions whose fields this tool knows, the preferred one first.
-        plural: its name in paths and rules.
-        namespaced: whether its objects have a namespace.
-    """
-
-    kind: str
-    group: str
-    versions: tuple[str, ...]
-    plural: str
-    namespaced: bool = False
-
-    def path(self, version: str, namespace: str = "") -> str:
-        """Return the path of its list, in one namespace or everywhere."""
-        from urllib.parse import quote
-
-        root = f"/apis/{self.group}/{version}" if self.group else f"/api/{version}"
-        inside = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
-        return f"{root}{inside}/{self.plural}"
-
-
-RBAC = (
-    Resource("ClusterRole", RBAC_GROUP, ("v1",), "clusterroles"),
-    Resource("ClusterRoleBinding", RBAC_GROUP, ("v1",), "clusterrolebindings"),
-    Resource("Role", RBAC_GROUP, ("v1",), "roles", namespaced=True),
-    Resource("RoleBinding", RBAC_GROUP, ("v1",), "rolebindings", namespaced=True),
-)
-NAMESPACES = Resource("Namespace", "", ("v1",), "namespaces")
-GROUPS = Resource("Group", "user.openshift.io", ("v1",), "groups")
-RESTRICTIONS = Resource(
-    "RoleBindingRestriction",
-    "authorization.openshift.io",
-    ("v1",),
-    "rolebindingrestrictions",
-    namespaced=True,
-)
-KUBEVIRTS = Resource("KubeVirt", "kubevirt.io", ("v1", "v1alpha3"), "kubevirts", namespaced=True)
-HYPERCONVERGEDS = Resource(
-    "HyperConverged", "hco.kubevirt.io", ("v1", "v1beta1"), "hyperconvergeds", namespaced=True
-)
-
-_VIRT = "kubevirt.io"
-MIGRATIONS = Resource(
-    "VirtualMachineInstanceMigration",
-    _VIRT,
-    ("v1",),
-    "virtualmachineinstancemigrations",
-    namespaced=True,
-)
-VMIS = Resource(
-    "VirtualMachineInstance", _VIRT, ("v1",), "virtualmachineinstances", namespaced=True
-)
-WORKLOADS = (
-    VMIS,
-    Resource("VirtualMachine", _VIRT, ("v1",), "virtualmachines", namespaced=True),
-    Resource("Node", "", ("v1",), "nodes"),
-    Resource("Pod", "", ("v1",), "pods", namespaced=True),
-    Resource("MigrationPolicy", "migrations.kubevirt.io", ("v1alpha1",), "migrationpolicies"),
-    Resource(
-        "MachineConfigPool", "machineconfiguration.openshift.io", ("v1",), "machineconfigpools"
-    ),
+from rbacguard.rbac.types import PolicyRule
+from rbacguard.snapshot.resources import (
+    GROUPS,
+    HYPERCONVERGEDS,
+    KUBEVIRTS,
     MIGRATIONS,
-    Resource("PersistentVolumeClaim", "", ("v1",), "persistentvolumeclaims", namespaced=True),
-    Resource("StorageClass", "storage.k8s.io", ("v1",), "storageclasses"),
-    Resource("StorageProfile", "cdi.kubevirt.io", ("v1beta1",), "storageprofiles"),
-    Resource(
-        "NetworkAttachmentDefinition",
-        "k8s.cni.cncf.io",
-        ("v1",),
-        "network-attachment-definitions",
-        namespaced=True,
-    ),
+    NAMESPACES,
+    RBAC,
+    RESTRICTIONS,
+    VMIS,
+    WORKLOADS,
+    Resource,
 )
 
 _VERSION = (KUBEVIRTS, HYPERCONVERGEDS)
@@ -108,20 +39,27 @@ NEEDS: Mapping[str, tuple[Resource, ...]] = {
     "readiness": (*WORKLOADS, NAMESPACES, *_VERSION, *RBAC),
     "migrations": (VMIS, MIGRATIONS, *RBAC),
 }
-"""What each command reads of a cluster."""
+"""The resources that each command reads."""
 
 REVIEWS = (PolicyRule(("create",), ("authorization.k8s.io",), ("subjectaccessreviews",)),)
-"""What `audit --cross-check` needs on top."""
+"""The additional rules for `audit --cross-check`."""
+
+
+def list_path(resource: Resource, version: str, namespace: str = "") -> str:
+    """Return the URL path of a list of objects, in one namespace or in all."""
+    root = f"/apis/{resource.group}/{version}" if resource.group else f"/api/{version}"
+    inside = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
+    return f"{root}{inside}/{resource.plural}"
 
 
 def access_rules(command: str, *, cross_check: bool = False) -> tuple[PolicyRule, ...]:
-    """Return the smallest rules with which a command reads a whole cluster.
+    """Return the smallest set of rules with which a command can read a whole cluster.
 
-    Only `list`: nothing is read one by one. The server's version and its API groups are open to
-    everybody who is logged in (ClusterRole system:discovery).
+    The only verb is `list`. The server's version and API groups need no rule, because every
+    authenticated user can read them (ClusterRole system:discovery).
 
     Raises:
-        InputError: that command reads no cluster.
+        InputError: the command does not read a cluster.
     """
     if command not in NEEDS:
         raise InputError(f"{command!r} reads no cluster; those that do are {', '.join(NEEDS)}")

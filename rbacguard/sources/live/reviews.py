@@ -1,8 +1,8 @@
-"""Access reviews: what the API server itself says. They create nothing."""
+"""Access reviews: decisions of the API server. They create nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -13,11 +13,11 @@ from msgspec.structs import replace
 
 from rbacguard.errors import ClusterError
 from rbacguard.rbac import Attributes, Review, Reviews
+from rbacguard.sources.live.concurrency import Progress, run_concurrently
 from rbacguard.sources.live.connection import Connection, Reply
-from rbacguard.sources.live.lists import Progress, side_by_side
 
 _API = "/apis/authorization.k8s.io/v1"
-_WHO_AM_I = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+_SELF_SUBJECT_REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _FORBIDDEN = 403
 
 
@@ -26,7 +26,7 @@ class _Status(Struct):
     reason: str = ""
 
 
-class _Answer(Struct):
+class _AccessReview(Struct):
     status: _Status
 
 
@@ -43,123 +43,100 @@ class _SelfReview(Struct):
     status: _SelfStatus
 
 
-def ask(
-    connection: Connection, questions: Sequence[Attributes], progress: Progress | None = None
+def review_access(
+    connection: Connection, requests: Sequence[Attributes], progress: Progress | None = None
 ) -> Reviews:
-    """Ask the server, by the widest review that it allows.
+    """Return the server's decisions, from the most general review that it allows.
 
-    A SubjectAccessReview asks for anybody, a LocalSubjectAccessReview in one namespace; where
-    neither is allowed, a SelfSubjectAccessReview asks for the user himself, in place of those who
-    were asked for.
+    A SubjectAccessReview is about any subject, and a LocalSubjectAccessReview about any subject
+    in one namespace. If the server allows neither, a SelfSubjectAccessReview is about the current
+    user, who replaces the users in the requests.
 
     Raises:
         ClusterError: the server does not answer.
     """
-    if not questions:
+    if not requests:
         return Reviews("", note="there is nothing to ask")
-    whole = partial(_subject_review, connection, f"{_API}/subjectaccessreviews")
-    if whole(questions[0]) is not None:
-        return Reviews("SubjectAccessReview", *_collect(whole, questions, progress))
-    local = [each for each in questions if each.namespace]
-    one = partial(_local_review, connection)
-    first = next((each for each in local if one(each) is not None), None)
-    if first is not None:
-        return Reviews("LocalSubjectAccessReview", *_collect(one, local, progress))
-    me = _who_am_i(connection)
-    if me is None:
+    for kind in ("SubjectAccessReview", "LocalSubjectAccessReview"):
+        is_local = kind == "LocalSubjectAccessReview"
+        possible = [each for each in requests if each.namespace or not is_local]
+        review = partial(_review, connection, kind)
+        if any(review(each) is not None for each in (possible if is_local else possible[:1])):
+            return Reviews(kind, *_review_all(review, possible, progress))
+    user = _current_user(connection)
+    if user is None:
         return Reviews("", note="the server allows no access review")
-    mine = dict.fromkeys(replace(q, user=me.username, groups=me.groups) for q in questions)
-    answers, note = _collect(partial(_self_review, connection), list(mine), progress)
-    note = note or f"only {me.username} could be asked for"
+    own = dict.fromkeys(replace(each, user=user.username, groups=user.groups) for each in requests)
+    review = partial(_review, connection, "SelfSubjectAccessReview")
+    answers, note = _review_all(review, list(own), progress)
+    note = note or f"only {user.username} could be asked for"
     return Reviews("SelfSubjectAccessReview", answers, note)
 
 
-def _collect(
-    review: Any, questions: Sequence[Attributes], progress: Progress | None
+def _review_all(
+    review: Callable[[Attributes], Review | None],
+    requests: Sequence[Attributes],
+    progress: Progress | None,
 ) -> tuple[tuple[Review, ...], str]:
+    """Return the decisions, and a note about reviews that are forbidden."""
     done = 0
 
-    def one(question: Attributes) -> Review | None:
+    def review_one(request: Attributes) -> Review | None:
         nonlocal done
-        answer: Review | None = review(question)
+        answer = review(request)
         done += 1
         if progress is not None:
-            progress("access reviews", done, len(questions))
+            progress("access reviews", done, len(requests))
         return answer
 
-    found = side_by_side([partial(one, question) for question in questions])
+    found = run_concurrently([partial(review_one, request) for request in requests])
     answers = tuple(answer for answer in found if answer is not None)
-    refused = len(found) - len(answers)
-    return answers, f"{refused} questions were not allowed" if refused else ""
+    forbidden = len(found) - len(answers)
+    return answers, f"{forbidden} questions were not allowed" if forbidden else ""
 
 
-def _subject_review(connection: Connection, path: str, question: Attributes) -> Review | None:
-    spec = {
-        "user": question.user,
-        "groups": list(question.groups),
-        "resourceAttributes": _resource(question),
+def _review(connection: Connection, kind: str, request: Attributes) -> Review | None:
+    """Return the decision about one request; None if the review is forbidden."""
+    attributes = {
+        "verb": request.verb,
+        "group": request.api_group,
+        "resource": request.resource,
+        "subresource": request.subresource,
+        "name": request.name,
+        "namespace": request.namespace,
     }
-    return _answer(connection, path, "SubjectAccessReview", question, spec)
-
-
-def _local_review(connection: Connection, question: Attributes) -> Review | None:
-    path = f"{_API}/namespaces/{quote(question.namespace, safe='')}/localsubjectaccessreviews"
-    spec = {
-        "user": question.user,
-        "groups": list(question.groups),
-        "resourceAttributes": _resource(question),
-    }
-    return _answer(connection, path, "LocalSubjectAccessReview", question, spec)
-
-
-def _self_review(connection: Connection, question: Attributes) -> Review | None:
-    spec = {"resourceAttributes": _resource(question)}
-    path = f"{_API}/selfsubjectaccessreviews"
-    return _answer(connection, path, "SelfSubjectAccessReview", question, spec)
-
-
-def _resource(question: Attributes) -> dict[str, str]:
-    fields = {
-        "verb": question.verb,
-        "group": question.api_group,
-        "resource": question.resource,
-        "subresource": question.subresource,
-        "name": question.name,
-        "namespace": question.namespace,
-    }
-    return {key: value for key, value in fields.items() if value}
-
-
-def _answer(
-    connection: Connection, path: str, kind: str, question: Attributes, spec: dict[str, Any]
-) -> Review | None:
-    """Return the answer, or None where asking is not allowed."""
+    spec: dict[str, Any] = {"resourceAttributes": {k: v for k, v in attributes.items() if v}}
+    if kind != "SelfSubjectAccessReview":
+        spec |= {"user": request.user, "groups": list(request.groups)}
     body: dict[str, Any] = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
+    path = f"{_API}/{kind.lower()}s"
     if kind == "LocalSubjectAccessReview":
-        body["metadata"] = {"namespace": question.namespace}
+        body["metadata"] = {"namespace": request.namespace}
+        namespace = quote(request.namespace, safe="")
+        path = f"{_API}/namespaces/{namespace}/{kind.lower()}s"
     reply = connection.review(path, body)
     if reply.status == _FORBIDDEN:
         return None
-    status = _decoded(reply, _Answer, connection).status
-    return Review(question, status.allowed, status.reason)
+    status = _decode(reply, _AccessReview, connection).status
+    return Review(request, status.allowed, status.reason)
 
 
-def _who_am_i(connection: Connection) -> _UserInfo | None:
+def _current_user(connection: Connection) -> _UserInfo | None:
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-    reply = connection.review(_WHO_AM_I, body)
+    reply = connection.review(_SELF_SUBJECT_REVIEWS, body)
     if not reply.ok:
         return None
-    return _decoded(reply, _SelfReview, connection).status.user_info
+    return _decode(reply, _SelfReview, connection).status.user_info
 
 
 _Decoded = TypeVar("_Decoded", bound=Struct)
 
 
-def _decoded(reply: Reply, kind: type[_Decoded], connection: Connection) -> _Decoded:
+def _decode(reply: Reply, kind: type[_Decoded], connection: Connection) -> _Decoded:
     try:
         if reply.ok:
             return msgspec.json.decode(reply.body, type=kind)
         reason = reply.message
     except (msgspec.DecodeError, UnicodeDecodeError):
         reason = "not an access review"
-    raise ClusterError(f"{connection.access.server}: an access review failed: {reason}")
+    raise ClusterError(f"{connection.config.server}: an access review failed: {reason}")
