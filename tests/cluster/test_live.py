@@ -381,7 +381,6 @@ def test_ctrl_c_during_a_list_ends_at_once_and_leaves_nothing(tmp_path: Path) ->
             env=environment(tmp_path, KUBECONFIG=str(config), TMPDIR=str(out)),
         )
         assert reached.wait(30)
-        assert list(out.iterdir())  # the authority's certificate
         started = time.monotonic()
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=20)

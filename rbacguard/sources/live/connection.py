@@ -5,22 +5,21 @@ from __future__ import annotations
 import datetime
 import email.utils
 import json
-import re
 import threading
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import msgspec
 from msgspec import Struct
 
 from rbacguard.errors import ClusterError, InputError
 from rbacguard.sources.live.kubeconfig import ClusterConfig
+from rbacguard.sources.live.transport import authorization, make_pool, run_plugin
 
 if TYPE_CHECKING:
     import urllib3
-    from kubernetes.client import Configuration
 
 TIMEOUT = 60.0
 """Default of `--request-timeout`: seconds to wait for the next bytes of an answer."""
@@ -121,7 +120,7 @@ class Connection:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._reached = False
-        self._configuration: Configuration
+        self._authorization: str
         self._pool: urllib3.PoolManager
         self._connect()
 
@@ -144,33 +143,13 @@ class Connection:
         self._pool.clear()
 
     def _connect(self) -> None:
-        from kubernetes.client import Configuration
-        from kubernetes.client.rest import RESTClientObject
-        from kubernetes.config import ConfigException, load_kube_config_from_dict
-
-        user = _with_plugin(self.config)
-        entry = {
-            "current-context": "this",
-            "contexts": [{"name": "this", "context": {"cluster": "this", "user": "this"}}],
-            "clusters": [{"name": "this", "cluster": dict(self.config.cluster)}],
-            "users": [{"name": "this", "user": user}],
-        }
-        configuration = Configuration()
+        user = run_plugin(self.config)
         try:
-            load_kube_config_from_dict(
-                entry, client_configuration=configuration, persist_config=False
-            )
-            _choose_proxy(configuration, self.config)
-            self._pool = RESTClientObject(configuration).pool_manager
-        except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+            self._pool = make_pool(self.config, user)
+            self._authorization = authorization(user, self.config)
+        except (OSError, ValueError, KeyError, TypeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(f"context {self.config.context!r}: {reason}") from None
-        if not configuration.verify_ssl:
-            import urllib3
-
-            # ClusterConfig.warnings contains a warning already.
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        self._configuration = configuration
 
     def check_server(self) -> None:
         """Read the version of the server, and check that it is a Kubernetes API server.
@@ -288,10 +267,8 @@ class Connection:
         headers["User-Agent"] = self._agent
         if body is not None:
             headers["Content-Type"] = "application/json"
-        with self._lock:
-            token = self._configuration.get_api_key_with_prefix("BearerToken")
-        if token:
-            headers["Authorization"] = token
+        if self._authorization:
+            headers["Authorization"] = self._authorization
         as_ = self.config.impersonate
         if as_.user:
             headers["Impersonate-User"] = as_.user
@@ -365,71 +342,6 @@ def _retry_after(value: str | None) -> float | None:
     if until.tzinfo is None:
         return None
     return max(0.0, (until - datetime.datetime.now(datetime.UTC)).total_seconds())
-
-
-def _with_plugin(config: ClusterConfig) -> dict[str, Any]:
-    """Return the entry of the user with the credentials from its exec plugin.
-
-    The Python client would only log an error of the plugin, and connect without credentials.
-
-    Raises:
-        InputError: the plugin fails, or returns no credentials.
-    """
-    user = dict(config.user)
-    plugin = user.pop("exec", None)
-    if plugin is None or user.get("token"):
-        return user
-    from kubernetes.config import ConfigException
-    from kubernetes.config.exec_provider import ExecProvider
-    from kubernetes.config.kube_config import ConfigNode
-
-    command = plugin.get("command", "?")
-    try:
-        cluster = ConfigNode("cluster", dict(config.cluster))
-        node = ConfigNode("exec", plugin)
-        provider = ExecProvider(node, None, cluster)
-        status = provider.run()
-    except FileNotFoundError:
-        hint = " ".join(str(plugin.get("installHint") or "").split())
-        raise InputError(
-            f"user {config.user_name!r}: the plugin {command} is not installed"
-            + (f"; {hint}" if hint else "")
-        ) from None
-    except (ConfigException, OSError, KeyError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"user {config.user_name!r}: the plugin {command} failed: {reason}"
-        ) from None
-    found = {
-        "token": status.get("token"),
-        "client-certificate-data": _base64(status.get("clientCertificateData")),
-        "client-key-data": _base64(status.get("clientKeyData")),
-    }
-    if not (found["token"] or found["client-certificate-data"]):
-        raise InputError(
-            f"user {config.user_name!r}: the plugin {command} gave neither token nor certificate"
-        )
-    return {**user, **{key: value for key, value in found.items() if value}}
-
-
-def _base64(text: str | None) -> str:
-    import base64
-
-    return base64.b64encode(text.encode()).decode() if text else ""
-
-
-def _choose_proxy(configuration: Configuration, config: ClusterConfig) -> None:
-    """Apply Go's rules for proxies.
-
-    `proxy-url` always applies. The proxy of the environment does not apply to localhost and
-    loopback addresses (golang.org/x/net/http/httpproxy).
-    """
-    if config.cluster.get("proxy-url"):
-        configuration.no_proxy = None
-        return
-    host = urlsplit(config.server).hostname or ""
-    if host in {"localhost", "::1"} or re.fullmatch(r"127(\.\d+){3}", host):
-        configuration.proxy = None
 
 
 def _percent_encoded(key: str) -> str:
