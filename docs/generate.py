@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,6 +12,8 @@ import click
 from rbacguard.cli.commands import cli
 from rbacguard.lint import RULES
 from rbacguard.policy import Policy, load_policies
+from rbacguard.policy.checks import CHECKS, Check
+from rbacguard.policy.facts import Fact
 from rbacguard.sources import COLLECT_COMMAND
 
 HERE = Path(__file__).parent
@@ -73,7 +77,7 @@ cannot be reached, does not know the user or lets nothing of RBAC be read is one
 `audit --cross-check` asks the API server itself what it decides: up to 200 requests, or `all`. It
 uses SubjectAccessReviews, or LocalSubjectAccessReviews where only those are allowed, or else
 SelfSubjectAccessReviews for the user himself. They create nothing, and are asked only then. Each
-disagreement is a finding (`authorizer-disagrees`).
+disagreement is a finding (`api-server-decision-differs`).
 
 ## Snapshots
 
@@ -187,8 +191,23 @@ clusters take; see [formats.md](formats.md).
 POLICIES_INTRODUCTION = """\
 # Policies
 
-Written by `make docs` from `policies/`; a test fails when it is out of date. `rbacguard rules ID`
-shows the same. Each policy has firing and silent cases in `tests/policies/ID/`.
+`make docs` generates this page from `policies/`. To show one policy in a terminal, run
+`rbacguard rules ID`. Each policy has firing and silent cases in `tests/policies/ID/`.
+
+The stage says when a policy is evaluated: before the update to 4.19, after it, or at any time. For
+policies of your own, see [the variables](#variables-of-conditions-and-messages).
+"""
+
+VARIABLES_INTRODUCTION = """\
+## Variables of conditions and messages
+
+A check yields facts. The condition of a policy (`where`) is a CEL expression on the variables of a
+fact. The message and the commands contain them as placeholders, such as `{subject}` or
+`{role.name}`. A map identifies an object or a subject and has the keys `kind`, `name`, and
+`namespace`.
+
+Each check has the variables `scope` (the namespace, or an empty string for cluster-wide) and
+`scope_text` (`in namespace web` or `cluster-wide`).
 """
 
 
@@ -218,18 +237,35 @@ def shown(policy: Policy) -> list[str]:
 
 def policies_page(policies: tuple[Policy, ...]) -> str:
     """Return docs/policies.md."""
-    lines = [POLICIES_INTRODUCTION, "| id | severity | asked |", "|---|---|---|"]
+    lines = [POLICIES_INTRODUCTION, "| ID | severity | stage |", "|---|---|---|"]
     lines += [f"| [{p.id}](#{p.id}) | {p.severity} | {p.stage} |" for p in policies]
     for policy in policies:
-        since = f", from {policy.applies_to.since} on" if policy.applies_to.since else ""
+        since = f", since {policy.applies_to.since}" if policy.applies_to.since else ""
         lines += ["", f"## {policy.id}", "", f"**{policy.title}**", ""]
-        lines += [f"Severity {policy.severity}; asked: {policy.stage}{since}."]
-        lines += ["", policy.rationale, "", f"*What to do:* {policy.remediation}"]
+        lines += [f"Severity: {policy.severity}. Stage: {policy.stage}{since}."]
+        lines += ["", policy.rationale, "", f"*Remediation:* {policy.remediation}"]
         if policy.commands:
             lines += ["", "```console", *shown(policy), "```"]
         where = f", where `{policy.where}`" if policy.where else ""
         lines += ["", f"Check: `{policy.check.type}`{where}."]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", VARIABLES_INTRODUCTION, *map(variables, CHECKS)])
+
+
+def variables(check: type[Check]) -> str:
+    """Return the section about the variables of a check."""
+    lines = [f"### {check.__struct_config__.tag}", ""]
+    described: dict[str, str] = {}
+    if check.FACT is not Fact:
+        summary, _, attributes = (inspect.getdoc(check.FACT) or "").partition("\nAttributes:\n")
+        lines += [summary.partition("\n")[0], ""]
+        text = re.sub(r"\n {8,}", " ", attributes)
+        described = dict(re.findall(r"^ {4}(\w+): (.*)$", text, re.MULTILINE))
+    lines += ["| variable | type | meaning |", "|---|---|---|"]
+    for name, kind in check.variables().items():
+        if name not in ("scope", "scope_text"):
+            meaning = described[name] if described else ""
+            lines.append(f"| `{name}` | {kind} | {meaning} |")
+    return "\n".join([*lines, ""])
 
 
 def cli_page() -> str:

@@ -12,7 +12,7 @@ from msgspec import Struct
 from rbacguard.approvals.model import Approval, MigrationAccess, OwnHolder
 from rbacguard.kubevirt.access import covers_actions, explicit_access, list_access
 from rbacguard.kubevirt.migrate_bindings import Need, bound_to_migrate
-from rbacguard.kubevirt.permissions import Tier, live_migration
+from rbacguard.kubevirt.permissions import Directness, live_migration
 from rbacguard.rbac import Subject
 from rbacguard.rbac.identity import identify
 from rbacguard.snapshot import Snapshot
@@ -86,7 +86,7 @@ class _Reviewer:
         self._snapshot, self._today, self._warn_before = snapshot, today, warn_before
         self._actions = live_migration().granting
         self._held: dict[Subject, set[str]] = {}
-        for each in list_access(snapshot, live_migration().of(Tier.DIRECT)):
+        for each in list_access(snapshot, live_migration().of(Directness.DIRECT)):
             self._held.setdefault(each.subject, set()).add(each.namespace)
         self._own = explicit_access(snapshot)
         self._bound = bound_to_migrate(snapshot)

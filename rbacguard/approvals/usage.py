@@ -9,7 +9,8 @@ from typing import Any
 from msgspec import Struct
 
 from rbacguard.kubevirt.access import list_access
-from rbacguard.kubevirt.permissions import Tier, is_platform, live_migration
+from rbacguard.kubevirt.permissions import Directness, live_migration
+from rbacguard.kubevirt.subjects import is_platform
 from rbacguard.rbac import Subject
 from rbacguard.rbac.identity import service_account_groups, service_account_user
 from rbacguard.snapshot import Snapshot
@@ -115,7 +116,7 @@ def unused(snapshot: Snapshot, used: Iterable[Use]) -> tuple[Subject, ...]:
     as for an emergency, the log does not tell.
     """
     known = tuple(used)
-    able = {each.subject for each in list_access(snapshot, live_migration().of(Tier.DIRECT))}
+    able = {each.subject for each in list_access(snapshot, live_migration().of(Directness.DIRECT))}
     return tuple(
         sorted(each for each in able if not is_platform(each) and not used_by(each, known))
     )

@@ -219,7 +219,7 @@ def generate(
     from rbacguard.approvals.check import review, warnings
     from rbacguard.approvals.model import load_approvals
     from rbacguard.kubevirt.installed import default_target
-    from rbacguard.kubevirt.releases import find_release
+    from rbacguard.kubevirt.releases import parse_release
     from rbacguard.manifests import (
         Delivery,
         GenerateStrategy,
@@ -235,8 +235,8 @@ def generate(
 
     access = load_approvals(approvals) if approvals else None
     snapshot = source.snapshot()
-    release = find_release(target) if target else default_target(snapshot)
-    found = make_plan(snapshot, release, find_release(from_release) if from_release else None)
+    release = parse_release(target) if target else default_target(snapshot)
+    found = make_plan(snapshot, release, parse_release(from_release) if from_release else None)
     request = Request(
         strategy=GenerateStrategy(strategy),
         temporary_role=temporary_role or ("admin" if strategy == "temporary-role" else "none"),
@@ -341,7 +341,7 @@ def approvals_init(
 ) -> int:
     """Write an approvals file for those who lose migration; nothing in it is approved."""
     from rbacguard.approvals.usage import uses
-    from rbacguard.kubevirt.releases import find_release
+    from rbacguard.kubevirt.releases import parse_release
     from rbacguard.manifests import render_approvals
     from rbacguard.sources.audit_log import read_audit_logs
     from rbacguard.update.plan import make_plan
@@ -350,7 +350,7 @@ def approvals_init(
     used = uses(read_audit_logs(logs), None) if logs else None
     snapshot = source.snapshot()
     found = make_plan(
-        snapshot, find_release(target), find_release(from_release) if from_release else None
+        snapshot, parse_release(target), parse_release(from_release) if from_release else None
     )
     options.write(
         file, render_approvals(propose_approvals(snapshot, found, used)).encode(), force=force
@@ -404,7 +404,7 @@ def approvals_merge(
     Without -o the file itself is rewritten, whole or not at all.
     """
     from rbacguard.approvals.model import load_approvals
-    from rbacguard.kubevirt.releases import find_release
+    from rbacguard.kubevirt.releases import parse_release
     from rbacguard.manifests import merged_approvals
     from rbacguard.update.plan import make_plan
     from rbacguard.update.propose import new_entries, propose_approvals
@@ -412,7 +412,7 @@ def approvals_merge(
     access = load_approvals(file)
     snapshot = source.snapshot()
     found = make_plan(
-        snapshot, find_release(target), find_release(from_release) if from_release else None
+        snapshot, parse_release(target), parse_release(from_release) if from_release else None
     )
     added = new_entries(access.resolved(snapshot), propose_approvals(snapshot, found))
     options.write(out or file, merged_approvals(file, access, added), force=True)
@@ -469,7 +469,7 @@ def lint(
 
     Templates are passed over: pipe what they render to, as in 'kustomize build | rbacguard lint -'.
     """
-    from rbacguard.kubevirt.releases import find_release
+    from rbacguard.kubevirt.releases import parse_release
     from rbacguard.lint import RULES, LintRequest, fixed, write_fixed
     from rbacguard.lint import lint as run
     from rbacguard.output import reports
@@ -480,12 +480,12 @@ def lint(
         raise click.UsageError("--diff only shows what --fix would write; give one of them")
     selection = Selection(known["select"], known["ignore"])
     # One configuration serves audit as well: what names a policy is no mistake here.
-    names = [*(rule.names for rule in RULES), *(policy.names for policy in load_policies())]
-    selection.refuse_unknown(names)
+    names = [*(rule.selectors for rule in RULES), *(policy.selectors for policy in load_policies())]
+    selection.check_patterns(names)
     suppression = options.suppression(known, options.day(today))
     request = LintRequest(
         options.day(today),
-        find_release(release) if release else None,
+        parse_release(release) if release else None,
         kubernetes,
         known_roles,
         selection,

@@ -189,16 +189,18 @@ def fleet_audit(
     import msgspec
 
     from rbacguard.fleet.look import Task
-    from rbacguard.kubevirt.releases import find_release
-    from rbacguard.policy import About, load_policies
+    from rbacguard.kubevirt.releases import parse_release
+    from rbacguard.policy import Category, load_policies
 
-    _, selection = options.selected(policy_folders, known, About.ACCESS)
+    _, selection = options.selected(policy_folders, known, Category.RBAC)
     # What is wrong with these is wrong once, not in every cluster.
     if target:
-        find_release(target)
-    bundled = {policy.id for policy in load_policies(about=About.ACCESS)}
+        parse_release(target)
+    bundled = {policy.id for policy in load_policies(category=Category.RBAC)}
     own = [
-        policy for policy in load_policies(policy_folders, About.ACCESS) if policy.id not in bundled
+        policy
+        for policy in load_policies(policy_folders, Category.RBAC)
+        if policy.id not in bundled
     ]
     day = options.day(today).isoformat()
     task = Task(
@@ -222,9 +224,9 @@ def fleet_audit(
 def fleet_plan(clusters: Fleet, target: str, **shown: Any) -> int:
     """Simulate the update of every cluster: who loses migration where."""
     from rbacguard.fleet.look import Task
-    from rbacguard.kubevirt.releases import find_release
+    from rbacguard.kubevirt.releases import parse_release
 
-    find_release(target)
+    parse_release(target)
     return clusters.ask(Task("plan", target=target), shown)
 
 

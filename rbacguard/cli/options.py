@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rbacguard.output.formats import Options
     from rbacguard.output.suppress import Suppression
     from rbacguard.output.wire import Report
-    from rbacguard.policy import About, Policy, Selection
+    from rbacguard.policy import Category, Policy, Selection
     from rbacguard.policy.configuration import Exemption
     from rbacguard.rbac import Subject
     from rbacguard.snapshot import Snapshot
@@ -436,14 +436,14 @@ KNOWN = (
 
 
 def selected(
-    folders: tuple[str, ...], known: dict[str, Any], about: About, check: str = ""
+    folders: tuple[str, ...], known: dict[str, Any], category: Category, check: str = ""
 ) -> tuple[tuple[Policy, ...], Selection]:
     """Return the policies that a command asks, and which of them are selected.
 
     Args:
         folders: where further policies are.
         known: what `KNOWN` collected.
-        about: what the command is about.
+        category: which policies the command evaluates.
         check: the only kind of check that it asks; '' for all.
 
     Raises:
@@ -453,15 +453,18 @@ def selected(
     from rbacguard.policy import Selection, load_policies
 
     policies = tuple(
-        policy for policy in load_policies(folders, about) if check in ("", policy.check.type)
+        policy for policy in load_policies(folders, category) if check in ("", policy.check.type)
     )
     selection = Selection(known["select"], known["ignore"])
     if known["select"] or known["ignore"]:
         from rbacguard.lint import RULES
 
         # One configuration serves all commands: what names a rule of another is no mistake here.
-        names = [*(each.names for each in load_policies(folders)), *(r.names for r in RULES)]
-        selection.refuse_unknown(names)
+        names = [
+            *(each.selectors for each in load_policies(folders)),
+            *(r.selectors for r in RULES),
+        ]
+        selection.check_patterns(names)
     return policies, selection
 
 

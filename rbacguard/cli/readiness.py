@@ -57,9 +57,9 @@ def readiness(
     user is allowed to start after the update. Exits 1 if a drain cannot complete, or on findings.
     """
     from rbacguard.output.suppress import suppressed_findings
-    from rbacguard.policy import About
+    from rbacguard.policy import Category
 
-    about = options.selected(policy_folders, known, About.READINESS)
+    about = options.selected(policy_folders, known, Category.READINESS)
     suppression = options.suppression(known, at.date())
     snapshot = source.workloads()
     if emit_tuning:
@@ -98,8 +98,7 @@ def readiness_report(
         bandwidth: bandwidth of the migration network of a node in bytes per second, if known.
     """
     from rbacguard.output import readiness as output
-    from rbacguard.policy import evaluate
-    from rbacguard.policy.checks import Context, Workloads
+    from rbacguard.policy import Context, Workloads, evaluate
     from rbacguard.readiness.inventory import Inventory
 
     workloads = Workloads(Inventory(snapshot), at, bandwidth)
@@ -142,12 +141,11 @@ def migrations(
     from rbacguard.approvals.usage import unused, uses
     from rbacguard.output import migrations as output
     from rbacguard.output.suppress import suppressed_findings
-    from rbacguard.policy import About, evaluate
-    from rbacguard.policy.checks import Context, Workloads
+    from rbacguard.policy import Category, Context, Workloads, evaluate
     from rbacguard.readiness.inventory import Inventory
     from rbacguard.sources.audit_log import read_audit_logs
 
-    policies, selection = options.selected(policy_folders, known, About.READINESS, "migration")
+    policies, selection = options.selected(policy_folders, known, Category.READINESS, "migration")
     suppression = options.suppression(known, at.date())
     events = read_audit_logs(logs)
     since = None if days is None else at - datetime.timedelta(days=days)

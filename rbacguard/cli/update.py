@@ -59,14 +59,13 @@ def audit(
     **shown: Any,
 ) -> int:
     """Show who can migrate today and why, and the findings of all policies."""
-    from rbacguard.kubevirt.releases import find_release
+    from rbacguard.kubevirt.releases import parse_release
     from rbacguard.output import reports
     from rbacguard.output.suppress import suppressed_findings
-    from rbacguard.policy import About, evaluate
-    from rbacguard.policy.checks import Context
+    from rbacguard.policy import Category, Context, evaluate
     from rbacguard.update.status import status as journey
 
-    found_policies, selection = options.selected(policy_folders, known, About.ACCESS)
+    found_policies, selection = options.selected(policy_folders, known, Category.RBAC)
     suppression = options.suppression(known, options.day(today))
     if cross_check and source.filenames:
         raise click.UsageError("--cross-check asks a cluster; -f reads files")
@@ -80,7 +79,7 @@ def audit(
     if include_vms:
         from rbacguard.cli.readiness import readiness_report
 
-        about = options.selected(policy_folders, known, About.READINESS)
+        about = options.selected(policy_folders, known, Category.READINESS)
         snapshot = source.workloads("readiness", mode=aggregate)
         at = (today or datetime.datetime.now(datetime.UTC)).replace(tzinfo=datetime.UTC)
         drains = readiness_report(snapshot, at, source, *about)
@@ -90,8 +89,8 @@ def audit(
     context = Context(
         snapshot,
         today=options.day(today, snapshot),
-        target=find_release(target) if target else None,
-        access=access,
+        target=parse_release(target) if target else None,
+        approvals=access,
         inputs=source.arguments,
         reviews=source.cross_check(snapshot, cross_check) if cross_check else None,
     )
@@ -125,12 +124,12 @@ def plan(
 
     Exits 1 when anybody loses access if nothing is done.
     """
-    from rbacguard.kubevirt.releases import find_release
+    from rbacguard.kubevirt.releases import parse_release
     from rbacguard.output import reports
     from rbacguard.update.plan import make_plan
 
-    release = find_release(target)
-    known = find_release(from_release) if from_release else None
+    release = parse_release(target)
+    known = parse_release(from_release) if from_release else None
     snapshot = source.snapshot(aggregate)
     report = reports.plan(make_plan(snapshot, release, known), snapshot)
     options.show(report, **shown)

@@ -18,7 +18,7 @@ from msgspec import Struct
 from rbacguard import __version__
 from rbacguard.errors import RbacguardError
 from rbacguard.fleet.clusters import PLACEHOLDER, Cluster, file_name
-from rbacguard.kubevirt.releases import find_release
+from rbacguard.kubevirt.releases import parse_release
 from rbacguard.output import exits, reports, wire
 from rbacguard.snapshot import Snapshot
 from rbacguard.sources import load, snapshot_of
@@ -100,14 +100,13 @@ class Task(Struct, frozen=True):
         self, snapshot: Snapshot, approvals: str, day: datetime.date, step: Status
     ) -> _Answer:
         from rbacguard.output.suppress import Suppression, suppressed_findings
-        from rbacguard.policy import Selection, evaluate
-        from rbacguard.policy.checks import Context
+        from rbacguard.policy import Context, Selection, evaluate
 
         context = Context(
             snapshot,
             today=day,
-            target=find_release(self.target) if self.target else None,
-            access=_approvals(approvals) if approvals else None,
+            target=parse_release(self.target) if self.target else None,
+            approvals=_approvals(approvals) if approvals else None,
         )
         selection = Selection(self.select, self.ignore)
         results = evaluate(_policies(self.policies), context, selection)
@@ -116,7 +115,7 @@ class Task(Struct, frozen=True):
         undecided = [
             f"{each.policy.id}: {each.reason}"
             for each in report.policies
-            if each.outcome == "undetermined"
+            if each.outcome == "unknown"
         ]
         return _Answer(
             exits.of_findings(report, self.fail_on),
@@ -133,7 +132,7 @@ class Task(Struct, frozen=True):
     def _plan(self, snapshot: Snapshot) -> _Answer:
         from rbacguard.update.plan import make_plan
 
-        report = reports.plan(make_plan(snapshot, find_release(self.target)), snapshot)
+        report = reports.plan(make_plan(snapshot, parse_release(self.target)), snapshot)
         lost = next(each.missed for each in report.strategies if each.strategy == "none")
         return _Answer(exits.of_plan(report), [], report.gaps, lost)
 
@@ -169,10 +168,12 @@ def _told(check: wire.CheckModel) -> str:
 @cache
 def _policies(own: tuple[str, ...]) -> tuple[Policy, ...]:
     """Return the bundled policies and further ones, compiled once in each process."""
-    from rbacguard.policy import About, Policy, load_policies
+    from rbacguard.policy import Category, Policy, load_policies
 
     more = (msgspec.json.decode(each, type=Policy) for each in own)
-    return tuple(sorted((*load_policies(about=About.ACCESS), *more), key=lambda policy: policy.id))
+    return tuple(
+        sorted((*load_policies(category=Category.RBAC), *more), key=lambda policy: policy.id)
+    )
 
 
 def _approvals(path: str) -> MigrationAccess:

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 from msgspec import Struct
 
 from rbacguard.kubevirt.names import ADMIN, EDIT, MIGRATE
-from rbacguard.kubevirt.permissions import Action, Tier, live_migration
+from rbacguard.kubevirt.permissions import Action, Directness, live_migration
 from rbacguard.rbac import Grant, ObjectKey, Subject
 from rbacguard.rbac.access import Change, EffectiveAccess
 from rbacguard.rbac.rules import RequestSet
@@ -18,7 +18,7 @@ DEFAULT_ROLES = frozenset(
     ObjectKey("ClusterRole", "", name) for name in ("admin", "edit", "view", ADMIN, EDIT, MIGRATE)
 )
 """Roles that grant live migration by default, or after a decision."""
-_TIERS = tuple(Tier)
+_DIRECTNESS = tuple(Directness)
 _T = TypeVar("_T")
 
 
@@ -64,7 +64,7 @@ def mask_of(numbers: Iterable[int]) -> int:
 
 def in_order(actions: Iterable[Action]) -> tuple[Action, ...]:
     """Return actions in the order of reports: the most direct ones first."""
-    return tuple(sorted(actions, key=lambda each: (_TIERS.index(each.tier), str(each))))
+    return tuple(sorted(actions, key=lambda each: (_DIRECTNESS.index(each.directness), str(each))))
 
 
 def list_access(
@@ -176,7 +176,7 @@ class ActionChange(Struct, frozen=True):
     @property
     def is_reading(self) -> bool:
         """Whether all changed actions are read actions."""
-        return self.actions[0].tier is Tier.READ
+        return self.actions[0].directness is Directness.READ
 
     def evidence(self, namespace: str) -> Mapping[ObjectKey, RoleEvidence]:
         """Return the grants behind the change in a namespace, by bound role."""
@@ -221,7 +221,10 @@ def changes(
         after: the new state.
         requests: the mask of the actions to compare, by default all.
     """
-    reading = mask_of(n for n, action in enumerate(asked) if action.tier is Tier.READ) & requests
+    reading = (
+        mask_of(n for n, action in enumerate(asked) if action.directness is Directness.READ)
+        & requests
+    )
     others = mask_of(range(len(asked))) & ~reading & requests
     parts = {others: tuple(Change), reading: (Change.LOST, Change.GAINED)}
     for each in access.compare(before, after, parts):

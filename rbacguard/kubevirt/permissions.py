@@ -1,30 +1,31 @@
-"""Permissions as data (policies/permissions/*.yaml) and subjects that are known by name."""
+"""Permissions that are related to live migration, read from policies/permissions/*.yaml."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from functools import cache
-from pathlib import Path
-from typing import Literal, TypeVar
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Struct
 
 from rbacguard.bundled import bundled, read_bundled
-from rbacguard.rbac import Attributes, Subject
+from rbacguard.rbac import Attributes
 from rbacguard.rbac.attributes import format_action
 
-_Form = TypeVar("_Form")
 
-
-class Tier(StrEnum):
-    """How directly an action leads to a migration."""
+class Directness(StrEnum):
+    """How an action is related to live migration."""
 
     DIRECT = "direct"
+    """It starts a migration."""
     CANCEL = "cancel"
+    """It cancels or changes a migration."""
     INDIRECT = "indirect"
+    """It makes KubeVirt start a migration."""
     ADMINISTRATIVE = "administrative"
+    """It allows a subject to obtain the permission."""
     READ = "read"
+    """It shows migrations."""
 
 
 class Action(
@@ -35,14 +36,14 @@ class Action(
     rename="camel",
     cache_hash=True,
 ):
-    """One thing that can be done: a verb on a resource."""
+    """A verb on a resource, optionally limited to one object name."""
 
     verb: str
     api_group: str
     resource: str
     subresource: str = ""
     name: str = ""
-    tier: Tier
+    directness: Directness
     does: str
 
     def __str__(self) -> str:
@@ -51,14 +52,14 @@ class Action(
 
     @property
     def short(self) -> str:
-        """Return `create VMIM` or `update virtualmachines/migrate`, for tables."""
+        """`create VMIM` or `update virtualmachines/migrate`, for tables."""
         if self.resource == "virtualmachineinstancemigrations":
             return f"{self.verb} VMIM"
         return f"{self.verb} {self.resource}{'/' if self.subresource else ''}{self.subresource}"
 
     @property
     def attributes(self) -> Attributes:
-        """The request that asks for it, for nobody in particular and in no namespace."""
+        """The request for this action, without a user and cluster-wide."""
         return Attributes(
             verb=self.verb,
             api_group=self.api_group,
@@ -69,7 +70,15 @@ class Action(
 
 
 class Permission(Struct, frozen=True, forbid_unknown_fields=True):
-    """A permission: the actions that make it up, and why it matters."""
+    """A named set of actions.
+
+    Attributes:
+        id: the name of the file.
+        title: what the permission allows.
+        why: why the permission matters.
+        source: the upstream files that define or use it.
+        actions: the actions, the most important first.
+    """
 
     id: str
     title: str
@@ -79,53 +88,22 @@ class Permission(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def granting(self) -> tuple[Action, ...]:
-        """The actions that do something: all but reading."""
-        return tuple(action for action in self.actions if action.tier is not Tier.READ)
+        """All actions except those that only read."""
+        return tuple(action for action in self.actions if action.directness is not Directness.READ)
 
-    def of(self, *tiers: Tier) -> tuple[Action, ...]:
-        """Return the actions of some tiers."""
-        return tuple(action for action in self.actions if action.tier in tiers)
-
-
-class KnownHolder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A subject that holds migration on every cluster of its kind."""
-
-    kind: str
-    name: str
-    namespace: str = ""
-    label: str
-    holder_class: Literal["platform", "product"] = field(name="class")
-
-
-def _read(path: Path, form: type[_Form]) -> _Form:
-    return msgspec.convert(read_bundled(path), form)
+    def of(self, *directness: Directness) -> tuple[Action, ...]:
+        """Return the actions with one of these values of `directness`."""
+        return tuple(action for action in self.actions if action.directness in directness)
 
 
 @cache
 def permissions() -> dict[str, Permission]:
-    """Return every permission by id."""
-    folder = bundled("policies") / "permissions"
-    found = (_read(path, Permission) for path in sorted(folder.glob("*.yaml")))
+    """Return all permissions by ID."""
+    files = sorted((bundled("policies") / "permissions").glob("*.yaml"))
+    found = (msgspec.convert(read_bundled(path), Permission) for path in files)
     return {permission.id: permission for permission in found}
 
 
 def live_migration() -> Permission:
-    """Return the permission that this project is about."""
+    """Return the permission to live-migrate virtual machines."""
     return permissions()["live-migration"]
-
-
-@cache
-def _known_holders() -> dict[Subject, KnownHolder]:
-    holders = _read(bundled("policies") / "known-holders.yaml", list[KnownHolder])
-    return {Subject(h.kind, h.name, h.namespace): h for h in holders}
-
-
-def known_holder(subject: Subject) -> KnownHolder | None:
-    """Return what is known of a subject by its name, or None."""
-    return _known_holders().get(subject)
-
-
-def is_platform(subject: Subject) -> bool:
-    """Whether a subject belongs to the platform: named in reports, but never proposed a binding."""
-    holder = known_holder(subject)
-    return holder is not None and holder.holder_class == "platform"

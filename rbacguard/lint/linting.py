@@ -17,9 +17,9 @@ from rbacguard.lint.reading import (
     read_repository,
 )
 from rbacguard.lint.rules import NOT_READABLE, RULES, Edit, LintRule, Setting, is_temporary
-from rbacguard.manifests import schemas_of
 from rbacguard.policy import Selection, fingerprint
 from rbacguard.rbac import ObjectKey
+from rbacguard.validation import schema_version
 
 # What a rule of its own says better, the general one need not repeat.
 _GENERAL = "not-valid"
@@ -116,8 +116,8 @@ def lint_repository(repository: Repository, request: LintRequest) -> Linting:
     Raises:
         OutputError: there is no schema of that Kubernetes version.
     """
-    schemas_of(request.kubernetes_version)
-    rules = [rule for rule in RULES if request.selection.wants(rule.names)]
+    schema_version(request.kubernetes_version)
+    rules = [rule for rule in RULES if request.selection.includes(rule.selectors)]
     setting = Setting(
         defined=frozenset(
             each.key for each in repository.manifests if each.key.kind in ("Role", "ClusterRole")

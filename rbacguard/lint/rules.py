@@ -23,14 +23,14 @@ from rbacguard.kubevirt.names import (
     UPGRADE_MIGRATE_EDIT,
 )
 from rbacguard.kubevirt.permissions import live_migration
-from rbacguard.kubevirt.releases import HARDENED, RELEASES, Release, cluster_roles
+from rbacguard.kubevirt.releases import FIRST_RESTRICTED, RELEASES, Release, cluster_roles
+from rbacguard.kubevirt.subjects import BROAD_GROUPS, SERVICE_ACCOUNT_GROUPS
 from rbacguard.lint.reading import FieldPath, Manifest
-from rbacguard.manifests import problems
 from rbacguard.policy import Severity
-from rbacguard.policy.checks.base import BROAD_GROUPS, SERVICE_ACCOUNT_GROUPS
 from rbacguard.rbac import ClusterRole, ObjectKey, Role
 from rbacguard.sources import from_objects
 from rbacguard.update.temporary_role import AGGREGATED_DEFAULTS, granted_actions
+from rbacguard.validation import problems
 
 _BINDINGS = ("RoleBinding", "ClusterRoleBinding")
 _ROLES = ("Role", "ClusterRole")
@@ -108,8 +108,8 @@ class LintRule(Struct, frozen=True):
     check: Callable[[Manifest, Setting], Iterator[Remark]] | None
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """By what it is selected: its id and severity."""
+    def selectors(self) -> tuple[str, ...]:
+        """The names that select the rule: ID and severity."""
         return (self.id, self.severity.value)
 
 
@@ -293,7 +293,10 @@ def _wrong_resource_name(manifest: Manifest, _: Setting) -> Iterator[Remark]:
 def _kubevirts_roles() -> frozenset[str]:
     """Return the ClusterRoles for users that any release installs."""
     return frozenset(
-        name for release in RELEASES if release >= HARDENED for name in cluster_roles(release)
+        name
+        for release in RELEASES
+        if release >= FIRST_RESTRICTED
+        for name in cluster_roles(release)
     )
 
 
@@ -379,7 +382,7 @@ def _temporary_role_left(manifest: Manifest, setting: Setting) -> Iterator[Remar
         return
     path = ("metadata", "name")
     name = manifest.key.name
-    if setting.release is not None and setting.release >= HARDENED:
+    if setting.release is not None and setting.release >= FIRST_RESTRICTED:
         yield Remark(path, f"{name} hands migration to namespace administrators, as of old")
         return
     expires = manifest.get("metadata", "annotations", EXPIRES)

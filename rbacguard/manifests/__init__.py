@@ -12,7 +12,6 @@ from rbacguard.manifests.contents import Delivery, Layout
 from rbacguard.manifests.cronjob import CronJob, Publish
 from rbacguard.manifests.permissions import permission_manifests
 from rbacguard.manifests.render import merged_approvals, render_approvals
-from rbacguard.validation.schemas import problems, schemas_of
 
 __all__ = [
     "Bundle",
@@ -26,8 +25,6 @@ __all__ = [
     "make_bundle",
     "merged_approvals",
     "permission_manifests",
-    "problems",
     "render_approvals",
-    "schemas_of",
     "step_of",
 ]

@@ -29,7 +29,7 @@ from rbacguard.rbac import (
     Subject,
 )
 from rbacguard.rbac.types import AnyBinding, AnyRole
-from rbacguard.validation.schemas import problems
+from rbacguard.validation import problems
 
 NAME = "rbacguard-audit"
 """Name of everything that is made, and of what is published."""

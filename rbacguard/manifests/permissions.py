@@ -17,7 +17,7 @@ from rbacguard.rbac import (
     Subject,
 )
 from rbacguard.rbac.types import RBAC_GROUP, AnyBinding, AnyRole
-from rbacguard.validation.schemas import problems
+from rbacguard.validation import problems
 
 _IN_NAMESPACES = frozenset({"roles", "rolebindings"})
 

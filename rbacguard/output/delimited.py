@@ -17,7 +17,7 @@ _RESULTS = (
     *("severity", "rule", "message", "about", "namespace", "file", "line"),
     *("evidence", "commands", "fingerprint", "suppressed"),
 )
-_CHANGES = ("change", "subject", "namespace", "verb", "resource", "apiGroup", "tier", "by")
+_CHANGES = ("change", "subject", "namespace", "verb", "resource", "apiGroup", "directness", "by")
 _GRANTS = ("subject", "namespace", "by")
 _EVERYWHERE = "(whole cluster)"
 
@@ -78,7 +78,7 @@ def _changes(
                 because = "; ".join(map(chain, wire.grants_of(report, row, place, number)))
                 yield (
                     *(row.change, name(row.subject), where, action.verb),
-                    *(resource, action.api_group, action.tier, because),
+                    *(resource, action.api_group, action.directness, because),
                 )
 
 

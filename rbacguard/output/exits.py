@@ -24,8 +24,8 @@ def of_findings(report: wire.ByPolicy, fail_on: str) -> int:
     counting = [finding for finding in report.findings if finding.suppressed is None]
     if any(SEVERITIES.index(finding.severity) >= threshold for finding in counting):
         return FINDINGS
-    undetermined = any(result.outcome == "undetermined" for result in report.policies)
-    return INCOMPLETE if undetermined or report.coverage.gaps else NOTHING_TO_DO
+    unknown = any(result.outcome == "unknown" for result in report.policies)
+    return INCOMPLETE if unknown or report.coverage.gaps else NOTHING_TO_DO
 
 
 def of_audit(report: wire.AuditReport, fail_on: str) -> int:

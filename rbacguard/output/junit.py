@@ -29,9 +29,9 @@ def to_junit(report: wire.Report) -> str:
 def _case(case: Case) -> TestCase:
     made = TestCase(visible(case.rule.title), f"rbacguard.{case.rule.id}")
     match case.outcome:
-        case "findings" if not counting(case.results):
+        case "failed" if not counting(case.results):
             made.result = [Skipped(f"suppressed: {case.results[0].suppressed}")]
-        case "findings":
+        case "failed":
             found = counting(case.results)
             text = found[0].message if len(found) == 1 else f"{len(found)} findings"
             failure = Failure(text, case.rule.severity)
@@ -40,8 +40,8 @@ def _case(case: Case) -> TestCase:
                 for r in found
             )
             made.result = [failure]
-        case "undetermined":
-            made.result = [Error(visible(case.reason) or "not known", "undetermined")]
-        case "not-asked":
+        case "unknown":
+            made.result = [Error(visible(case.reason) or "unknown", "unknown")]
+        case "skipped":
             made.result = [Skipped(visible(case.reason))]
     return made

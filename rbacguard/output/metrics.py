@@ -36,12 +36,14 @@ def to_prometheus(report: wire.Report) -> str:
     suppressed = _gauge("suppressed", "Findings that do not count.", ["report"], registry)
     suppressed.labels(kind).set(len(found) - len(counting(found)))
     by_rule = _gauge("rule_findings", "Findings by rule.", ["report", "rule"], registry)
-    unknown = _gauge("rule_undetermined", "1 where it is not known.", ["report", "rule"], registry)
+    unknown = _gauge(
+        "rule_unknown", "1 if the result of the rule is unknown.", ["report", "rule"], registry
+    )
     known = cases(report)
     for case in known:
         by_rule.labels(kind, case.rule.id).set(len(counting(case.results)))
-        unknown.labels(kind, case.rule.id).set(case.outcome == "undetermined")
-    complete = not any(case.outcome == "undetermined" for case in known)
+        unknown.labels(kind, case.rule.id).set(case.outcome == "unknown")
+    complete = not any(case.outcome == "unknown" for case in known)
     _complete(kind, registry, complete=complete)
     if isinstance(report, wire.AuditReport):
         holders = {(h.subject.kind, h.subject.namespace, h.subject.name) for h in report.holders}

@@ -8,7 +8,7 @@ from typing import Any
 from rbacguard.output import wire
 from rbacguard.output.results import Case, Result, cases
 
-_OUTCOMES = {"findings": "fail", "clean": "pass", "not-asked": "skip", "undetermined": "error"}
+_OUTCOMES = {"failed": "fail", "passed": "pass", "skipped": "skip", "unknown": "error"}
 _RBAC = "rbac.authorization.k8s.io/v1"
 _MOST_RESOURCES = 20
 

@@ -12,7 +12,8 @@ from rbacguard.errors import InputError
 from rbacguard.kubevirt.access import ActionAccess, ActionChange, list_access, selected
 from rbacguard.kubevirt.installed import Installed
 from rbacguard.kubevirt.migrate_bindings import Need
-from rbacguard.kubevirt.permissions import Action, Tier, known_holder, live_migration
+from rbacguard.kubevirt.permissions import Action, Directness, live_migration
+from rbacguard.kubevirt.subjects import well_known_subject
 from rbacguard.output import wire
 from rbacguard.queries.can_i import AccessCheck
 from rbacguard.queries.cross_check import disagreements
@@ -34,8 +35,7 @@ if TYPE_CHECKING:
     from rbacguard.approvals.model import MigrationAccess
     from rbacguard.lint import Linting, LintRule
     from rbacguard.manifests import Bundle
-    from rbacguard.policy import Finding, Policy, PolicyResult
-    from rbacguard.policy.checks import Context
+    from rbacguard.policy import Context, Finding, Policy, PolicyResult
     from rbacguard.update.verify import Verification
 
 
@@ -134,8 +134,8 @@ def installed(value: Installed) -> wire.InstalledModel:
         label=value.label,
         openshift_virtualization=value.release.cnv_version if value.release else None,
         kubevirt=value.release.kubevirt_version if value.release else None,
-        hardened=value.hardened,
-        updating=value.updating,
+        restricted=value.restricted,
+        update_in_progress=value.update_in_progress,
         evidence=list(value.evidence),
     )
 
@@ -164,7 +164,7 @@ def _action(action: Action) -> wire.ActionModel:
         resource=action.resource,
         api_group=action.api_group,
         subresource=action.subresource,
-        tier=action.tier.value,
+        directness=action.directness.value,
     )
 
 
@@ -179,7 +179,7 @@ def _holders(found: Iterable[ActionAccess]) -> list[wire.HolderModel]:
             subject=subject(who),
             namespaces=None if everywhere else [each.namespace for each in alike],
             actions=[_action(action) for action in actions],
-            known=holder.label if (holder := known_holder(who)) else None,
+            known=holder.label if (holder := well_known_subject(who)) else None,
             grants=[grant(one) for each in alike for one in each.grants],
             allows=[allowed for each in alike for allowed in each.allows],
         )
@@ -192,7 +192,7 @@ def _finding(value: Finding) -> wire.FindingModel:
         policy=value.policy,
         severity=value.severity.value,
         message=value.message,
-        group=value.group,
+        group=value.group_key,
         namespace=value.scope or None,
         fingerprint=value.fingerprint,
         locations=[
@@ -612,7 +612,7 @@ def _revoke(value: Explanation, snapshot: Snapshot) -> list[wire.RevokeModel]:
         grant.binding
         for held in value.holds
         for action, grants in held.grants_by_action
-        if action.tier is Tier.DIRECT
+        if action.directness is Directness.DIRECT
         for grant in grants
     )
     first, *more = value.identities

@@ -71,10 +71,10 @@ class Result(Struct, frozen=True):
 
 
 class Case(Struct, frozen=True):
-    """One rule and what became of it; `reason` says why it was not asked or is not known."""
+    """A rule and its result; `reason` explains the outcomes `skipped` and `unknown`."""
 
     rule: wire.PolicyModel
-    outcome: Literal["findings", "clean", "not-asked", "undetermined"]
+    outcome: Literal["failed", "passed", "skipped", "unknown"]
     results: tuple[Result, ...]
     reason: str
 
@@ -122,8 +122,8 @@ def _by_policy(*reports: wire.ByPolicy) -> tuple[Case, ...]:
         for each in report.policies:
             own = tuple(by_rule.get(each.policy.id, ()))
             found.append(Case(each.policy, each.outcome, own, each.reason))
-            if each.outcome == "undetermined":
-                missing[f"policy {each.policy.id} is undetermined: {each.reason}"] = None
+            if each.outcome == "unknown":
+                missing[f"policy {each.policy.id} is unknown: {each.reason}"] = None
     return (*found, *_incomplete(list(missing), place))
 
 
@@ -182,7 +182,7 @@ def _lint(report: wire.LintReport) -> tuple[Case, ...]:
         )
         found.setdefault(each.rule, []).append(result)
     return tuple(
-        Case(rule, "findings" if rule.id in found else "clean", tuple(found.get(rule.id, ())), "")
+        Case(rule, "failed" if rule.id in found else "passed", tuple(found.get(rule.id, ())), "")
         for rule in report.rules
     )
 
@@ -221,11 +221,11 @@ def _verify(report: wire.VerifyReport) -> tuple[Case, ...]:
             for detail in details
         )
         if check.result == "passed":
-            found.append(Case(rule, "clean", (), ""))
+            found.append(Case(rule, "passed", (), ""))
         elif check.result == "failed":
-            found.append(Case(rule, "findings", single, ""))
+            found.append(Case(rule, "failed", single, ""))
         else:
-            found.append(Case(rule, "undetermined", single, "; ".join(check.details)))
+            found.append(Case(rule, "unknown", single, "; ".join(check.details)))
     return tuple(found)
 
 
@@ -262,7 +262,7 @@ def _approvals(report: wire.ApprovalsReport) -> tuple[Case, ...]:
             )
             for each in remarks
         )
-        made.append(Case(rule, "findings", single, ""))
+        made.append(Case(rule, "failed", single, ""))
     return (*made, *_incomplete(report.gaps, ""))
 
 
@@ -283,7 +283,7 @@ def _incomplete(gaps: Sequence[str], place: str) -> tuple[Case, ...]:
         )
         for gap in gaps
     )
-    return (Case(INCOMPLETE, "undetermined", found, "; ".join(map(visible, gaps))),)
+    return (Case(INCOMPLETE, "unknown", found, "; ".join(map(visible, gaps))),)
 
 
 def _chains(grants: Iterable[wire.GrantModel]) -> tuple[str, ...]:

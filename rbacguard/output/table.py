@@ -185,12 +185,12 @@ def _audit(report: wire.AuditReport, page: Page) -> None:
         )
         page.line(_summary(new.lost, new.kept, new.gained), indent=11)
     _input(page, report.coverage)
-    undetermined = [
-        f"{result.policy.id} is undetermined"
+    unknown = [
+        f"{result.policy.id} is unknown"
         for result in report.policies
-        if result.outcome == "undetermined"
+        if result.outcome == "unknown"
     ]
-    gaps = [*report.coverage.gaps, *undetermined]
+    gaps = [*report.coverage.gaps, *unknown]
     _not_seen(page, gaps)
     findings_line(report, page)
     _cross_check(page, report.cross_check)
@@ -211,9 +211,9 @@ def _audit(report: wire.AuditReport, page: Page) -> None:
     asked = Counter(result.outcome for result in report.policies)
     page.line()
     page.line(
-        f"{len(report.policies)} policies: {asked['findings']} with findings, "
-        f"{asked['clean']} clean, {asked['not-asked']} not asked at this step, "
-        f"{asked['undetermined']} undetermined"
+        f"{len(report.policies)} policies: {asked['failed']} with findings, "
+        f"{asked['passed']} passed, {asked['skipped']} skipped, "
+        f"{asked['unknown']} unknown"
     )
     _gaps(
         page,
@@ -506,12 +506,12 @@ def _can_i(report: wire.CanIReport, page: Page) -> None:
 
 
 def _by_chain(
-    holder: wire.HolderModel, tier: str
+    holder: wire.HolderModel, directness: str
 ) -> Mapping[str, tuple[list[wire.ActionModel], list[str | None]]]:
-    """Return by chain which actions of a tier it allows, and where."""
+    """Return by chain which actions of a directness it allows, and where."""
     found: dict[str, tuple[set[int], dict[str | None, None]]] = {}
     for grant, allows in zip(holder.grants, holder.allows, strict=True):
-        numbers = {number for number in allows if holder.actions[number].tier == tier}
+        numbers = {number for number in allows if holder.actions[number].directness == directness}
         if numbers:
             known, scopes = found.setdefault(chain(grant), (set(), {}))
             known |= numbers
@@ -530,14 +530,14 @@ def _explain(report: wire.ExplainReport, page: Page) -> None:
     if report.identities and report.identities[0].kind == "Group":
         members = "not known" if report.members is None else ", ".join(report.members) or "nobody"
         page.line(f"Members: {members}")
-    for tier in ("direct", "cancel", "indirect", "administrative"):
+    for directness in ("direct", "cancel", "indirect", "administrative"):
         rows: dict[tuple[str, str, str], list[str | None]] = {}
         for holder in report.holds:
-            for chained, (actions, scopes) in _by_chain(holder, tier).items():
+            for chained, (actions, scopes) in _by_chain(holder, directness).items():
                 verbs = _verbs((a.verb, a.resource, a.subresource) for a in actions)
                 rows.setdefault((name(holder.subject), verbs, chained), []).extend(scopes)
         if rows:
-            page.heading(tier)
+            page.heading(directness)
             page.table(
                 ["AS", "WHERE", "MAY", "BY"],
                 [

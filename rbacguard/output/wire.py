@@ -132,8 +132,8 @@ class InstalledModel(Wire, frozen=True):
     label: str
     openshift_virtualization: str | None
     kubevirt: str | None
-    hardened: bool | None
-    updating: bool | None
+    restricted: bool | None
+    update_in_progress: bool | None
     evidence: list[str]
 
 
@@ -158,7 +158,7 @@ class ActionModel(Wire, frozen=True):
     resource: str
     api_group: str
     subresource: str
-    tier: str
+    directness: str
 
 
 class HolderModel(Wire, frozen=True):
@@ -225,7 +225,7 @@ class PolicyResultModel(Wire, frozen=True):
     """What a policy came to."""
 
     policy: PolicyModel
-    outcome: Literal["findings", "clean", "not-asked", "undetermined"]
+    outcome: Literal["failed", "passed", "skipped", "unknown"]
     reason: str
     findings: int
 

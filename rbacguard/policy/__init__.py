@@ -1,16 +1,17 @@
-"""Policies: what we know, as data over typed checks.
+"""Policies: data in policies/*.yaml that assigns severity and texts to what checks find.
 
-The configuration has a module of its own: most have none, and pydantic, which reads it, takes long
-to load.
+`configuration` is not imported here, because it needs pydantic, which takes long to load.
 """
 
+from rbacguard.policy.context import Context, Workloads
 from rbacguard.policy.engine import Finding, Outcome, PolicyResult, evaluate, fingerprint
 from rbacguard.policy.loading import load_policies
-from rbacguard.policy.model import About, Policy, Severity, Stage
+from rbacguard.policy.model import Category, Policy, Severity, Stage
 from rbacguard.policy.selection import Selection, find_configuration
 
 __all__ = [
-    "About",
+    "Category",
+    "Context",
     "Finding",
     "Outcome",
     "Policy",
@@ -18,6 +19,7 @@ __all__ = [
     "Selection",
     "Severity",
     "Stage",
+    "Workloads",
     "evaluate",
     "find_configuration",
     "fingerprint",

@@ -1,4 +1,4 @@
-"""The configuration: which policies are asked, and which findings are known and accepted."""
+"""The configuration file: the selection of policies, and exemptions for findings."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class _Model(BaseModel):
 
 
 class Exemption(_Model):
-    """Findings that somebody answers for, until a day.
+    """Findings that are accepted until a date.
 
-    At least one of rule and fingerprint says which; a finding is exempt if all fields that are
-    given fit. `about` and `namespace` are patterns as of a shell.
+    At least `rule` or `fingerprint` is required. A finding is exempt if all fields match. `rule`,
+    `about`, and `namespace` are shell patterns.
     """
 
     rule: str = ""
@@ -47,13 +47,13 @@ class Exemption(_Model):
     expires: datetime.date
 
     @model_validator(mode="after")
-    def _is_about_something(self) -> Exemption:
+    def _has_criterion(self) -> Exemption:
         if not (self.rule or self.fingerprint):
             raise ValueError("expected rule or fingerprint, or both")
         return self
 
     def covers(self, rule: str, fingerprint: str, about: str, namespace: str) -> bool:
-        """Whether it is about a finding, expired or not."""
+        """Return whether a finding matches, also if the exemption has expired."""
         return bool(
             (not self.rule or fnmatchcase(rule, self.rule))
             and (not self.fingerprint or self.fingerprint == fingerprint)
@@ -63,7 +63,7 @@ class Exemption(_Model):
 
 
 class Configuration(_Model):
-    """`rbacguard.toml`, or `[tool.rbacguard]` of a pyproject.toml; the command line goes before."""
+    """`rbacguard.toml`, or `[tool.rbacguard]` in pyproject.toml. Options take precedence."""
 
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ class Configuration(_Model):
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """What stands for options that are not given, by parameter."""
+        """The default values of command-line parameters, by parameter name."""
         found: dict[str, Any] = {
             "select": self.select,
             "ignore": self.ignore,
@@ -90,28 +90,28 @@ class Configuration(_Model):
 
 
 def load_configuration(path: Path) -> Configuration:
-    """Read a configuration file; its folders of policies are relative to where it stands.
+    """Read a configuration file. Its policy directories are relative to its own directory.
 
     Raises:
-        InputError: it is not well-formed, or has an unknown key; the message names the closest.
+        InputError: the file is invalid; for an unknown key, the message names the closest key.
     """
     try:
         value = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not well-formed TOML: {error}") from None
+        raise InputError(f"{path}: invalid TOML: {error}") from None
     if path.name == "pyproject.toml":
         value = value.get("tool", {}).get(TABLE, {})
     try:
         found = Configuration.model_validate(value)
     except ValidationError as error:
-        raise InputError(f"{path}: {_first(error)}") from None
+        raise InputError(f"{path}: {_first_error(error)}") from None
     folders = tuple(str(path.parent / folder) for folder in found.policies)
     return found.model_copy(update={"policies": folders})
 
 
-def _first(error: ValidationError) -> str:
+def _first_error(error: ValidationError) -> str:
     first = error.errors()[0]
     place = "".join(
         f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]
@@ -121,12 +121,12 @@ def _first(error: ValidationError) -> str:
         model = Exemption if "exemptions" in map(str, first["loc"]) else Configuration
         known = [_kebab(name) for name in model.model_fields]
         near = difflib.get_close_matches(_kebab(key), known, 1)
-        meant = f"; meant may be {near[0]}" if near else f"; known are {', '.join(known)}"
-        return f"{place}: unknown key{meant}"
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+        return f"{place}: unknown key; {hint}"
     message = first["msg"].removeprefix("Value error, ")
     return f"{place}: {message[0].lower() + message[1:]}"
 
 
 def configuration_schema() -> Mapping[str, Any]:
-    """Return the JSON Schema of the configuration."""
+    """Return the JSON Schema of the configuration file."""
     return Configuration.model_json_schema(by_alias=True)

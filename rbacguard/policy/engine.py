@@ -1,4 +1,4 @@
-"""Runs policies over one context."""
+"""Evaluation of policies. Only here do facts become findings with a severity and a message."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from rbacguard.policy.checks import Check, Context, Fact
+from rbacguard.policy.checks import Check
+from rbacguard.policy.context import Context
+from rbacguard.policy.facts import Fact
 from rbacguard.policy.model import Policy, Severity, Stage
 from rbacguard.policy.selection import Selection
 from rbacguard.rbac import Grant
@@ -16,33 +18,37 @@ from rbacguard.snapshot.coverage import Location
 
 
 class Outcome(StrEnum):
-    """What became of a policy."""
+    """The result of a policy."""
 
-    FINDINGS = "findings"
-    CLEAN = "clean"
-    NOT_ASKED = "not-asked"
-    UNDETERMINED = "undetermined"
+    FAILED = "failed"
+    """There are findings."""
+    PASSED = "passed"
+    """There are no findings, and the input is complete."""
+    SKIPPED = "skipped"
+    """The policy was not evaluated."""
+    UNKNOWN = "unknown"
+    """There are no findings, but the input is incomplete."""
 
 
 class Finding(Struct, frozen=True):
-    """One result: what, where, why, and how to fix it.
+    """A problem that a policy found.
 
     Attributes:
-        policy: the policy that found it.
-        severity: its severity.
-        message: what was found.
-        group: findings of one policy with the same group belong together.
-        scope: the namespace, or '' for the whole cluster.
-        grants: the evidence.
-        locations: where the objects stand in the input.
-        commands: what can be pasted, quoted for the shell.
-        fingerprint: stable between runs; depends on policy and objects, not on order or lines.
+        policy: the ID of the policy.
+        severity: the severity of the policy.
+        message: the problem, with subject, scope, and cause.
+        group_key: reports show the findings of a policy with the same key together.
+        scope: the namespace, or '' for cluster-wide.
+        grants: the grants that are evidence.
+        locations: where the objects are defined in the input.
+        commands: suggested commands, quoted for the shell.
+        fingerprint: identifies the finding in other runs; see `fingerprint`.
     """
 
     policy: str
     severity: Severity
     message: str
-    group: str
+    group_key: str
     scope: str
     grants: tuple[Grant, ...]
     locations: tuple[Location, ...]
@@ -51,7 +57,7 @@ class Finding(Struct, frozen=True):
 
 
 class PolicyResult(Struct, frozen=True):
-    """What one policy came to; `reason` says why it was not asked or not determined."""
+    """The outcome and the findings of a policy; `reason` explains SKIPPED and UNKNOWN."""
 
     policy: Policy
     outcome: Outcome
@@ -62,80 +68,79 @@ class PolicyResult(Struct, frozen=True):
 def evaluate(
     policies: Iterable[Policy], context: Context, selection: Selection | None = None
 ) -> tuple[PolicyResult, ...]:
-    """Evaluate every policy that is selected; each distinct check runs once.
+    """Evaluate the selected policies. A check that several policies use runs once.
 
     Raises:
-        PolicyError: a condition fails on a fact.
+        PolicyError: a condition cannot be evaluated for a fact.
     """
-    chosen = selection or Selection()
-    told = [
-        (policy, *(_why_not(policy, context) if chosen.wants(policy.names) else _NOT_SELECTED))
-        for policy in policies
-    ]
-    found: list[list[Finding]] = [[] for _ in told]
-    asked: dict[Check, list[tuple[Policy, list[Finding]]]] = {}
-    for (policy, outcome, _), findings in zip(told, found, strict=True):
-        if outcome is None:
-            asked.setdefault(policy.check, []).append((policy, findings))
-    # A fact is forgotten before the next one is made: a large cluster has hundreds of thousands.
-    for check, those in asked.items():
+    selected = selection or Selection()
+    results: list[PolicyResult | None] = []
+    findings: list[list[Finding]] = []
+    by_check: dict[Check, list[tuple[Policy, list[Finding]]]] = {}
+    policies = tuple(policies)
+    for policy in policies:
+        results.append(_not_evaluated(policy, context, selected))
+        findings.append([])
+        if results[-1] is None:
+            by_check.setdefault(policy.check, []).append((policy, findings[-1]))
+    # Facts are not collected: a large cluster has hundreds of thousands.
+    for check, users in by_check.items():
         for fact in check.run(context):
-            for policy, findings in those:
-                if policy.holds(fact):
-                    findings.append(_finding(policy, fact, context))
+            for policy, found in users:
+                if policy.matches(fact):
+                    found.append(_finding(policy, fact, context))
     return tuple(
-        PolicyResult(policy, outcome, reason=reason)
-        if outcome is not None
-        else _result(policy, findings, context)
-        for (policy, outcome, reason), findings in zip(told, found, strict=True)
+        result or _result(policy, found, context)
+        for policy, result, found in zip(policies, results, findings, strict=True)
     )
 
 
+def _not_evaluated(policy: Policy, context: Context, selection: Selection) -> PolicyResult | None:
+    """Return the result of a policy that is not evaluated, else None."""
+    if not selection.includes(policy.selectors):
+        return PolicyResult(policy, Outcome.SKIPPED, reason="not selected")
+    applies_to, now = policy.applies_to, context.installed
+    if policy.stage is not Stage.ANY or applies_to.since or applies_to.before:
+        if now.restricted is None:
+            return PolicyResult(policy, Outcome.UNKNOWN, reason="the installed version is unknown")
+        if policy.stage is (Stage.BEFORE if now.restricted else Stage.AFTER):
+            return PolicyResult(
+                policy, Outcome.SKIPPED, reason=f"applies only {policy.stage.replace('-', ' the ')}"
+            )
+        if now.release is not None and not applies_to.includes(now.release):
+            return PolicyResult(policy, Outcome.SKIPPED, reason="applies to other releases")
+    reason = policy.check.skip_reason(context)
+    return PolicyResult(policy, Outcome.SKIPPED, reason=reason) if reason else None
+
+
 def _result(policy: Policy, findings: list[Finding], context: Context) -> PolicyResult:
-    """Return what a policy came to that was asked."""
+    """Return the result of a policy that was evaluated."""
     if findings:
-        return PolicyResult(policy, Outcome.FINDINGS, tuple(findings))
-    gaps = policy.check.gaps(context)
-    if gaps:
-        return PolicyResult(policy, Outcome.UNDETERMINED, reason="; ".join(gaps))
-    return PolicyResult(policy, Outcome.CLEAN)
+        return PolicyResult(policy, Outcome.FAILED, tuple(findings))
+    missing = policy.check.missing(context)
+    if missing:
+        return PolicyResult(policy, Outcome.UNKNOWN, reason="; ".join(missing))
+    return PolicyResult(policy, Outcome.PASSED)
 
 
 def fingerprint(*identity: str) -> str:
-    """Return what stays the same between runs for a finding of this identity."""
+    """Return a digest of these strings, which is the same in each run."""
     return hashlib.sha256("\0".join(identity).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-_NOT_SELECTED: tuple[Outcome | None, str] = (Outcome.NOT_ASKED, "not selected")
-
-
-def _why_not(policy: Policy, context: Context) -> tuple[Outcome | None, str]:
-    """Return why a policy is not evaluated on a cluster, if it is not."""
-    hardened = context.now.hardened
-    if policy.stage is not Stage.ANY or policy.applies_to.since or policy.applies_to.before:
-        if hardened is None:
-            return Outcome.UNDETERMINED, "the installed version is not known"
-        if policy.stage is (Stage.BEFORE if hardened else Stage.AFTER):
-            return Outcome.NOT_ASKED, f"asked {policy.stage.value}"
-        release = context.now.release
-        if release is not None and not policy.applies_to.includes(release):
-            return Outcome.NOT_ASKED, "another release"
-    reason = policy.check.not_asked(context)
-    return (Outcome.NOT_ASKED, reason) if reason else (None, "")
-
-
 def _finding(policy: Policy, fact: Fact, context: Context) -> Finding:
-    identity = [policy.id, fact.group, fact.scope, *sorted(map(str, fact.objects))]
-    where = context.snapshot.locations
-    locations = [place for key in fact.objects if (place := where.get(key)) is not None]
+    locations = context.snapshot.locations
     return Finding(
         policy=policy.id,
         severity=policy.severity,
-        message=policy.words(fact),
-        group=fact.group,
+        message=policy.message_for(fact),
+        group_key=fact.group_key,
         scope=fact.scope,
         grants=fact.grants,
-        locations=tuple(locations),
-        commands=policy.paste(fact, context.inputs),
-        fingerprint=fingerprint(*identity),
+        locations=tuple([locations[key] for key in fact.objects if key in locations]),
+        commands=policy.commands_for(fact, context.inputs),
+        # Neither the order of the objects nor their positions in files change the fingerprint.
+        fingerprint=fingerprint(
+            policy.id, fact.group_key, fact.scope, *sorted(map(str, fact.objects))
+        ),
     )

@@ -1,4 +1,4 @@
-"""From policy files to policies; what is refused is told by its place, and what may stand there."""
+"""Loading of policy files, with errors that name the field and the expected values."""
 
 from __future__ import annotations
 
@@ -10,48 +10,51 @@ import msgspec
 
 from rbacguard.bundled import bundled, read_bundled
 from rbacguard.errors import PolicyError
-from rbacguard.policy.model import About, Policy
+from rbacguard.policy.model import Category, Policy
 
-_FOLDERS_OF_DATA = frozenset({"permissions"})
 _READINESS = "readiness"
-_FILES_OF_DATA = frozenset({"known-holders.yaml"})
+_DATA = frozenset({"permissions", "well-known-subjects.yaml"})
+"""Names of files and directories in `policies` that contain no policies."""
 
 
-def load_policies(folders: Iterable[str] = (), about: About | None = None) -> tuple[Policy, ...]:
-    """Return the bundled policies and those of further folders, in order of id.
+def load_policies(
+    folders: Iterable[str] = (), category: Category | None = None
+) -> tuple[Policy, ...]:
+    """Return the bundled policies and those in other directories, sorted by ID.
 
     Args:
-        folders: where further ones are.
-        about: only those about this; None for all.
+        folders: directories with additional policies.
+        category: return only policies of this category; None for all.
 
     Raises:
-        PolicyError: a file does not load, is not named after its id, or an id is given twice.
+        PolicyError: a file is invalid, its name differs from the ID, or two files have the same ID.
     """
     found: dict[str, tuple[Policy, Path]] = {}
     ours = bundled("policies")
     for folder in (ours, *map(Path, folders)):
         if not folder.is_dir():
-            raise PolicyError(f"{folder}: no such folder")
+            raise PolicyError(f"{folder}: no such directory")
         for path in sorted(folder.rglob("*.yaml")):
-            if path.name in _FILES_OF_DATA or path.parent.name in _FOLDERS_OF_DATA:
+            if not _DATA.isdisjoint((path.name, path.parent.name)):
                 continue
-            if (
-                about
-                and path.is_relative_to(ours)
-                and (about is About.READINESS) is not (path.parent.name == _READINESS)
-            ):
-                # Not even loaded: a command that does not ask them need not wait for them.
+            if category and folder == ours and category is not _category(path):
+                # Without loading it, a command starts faster.
                 continue
             policy = _load(path, ours=folder == ours)
             if folder != ours:
-                # Ours have cases that ask each, and are compiled when there is a fact to ask of.
+                # Tests compile the bundled policies. Compiling all of them here takes long.
                 _compile(policy, path)
             if policy.id in found:
-                raise PolicyError(f"{path}: id {policy.id} is that of {found[policy.id][1]}")
+                raise PolicyError(f"{path}: {found[policy.id][1]} already has the ID {policy.id}")
             found[policy.id] = (policy, path)
     return tuple(
-        policy for _, (policy, _) in sorted(found.items()) if about in (None, policy.about)
+        policy for _, (policy, _) in sorted(found.items()) if category in (None, policy.category)
     )
+
+
+def _category(path: Path) -> Category:
+    """Return the category of a bundled policy."""
+    return Category.READINESS if path.parent.name == _READINESS else Category.RBAC
 
 
 def _load(path: Path, *, ours: bool) -> Policy:
@@ -59,9 +62,10 @@ def _load(path: Path, *, ours: bool) -> Policy:
     try:
         policy = msgspec.convert(value, Policy)
     except msgspec.ValidationError as error:
-        raise PolicyError(f"{path}: {_refusal(str(error))}") from None
+        raise PolicyError(f"{path}: {_describe(str(error))}") from None
     if policy.id != path.stem:
-        raise PolicyError(f"{path}: id: expected {path.stem!r} like the file, found {policy.id!r}")
+        expected = f"expected {path.stem!r} (the file name), found {policy.id!r}"
+        raise PolicyError(f"{path}: id: {expected}")
     return policy
 
 
@@ -80,63 +84,63 @@ def _read(path: Path) -> object:
         raise PolicyError(f"{path}: expected one policy")
     if documents[0].duplicates:
         key, number = documents[0].duplicates[0]
-        raise PolicyError(f"{path}, line {number}: key {key!r} is given twice")
+        raise PolicyError(f"{path}, line {number}: duplicate key {key!r}")
     return documents[0].value
 
 
-_FOUND = re.compile(r"Invalid (?:enum )?value (.*)", re.DOTALL)
+_INVALID = re.compile(r"Invalid (?:enum )?value (.*)", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field (.*)", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field (.*)")
 _TYPE = re.compile(r"Expected (.+), got (.+)")
 _TYPES = {
-    "str": "text",
+    "str": "a string",
     "int": "a number",
     "float": "a number",
     "bool": "true or false",
-    "null": "nothing",
+    "null": "null",
     "object": "a map",
     "array": "a list",
 }
 _LENGTH = re.compile(r"Expected str of length ([<>])= (\d+)")
-_MOST_SHOWN = 100
+_MAX_SHOWN = 100
 
 
-def _refusal(error: str) -> str:
-    """Return what is wrong with a policy, the place first, from what msgspec says of it."""
+def _describe(error: str) -> str:
+    """Return an error of msgspec in the form `field: expected …, found …`."""
     message, at, place = error.replace("`", "").rpartition(" - at $")
     message, place = (message, place.lstrip(".")) if at else (place, "")
     if found := _UNKNOWN.match(message):
         place = f"{place}.{_shortened(found[1])}".lstrip(".")
-        message = "there is no such field"
+        message = "unknown field"
         if "." not in place:
-            message += f"; there are {', '.join(Policy.__struct_encode_fields__)}"
+            message += f" (expected one of {', '.join(Policy.__struct_encode_fields__)})"
     elif found := _MISSING.match(message):
         place = f"{place}.{found[1]}".lstrip(".")
         message = f"expected {_choices(place) or 'a value'}, found none"
-    elif found := _FOUND.match(message):
+    elif found := _INVALID.match(message):
         message = f"expected {_choices(place) or 'another value'}, found {_shortened(found[1])}"
     elif found := _TYPE.match(message):
-        message = f"expected {_in_words(found[1])}, found {_in_words(found[2])}"
+        message = f"expected {_type_names(found[1])}, found {_type_names(found[2])}"
         if found[1].startswith("str") and found[2] not in ("null", "object", "array"):
-            message += "; quote it"
+            message += "; use quotes"
     elif found := _LENGTH.match(message):
         at_most = f"expected at most {found[2]} characters"
-        message = at_most if found[1] == "<" else "expected some text, found none"
+        message = at_most if found[1] == "<" else "must not be empty"
     else:
-        message = message.replace("Expected str", "expected text")
+        message = message.replace("Expected str", "expected a string")
     return f"{place}: {message}" if place else message
 
 
-def _in_words(types: str) -> str:
+def _type_names(types: str) -> str:
     return " or ".join(_TYPES.get(each, each) for each in types.split(" | "))
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def _choices(place: str) -> str:
-    """Return what may stand at a place, where that can be listed, by the types of a policy."""
+    """Return the values that a field can have, or '' if they are not limited."""
     found: list[msgspec.inspect.Type] = [msgspec.inspect.type_info(Policy)]
     choices: list[str] = []
     for part in place.split("."):

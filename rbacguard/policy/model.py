@@ -1,35 +1,35 @@
-"""A policy: its fields, placeholders and condition, and what it asks of facts."""
+"""A policy: its fields, its condition, and its texts with placeholders."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import cache, cached_property
-from operator import itemgetter
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from msgspec import Meta, Struct
 
 from rbacguard.errors import PolicyError, VersionError
-from rbacguard.kubevirt.releases import Release, find_release
-from rbacguard.policy.checks import AnyCheck, Check, Fact, FactType, ReadinessCheck
-from rbacguard.policy.checks.base import Value
+from rbacguard.kubevirt.releases import Release, parse_release
+from rbacguard.policy.checks import AnyCheck, ReadinessCheck
+from rbacguard.policy.facts import Fact, FactType, Value
 
 if TYPE_CHECKING:
     from cel_expr_python import cel
 
 _INPUT = "input"
-_WORD = re.compile(r"\w+")
-_MOST_KNOWN = 10_000
-"""How many answers of a condition are kept at once."""
-_MOST = 2**63 - 1
-_PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)(?:\.([a-z0-9_]+))?\}")
+_IDENTIFIER = re.compile(r"\w+")
+_PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)(?:\.([a-z_]+))?\}")
+_MAX_CACHED = 10_000
+"""The number of results that a condition caches."""
+_MAX_INT = 2**63 - 1
 
 
 class Severity(StrEnum):
-    """How much a finding matters, least first."""
+    """The severity of a finding, the lowest first."""
 
     INFO = "info"
     LOW = "low"
@@ -39,53 +39,71 @@ class Severity(StrEnum):
 
 
 class Stage(StrEnum):
-    """When a policy is asked."""
+    """When a policy is evaluated."""
 
     BEFORE = "before-update"
     AFTER = "after-update"
     ANY = "any"
 
 
-class About(StrEnum):
-    """What a policy is about: access (`audit`), or VMs and nodes (`readiness`)."""
+class Category(StrEnum):
+    """The subject matter of a policy, which selects the command that evaluates it."""
 
-    ACCESS = "access"
+    RBAC = "rbac"
+    """`audit` evaluates it."""
     READINESS = "readiness"
+    """`readiness` and `migrations` evaluate it."""
 
 
 _Text: TypeAlias = Annotated[str, Meta(min_length=1)]
 
 
 class AppliesTo(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which releases a policy is about; versions are quoted, since YAML reads 4.20 as 4.2."""
+    """The releases that a policy applies to. Versions are quoted, because YAML reads 4.20 as 4.2.
+
+    Attributes:
+        since: the first release; None for no lower limit.
+        before: the first release that the policy does not apply to; None for no upper limit.
+    """
 
     since: str | None = None
     before: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a release that there is none of.
-
-        Raises:
-            ValueError: with those that there are.
-        """
+        """Raise ValueError if a release does not exist."""
         for name, value in (("since", self.since), ("before", self.before)):
             if value is not None:
                 try:
-                    find_release(value)
+                    parse_release(value)
                 except VersionError as error:
                     raise ValueError(f"{name}: {error}") from None
 
     def includes(self, release: Release) -> bool:
-        """Whether a release is one of them."""
-        return (self.since is None or release >= find_release(self.since)) and (
-            self.before is None or release < find_release(self.before)
+        """Return whether the policy applies to a release."""
+        return (self.since is None or release >= parse_release(self.since)) and (
+            self.before is None or release < parse_release(self.before)
         )
 
 
 class Policy(
     Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="camel", dict=True
 ):
-    """One policy: a check, narrowed by a condition, with severity and words."""
+    """A check with a condition, a severity, and texts.
+
+    Attributes:
+        id: names the problem. The file has the same name.
+        title: states the problem in one line.
+        severity: the severity of each finding.
+        stage: when the policy is evaluated.
+        applies_to: the releases that the policy applies to.
+        check: the check that yields the facts.
+        where: a CEL condition on the variables of the fact; '' matches all facts.
+        message: what was found, with placeholders such as `{subject}` or `{role.name}`.
+        rationale: why it matters.
+        remediation: what to do.
+        commands: suggested commands, with placeholders; `{input}` is replaced by the arguments
+            that select the input.
+    """
 
     id: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
     title: _Text
@@ -100,108 +118,104 @@ class Policy(
     commands: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a placeholder that stands for nothing, and a stage that the check has none of.
-
-        Raises:
-            ValueError: with what there is.
-        """
-        facts = self.check.FACTS
+        """Raise ValueError for an unknown placeholder or an unsuitable stage."""
+        variables = self.check.variables()
         for text in (self.message, *self.commands):
-            for name, part in _PLACEHOLDER.findall(text):
+            for name, key in _PLACEHOLDER.findall(text):
                 if name == _INPUT and text != self.message:
                     continue
-                if name not in facts:
+                if name not in variables:
                     raise ValueError(
-                        f"placeholder {{{name}}}: the check {self.check.type} has no such fact; "
-                        f"it has {', '.join(facts)}"
+                        f"placeholder {{{name}}}: check {self.check.type} has no such variable "
+                        f"(expected one of {', '.join(variables)})"
                     )
-                if part and facts[name] is not FactType.MAP:
-                    raise ValueError(f"placeholder {{{name}.{part}}}: {name} is no map")
-        if self.about is About.READINESS and self.stage is not Stage.ANY:
-            raise ValueError(f"stage: the check {self.check.type} is asked at any stage")
+                if key and variables[name] is not FactType.MAP:
+                    raise ValueError(f"placeholder {{{name}.{key}}}: {name} is not a map")
+        if self.category is Category.READINESS and self.stage is not Stage.ANY:
+            raise ValueError(f"stage: check {self.check.type} requires the stage 'any'")
 
     @property
-    def about(self) -> About:
-        """What it is about, by which the command is chosen that asks it."""
-        return About.READINESS if isinstance(self.check, ReadinessCheck) else About.ACCESS
+    def category(self) -> Category:
+        """The subject matter."""
+        return Category.READINESS if isinstance(self.check, ReadinessCheck) else Category.RBAC
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """By what it is selected: its id, severity, stage and kind of check."""
+    def selectors(self) -> tuple[str, ...]:
+        """The names that select the policy: ID, severity, stage, and type of the check."""
         return (self.id, self.severity.value, self.stage.value, self.check.type)
 
     @cached_property
-    def holds(self) -> Callable[[Fact], bool]:
-        """Tells whether the condition holds for a fact.
+    def matches(self) -> Callable[[Fact], bool]:
+        """A function that returns whether the condition is true for a fact.
 
-        It raises PolicyError where the condition fails, such as by a key that is missing in a map.
+        The function raises PolicyError if the evaluation fails, for example because a map has no
+        such key. It caches results, because many facts have the same values in the variables that
+        the condition uses.
         """
         if not self.where:
             return lambda _fact: True
-        # Thousands of VMIs have the same values for a condition.
-        known: dict[Any, bool] = {}
-        asked, key_of = self._asked, self._key_of
+        results: dict[Any, bool] = {}
+        cache_key = self._cache_key
 
-        def holds(fact: Fact) -> bool:
-            fields = fact.fields
-            key = key_of(fields)
-            found = known.get(key)
-            if found is None:
-                if len(known) >= _MOST_KNOWN:
-                    known.clear()
-                found = known[key] = self._ask({name: fields[name] for name in asked})
-            return found
+        def matches(fact: Fact) -> bool:
+            key = cache_key(fact)
+            result = results.get(key)
+            if result is None:
+                if len(results) >= _MAX_CACHED:
+                    results.clear()
+                result = results[key] = self._evaluate(fact)
+            return result
 
-        return holds
+        return matches
 
-    def _ask(self, asked: dict[str, Value]) -> bool:
-        # Whole numbers have 64 bits there; what is larger is as large as they get.
-        asked = {
-            name: max(min(value, _MOST), -_MOST - 1) if type(value) is int else value
-            for name, value in asked.items()
-        }
+    def _evaluate(self, fact: Fact) -> bool:
+        data = {name: _in_range(getattr(fact, name)) for name in self._used}
         try:
-            value = self._condition.eval(data=asked).value()
+            value = self._condition.eval(data=data).value()
         except RuntimeError as error:
-            # Such as cel-cpp's budget of 10,000 iterations (eval/public/cel_options.h).
+            # For example cel-cpp's limit of 10,000 iterations (eval/public/cel_options.h).
             raise PolicyError(f"policy {self.id}: where: {error}") from None
         if not isinstance(value, bool):
             raise PolicyError(f"policy {self.id}: where: {value}")
         return value
 
     def compile(self) -> None:
-        """Type-check the condition now.
+        """Type-check the condition.
 
         Raises:
-            PolicyError: with the place marked.
+            PolicyError: the condition is invalid; the message marks the position.
         """
         if self.where:
             _ = self._condition
 
     @property
-    def _key_of(self) -> Callable[[Any], Any]:
-        """Takes what the condition may refer to out of the fields of a fact, as a key."""
-        asked = self._asked
-        if not asked:
-            return lambda _fields: ()
-        if {self.check.FACTS[name] for name in asked} & {FactType.LIST, FactType.MAP}:
-            return lambda fields: tuple([_frozen(fields[name]) for name in asked])
-        return itemgetter(*asked)
+    def _cache_key(self) -> Callable[[Fact], Any]:
+        """A function that returns the values of the used variables as a hashable value."""
+        used = self._used
+        if not used:
+            return lambda _fact: ()
+        types = self.check.variables()
+        if {types[name] for name in used} & {FactType.LIST, FactType.MAP}:
+            return lambda fact: tuple([_hashable(getattr(fact, name)) for name in used])
+        return attrgetter(*used)
 
     @cached_property
-    def _asked(self) -> tuple[str, ...]:
-        """The facts that the condition may refer to: those whose name stands in it."""
-        words = set(_WORD.findall(self.where))
-        return tuple(name for name in self.check.FACTS if name in words)
+    def _used(self) -> tuple[str, ...]:
+        """The variables whose names occur in the condition."""
+        identifiers = set(_IDENTIFIER.findall(self.where))
+        return tuple(name for name in self.check.variables() if name in identifiers)
 
     @cached_property
     def _condition(self) -> cel.Expression:
         from cel_expr_python import cel
 
         try:
-            expression = _environment(type(self.check)).compile(self.where)
+            environment = _environment(tuple(self.check.variables().items()))
+            expression = environment.compile(self.where)
         except RuntimeError as error:
-            raise PolicyError(f"policy {self.id}: where{_marked(str(error), self.where)}") from None
+            raise PolicyError(
+                f"policy {self.id}: where{_located(str(error), self.where)}"
+            ) from None
         if expression.return_type() != cel.Type.BOOL:
             raise PolicyError(
                 f"policy {self.id}: where: expected a condition (bool), "
@@ -209,33 +223,32 @@ class Policy(
             )
         return expression
 
-    def words(self, fact: Fact) -> str:
-        """Return the message for a fact."""
-        return _fill(self.message, fact.fields, str)
+    def message_for(self, fact: Fact) -> str:
+        """Return the message with the values of a fact."""
+        return _fill(self.message, fact, str)
 
-    def paste(self, fact: Fact, inputs: Sequence[str]) -> tuple[str, ...]:
-        """Return the commands for a fact, every value quoted for the shell.
+    def commands_for(self, fact: Fact, inputs: Sequence[str]) -> tuple[str, ...]:
+        """Return the commands with the values of a fact, each value quoted for the shell.
 
         Args:
-            fact: what the other placeholders stand for.
-            inputs: what `{input}` stands for: the arguments that say what was read.
+            fact: supplies the values of the placeholders.
+            inputs: the arguments that replace `{input}`. Without any, the placeholder is removed.
         """
-        read = shlex.join(inputs)
+        arguments = shlex.join(inputs)
         return tuple(
-            # Nothing to say about the input, as for the current context, leaves no gap.
             _fill(
-                command if read else command.replace(f" {{{_INPUT}}}", ""),
-                fact.fields,
+                command if arguments else command.replace(f" {{{_INPUT}}}", ""),
+                fact,
                 shlex.quote,
-                read,
+                arguments,
             )
             for command in self.commands
         )
 
 
 @cache
-def _environment(check: type[Check]) -> cel.Env:
-    """Return what conditions of a check are compiled in; the first use of one takes long."""
+def _environment(variables: tuple[tuple[str, FactType], ...]) -> cel.Env:
+    """Return the CEL environment with these variables."""
     from cel_expr_python import cel
 
     types = {
@@ -245,7 +258,7 @@ def _environment(check: type[Check]) -> cel.Env:
         FactType.LIST: cel.Type.List(cel.Type.STRING),
         FactType.MAP: cel.Type.Map(cel.Type.STRING, cel.Type.STRING),
     }
-    return cel.NewEnv(variables={name: types[kind] for name, kind in check.FACTS.items()})
+    return cel.NewEnv(variables={name: types[kind] for name, kind in variables})
 
 
 _CEL_ERROR = re.compile(
@@ -253,8 +266,8 @@ _CEL_ERROR = re.compile(
 )
 
 
-def _marked(error: str, condition: str) -> str:
-    """Return CEL's first error with its place marked in the condition, on one line."""
+def _located(error: str, condition: str) -> str:
+    """Return the first error of CEL on one line, with its position marked in the condition."""
     match = _CEL_ERROR.search(error)
     if match is None:
         return f": {error.splitlines()[0]}"
@@ -264,49 +277,47 @@ def _marked(error: str, condition: str) -> str:
     return f", line {line}, column {column}: {match[3]}: {marked}"
 
 
-def _fill(
-    text: str, fields: Mapping[str, Value], quote: Callable[[str], str], read: str | None = None
-) -> str:
-    """Return a text with its placeholders filled in; `read`, if given, stands for `{input}`."""
-    found = []
-    for before, name, part in _pieces(text):
-        found.append(before)
-        if name == _INPUT and read is not None:
-            found.append(read)
+def _fill(text: str, fact: Fact, quote: Callable[[str], str], arguments: str | None = None) -> str:
+    """Return a text with its placeholders replaced; `arguments`, if given, replaces `{input}`."""
+    parts = []
+    for before, name, key in _split(text):
+        parts.append(before)
+        if name == _INPUT and arguments is not None:
+            parts.append(arguments)
         elif name:
-            found.append(quote(_shown(_part(fields[name], part))))
-    return "".join(found)
+            value = getattr(fact, name)
+            parts.append(quote(value.get(key, "") if key else _as_text(value)))
+    return "".join(parts)
 
 
 @cache
-def _pieces(text: str) -> tuple[tuple[str, str, str], ...]:
-    """Return text in pieces: what stands before a placeholder, its name, and what of a map."""
-    pieces, done = [], 0
+def _split(text: str) -> tuple[tuple[str, str, str], ...]:
+    """Return the text before each placeholder, the variable, and the key of a map or ''."""
+    parts, done = [], 0
     for match in _PLACEHOLDER.finditer(text):
-        pieces.append((text[done : match.start()], match[1], match[2] or ""))
+        parts.append((text[done : match.start()], match[1], match[2] or ""))
         done = match.end()
-    return (*pieces, (text[done:], "", ""))
+    return (*parts, (text[done:], "", ""))
 
 
-def _part(value: Value, part: str) -> Value:
-    if not part:
-        return value
-    return value.get(part, "") if isinstance(value, dict) else ""
+def _in_range(value: Value) -> Value:
+    """Limit an integer to 64 bits, which is the range of CEL."""
+    return max(min(value, _MAX_INT), -_MAX_INT - 1) if type(value) is int else value
 
 
-def _frozen(value: Value) -> Any:
-    """Return a value that can be a key, different ones for values that CEL tells apart."""
-    if isinstance(value, str):
-        return value
+def _hashable(value: Value) -> Any:
+    """Return a hashable value that differs for values that CEL distinguishes."""
     if isinstance(value, dict):
         return tuple(sorted(value.items()))
     return tuple(value) if isinstance(value, list) else value
 
 
-def _shown(value: Value) -> str:
+def _as_text(value: Value) -> str:
     if isinstance(value, dict):
         prefix = f"{value['namespace']}/" if value.get("namespace") else ""
         return f"{value.get('kind', '')} {prefix}{value.get('name', '')}".strip()
     if isinstance(value, list):
         return ", ".join(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return str(value)

@@ -1,4 +1,4 @@
-"""Which policies are asked, and where the configuration stands that says so."""
+"""The selection of policies and rules, and the search for the configuration file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TABLE = "rbacguard"
 
 
 def find_configuration(start: Path) -> Path | None:
-    """Return the nearest configuration, from a folder upwards to the root of its repository."""
+    """Return the nearest configuration file in a directory or its parents in the repository."""
     for folder in (start, *start.parents):
         if (folder / FILE).is_file():
             return folder / FILE
@@ -31,41 +31,44 @@ def _has_table(project: Path) -> bool:
     try:
         return f"[tool.{TABLE}" in project.read_text("utf-8", "replace")
     except OSError:
-        # Somebody else's file, which was not asked for.
+        # The user did not name this file, so it is not an error.
         return False
 
 
 class Selection(Struct, frozen=True):
-    """Which policies or rules are asked: by id (a pattern), severity, stage or kind of check.
+    """Patterns for IDs, severities, stages, and types of checks.
 
     Attributes:
-        select: only these; empty for all.
-        ignore: not these, whatever is selected.
+        select: what is evaluated; empty for everything.
+        ignore: what is not evaluated, even if it is selected.
     """
 
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
 
-    def wants(self, names: Iterable[str]) -> bool:
-        """Whether what goes by these names is asked; the first is its id."""
-        known = tuple(names)
+    def includes(self, selectors: Iterable[str]) -> bool:
+        """Return whether a policy or rule with these selectors is evaluated."""
+        names = tuple(selectors)
 
-        def named(patterns: tuple[str, ...]) -> bool:
-            return any(fnmatchcase(name, pattern) for name in known for pattern in patterns)
+        def matches(patterns: tuple[str, ...]) -> bool:
+            return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
-        return (not self.select or named(self.select)) and not named(self.ignore)
+        return (not self.select or matches(self.select)) and not matches(self.ignore)
 
-    def refuse_unknown(self, all_names: Iterable[Iterable[str]]) -> None:
-        """Refuse what names nothing, which would silently select or ignore nothing.
+    def check_patterns(self, selectors: Iterable[Iterable[str]]) -> None:
+        """Check that each pattern matches something.
+
+        Args:
+            selectors: the selectors of each policy and rule.
 
         Raises:
-            InputError: with the closest that there is.
+            InputError: a pattern matches nothing; the message names the closest selector.
         """
         import difflib
 
-        known = sorted({name for names in all_names for name in names})
+        known = sorted({name for names in selectors for name in names})
         for pattern in (*self.select, *self.ignore):
             if not any(fnmatchcase(name, pattern) for name in known):
                 near = difflib.get_close_matches(pattern, known, 1)
-                hint = f"; meant may be {near[0]}" if near else "; 'rbacguard rules' lists them"
-                raise InputError(f"{pattern!r} names no policy, severity, stage or check{hint}")
+                hint = f"did you mean {near[0]}?" if near else "list them with 'rbacguard rules'"
+                raise InputError(f"{pattern!r} matches no ID, severity, stage, or check; {hint}")

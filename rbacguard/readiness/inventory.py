@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
+from rbacguard.kubevirt.installed import reported_release
+from rbacguard.kubevirt.releases import Release
 from rbacguard.rbac import ObjectKey
 from rbacguard.snapshot import Snapshot
 from rbacguard.snapshot.objects import HyperConverged, KubeVirt, Namespace
@@ -149,3 +151,11 @@ class Inventory:
     def hyperconverged(self) -> HyperConverged | None:
         """The HyperConverged resource; a cluster has one."""
         return next(iter(self._by_key(HyperConverged).values()), None)
+
+    @cached_property
+    def release(self) -> Release | None:
+        """The release that KubeVirt, or else HyperConverged, reports."""
+        kubevirt, hyperconverged = self.kubevirt, self.hyperconverged
+        return reported_release(
+            [kubevirt] if kubevirt else [], [hyperconverged] if hyperconverged else []
+        )

@@ -29,7 +29,6 @@ from rbacguard.readiness.node_filters import (
 from rbacguard.readiness.overhead import launcher_requests
 from rbacguard.readiness.quantity import format_bytes
 from rbacguard.readiness.requests import Amounts, amounts, pod_requests
-from rbacguard.readiness.settings import reported_release
 from rbacguard.readiness.vmi import uses_host_model
 from rbacguard.snapshot.workloads import Node, Pod
 
@@ -135,7 +134,7 @@ class Cluster:
             if node in self._nodes:
                 self._nodes[node].add_pod(by_pod[id(pod)])
                 self._locations[id(pod)] = (node,)
-        release = reported_release(inventory)
+        release = inventory.release
         for key, vmi in inventory.vmis.items():
             launcher = inventory.launchers.get(key)
             if launcher is not None:

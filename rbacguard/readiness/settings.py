@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
-from rbacguard.kubevirt.releases import Minor, Release, release_of
+from rbacguard.kubevirt.releases import MinorVersion, Release
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.quantity import parse_quantity
 from rbacguard.snapshot.objects import dict_at
@@ -40,7 +40,7 @@ _DEFAULTS: Mapping[str, Value] = {
 A bandwidth of 0 is unlimited. allowWorkloadDisruption has the value of allowPostCopy by default.
 Source: kubevirt/kubevirt v1.4 to v1.9 pkg/virt-config/virt-config.go.
 """
-_OTHER_DEFAULTS: tuple[tuple[Component, Minor, Mapping[str, Value]], ...] = (
+_OTHER_DEFAULTS: tuple[tuple[Component, MinorVersion, Mapping[str, Value]], ...] = (
     # v1.3 pkg/virt-config/virt-config.go: MigrationCompletionTimeoutPerGiB.
     ("KubeVirt", (1, 3), {"completionTimeoutPerGiB": 800, "allowWorkloadDisruption": False}),
     # The field exists since v1.5. Earlier releases do not pause a VMI.
@@ -92,24 +92,10 @@ def defaults(component: Component, release: Release | None) -> Mapping[str, Valu
     return {**_DEFAULTS, **(rows[-1][1] if component == "HyperConverged" else {})}
 
 
-def reported_release(inventory: Inventory) -> Release | None:
-    """Return the release that KubeVirt, or else HyperConverged, reports; None if neither does."""
-    kubevirt, hyperconverged = inventory.kubevirt, inventory.hyperconverged
-    if kubevirt and kubevirt.status:
-        release = release_of(kubevirt.status.observed_kubevirt_version, kubevirt_only=True)
-        if release is not None:
-            return release
-    if hyperconverged and hyperconverged.status:
-        for each in hyperconverged.status.versions or ():
-            if each.name == "operator":
-                return release_of(each.version)
-    return None
-
-
 def cluster_settings(inventory: Inventory) -> Settings:
     """Return the settings of the cluster."""
     kubevirt, hyperconverged = inventory.kubevirt, inventory.hyperconverged
-    release = reported_release(inventory)
+    release = inventory.release
     component: Component = "KubeVirt"
     if kubevirt is not None:
         values = dict_at(dict_at(kubevirt.spec, "configuration"), "migrations")

@@ -13,8 +13,9 @@ from rbacguard.kubevirt.access import ActionChange, ChangedAction
 from rbacguard.kubevirt.installed import Installed, installed
 from rbacguard.kubevirt.migrate_bindings import Need, bound_to_migrate
 from rbacguard.kubevirt.names import ADMIN, EDIT, MIGRATE
-from rbacguard.kubevirt.permissions import Action, is_platform
-from rbacguard.kubevirt.releases import HARDENED, Release
+from rbacguard.kubevirt.permissions import Action
+from rbacguard.kubevirt.releases import FIRST_RESTRICTED, Release
+from rbacguard.kubevirt.subjects import is_platform
 from rbacguard.rbac.access import Namespaces
 from rbacguard.snapshot import Snapshot
 from rbacguard.update.simulate import preexisting_migrate_role
@@ -106,8 +107,8 @@ def resolve_installed(snapshot: Snapshot, source: Release | None) -> Installed:
     now = installed(snapshot)
     if source is None:
         return now
-    if now.hardened is not None and now.hardened != (source >= HARDENED):
-        found = "4.19 or later" if now.hardened else "4.18 or older"
+    if now.restricted is not None and now.restricted != (source >= FIRST_RESTRICTED):
+        found = "4.19 or later" if now.restricted else "4.18 or older"
         raise VersionError(
             f"--from {source.cnv_version}: the roles in the input are those of {found}"
         )
@@ -117,8 +118,8 @@ def resolve_installed(snapshot: Snapshot, source: Release | None) -> Installed:
 def check_target(now: Installed, target: Release) -> None:
     """Raise VersionError if the target is older than the installed release."""
     known = now.release
-    if known is None and now.hardened:
-        known = HARDENED
+    if known is None and now.restricted:
+        known = FIRST_RESTRICTED
     if known is not None and target < known:
         raise VersionError(
             f"--to {target.cnv_version}: {now.label} is installed; "
@@ -131,7 +132,7 @@ def _gaps(snapshot: Snapshot, now: Installed) -> tuple[str, ...]:
     missing = [n for n in ("admin", "edit", ADMIN, EDIT) if n not in snapshot.cluster_roles]
     if missing:
         gaps = (*gaps, f"ClusterRole: {', '.join(missing)} not in the input")
-    if now.release is None and now.hardened is None:
+    if now.release is None and now.restricted is None:
         gaps = (*gaps, "the installed version is not known; give it with --from")
     return gaps
 
@@ -144,18 +145,18 @@ def _warnings(snapshot: Snapshot, now: Installed, target: Release) -> tuple[str,
             "The update will not finish, because the Operator cannot create the role "
             "(AlreadyExists). Delete the role first"
         )
-    if now.hardened:
+    if now.restricted:
         warnings.append(
             "The cluster is at 4.19 or later: a temporary role preserves no access, it grants new "
             "access"
         )
-    if now.updating:
+    if now.update_in_progress:
         warnings.append("An update is in progress: create a new dump after it has finished")
     if snapshot.aggregation.cycles:
         groups = "; ".join(", ".join(group) for group in snapshot.aggregation.cycles)
         warnings.append(f"Aggregated roles select each other and never lose a rule: {groups}")
     in_advance = len(bound_to_migrate(snapshot))
-    if target >= HARDENED and not now.hardened and in_advance:
+    if target >= FIRST_RESTRICTED and not now.restricted and in_advance:
         warnings.append(
             f"{in_advance} subjects are already bound to {MIGRATE}. The bindings take effect when "
             "the Operator creates the role"

@@ -9,7 +9,7 @@ from rbacguard.approvals.model import Approval, ApprovedSubject, MigrationAccess
 from rbacguard.approvals.usage import Use, told
 from rbacguard.kubevirt.access import explicit_access
 from rbacguard.kubevirt.migrate_bindings import Need, smallest
-from rbacguard.kubevirt.permissions import is_platform
+from rbacguard.kubevirt.subjects import is_platform
 from rbacguard.rbac import Grant, Subject
 from rbacguard.rbac.access import Change
 from rbacguard.snapshot import Snapshot

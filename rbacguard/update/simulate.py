@@ -17,7 +17,7 @@ from rbacguard.kubevirt.names import (
     MIGRATE,
     OPERATORS,
 )
-from rbacguard.kubevirt.releases import HARDENED, MANUAL_AGGREGATION, Release, cluster_roles
+from rbacguard.kubevirt.releases import FIRST_RESTRICTED, MANUAL_AGGREGATION, Release, cluster_roles
 from rbacguard.rbac import ClusterRole, ObjectKey
 from rbacguard.snapshot import Snapshot
 
@@ -30,7 +30,9 @@ def preexisting_migrate_role(snapshot: Snapshot, now: Installed) -> ClusterRole 
     role = snapshot.cluster_roles.get(MIGRATE)
     if role is None or role.metadata.labels.get(MANAGED_BY) in OPERATORS:
         return None
-    is_before = now.hardened is False or (now.release is not None and now.release < HARDENED)
+    is_before = now.restricted is False or (
+        now.release is not None and now.release < FIRST_RESTRICTED
+    )
     return role if is_before else None
 
 

@@ -91,13 +91,13 @@ def _step(
     bound: int,
     restored: tuple[str, ...],
 ) -> tuple[Step, str, str]:
-    if now.updating or (now.hardened and MIGRATE not in snapshot.cluster_roles):
+    if now.update_in_progress or (now.restricted and MIGRATE not in snapshot.cluster_roles):
         following = "Wait for the update to complete, then create a new dump"
         return Step.UPDATING, "Update in progress", following
-    if now.hardened is None:
+    if now.restricted is None:
         title = "Unknown: the roles of KubeVirt are not in the input"
         return Step.UNKNOWN, title, "Create a new dump"
-    if now.hardened:
+    if now.restricted:
         return _step_after(temporary, bound, restored)
     if temporary:
         return (

@@ -21,8 +21,9 @@ from rbacguard.kubevirt.access import (
 from rbacguard.kubevirt.installed import Installed
 from rbacguard.kubevirt.migrate_bindings import MIGRATE_ROLE
 from rbacguard.kubevirt.names import AGGREGATE_TO, MIGRATE, UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT
-from rbacguard.kubevirt.permissions import Action, Tier, is_platform, live_migration, permissions
+from rbacguard.kubevirt.permissions import Action, Directness, live_migration, permissions
 from rbacguard.kubevirt.releases import Release
+from rbacguard.kubevirt.subjects import is_platform
 from rbacguard.rbac.access import AccessRow, Change, EffectiveAccess, Namespaces, widest
 from rbacguard.rbac.rules import RequestSet
 from rbacguard.snapshot import Snapshot
@@ -114,7 +115,9 @@ class Simulation:
         self._live_migration = mask_of(range(len(actions)))
         self._evacuation = mask_of(range(len(actions), len(self.asked)))
         self._granting = mask_of(
-            number for number, action in enumerate(actions) if action.tier is not Tier.READ
+            number
+            for number, action in enumerate(actions)
+            if action.directness is not Directness.READ
         )
         after = apply_update(snapshot, now, target)
         admin, edit = temporary_role("admin"), temporary_role("edit")
@@ -202,7 +205,7 @@ def compare_strategies(simulation: Simulation, now: Installed) -> tuple[Strategy
     crossing = bool(simulation.required)
     grants = (
         "The cluster is at 4.19 or later: this grants new access, it preserves none"
-        if now.hardened
+        if now.restricted
         else ""
     )
     covered_only = "none for covered subjects; permanent for the others"

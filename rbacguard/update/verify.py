@@ -18,8 +18,9 @@ from rbacguard.kubevirt.access import (
 from rbacguard.kubevirt.installed import installed
 from rbacguard.kubevirt.migrate_bindings import Need, bound_to_migrate
 from rbacguard.kubevirt.names import MIGRATE, UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT
-from rbacguard.kubevirt.permissions import Action, is_platform, live_migration
+from rbacguard.kubevirt.permissions import Action, live_migration
 from rbacguard.kubevirt.releases import migrate_rules
+from rbacguard.kubevirt.subjects import is_platform
 from rbacguard.rbac import Grant, ObjectKey, Subject, covers
 from rbacguard.rbac.types import AnyBinding
 from rbacguard.snapshot import Snapshot
@@ -210,11 +211,11 @@ class _Verifier:
         now = installed(self._snapshot)
         title = "Update to 4.19 or later is complete"
         following = "Wait for the update to complete, then create a new dump"
-        if now.updating:
+        if now.update_in_progress:
             return VerifyCheck("updated", title, Result.FAILED, now.evidence, following)
-        if now.hardened is None:
+        if now.restricted is None:
             return VerifyCheck("updated", title, Result.UNKNOWN, now.evidence, "Create a new dump")
-        if not now.hardened:
+        if not now.restricted:
             following = "Verify after the update; before the update, run 'rbacguard plan'"
             return VerifyCheck("updated", title, Result.FAILED, now.evidence, following)
         return VerifyCheck("updated", title, Result.PASSED, now.evidence)

@@ -208,14 +208,14 @@ def test_a_temporary_role_on_an_updated_cluster_needs_force(run: Run, tmp_path: 
         (["snapshot", "-f", A], "Missing option '-o'"),
         (["audit", "-f", "none.yaml"], "none.yaml: No such file or directory"),
         (["plan", "-f", A], "Missing option '--to'"),
-        (["plan", "-f", A, "--to", "4.99"], "version 4.99 is unknown; known are 4.14 to 5.0"),
+        (["plan", "-f", A, "--to", "4.99"], "unknown version 4.99; supported are 4.14 to 5.0"),
         (["plan", "-f", C, "--to", "4.18"], "a downgrade is not supported"),
-        (["plan", "-f", A, "--to", "four"], "'four' is no version"),
+        (["plan", "-f", A, "--to", "four"], "invalid version 'four'"),
         (["who-can", "get", "pods/log", "-f", A], "--subresource log"),
         (["who-can", "get", "pods", "-n", "a", "-A", "-f", A], "give -n or -A, not both"),
         (["who-can", "get", "/healthz", "-n", "a", "-f", A], "a URL path has no name"),
         (["rules", "editor-lose-migration"], "did you mean editor-loses-migration"),
-        (["audit", "-f", A, "--policies", "none"], "none: no such folder"),
+        (["audit", "-f", A, "--policies", "none"], "none: no such directory"),
         (["verify", "-f", D, "--approvals", "none.yaml"], "none.yaml: No such file"),
         (["audit", "-f", A, "--fail-on", "never"], "Invalid value for '--fail-on'"),
         (["diff", A], "no kubeconfig found"),
@@ -246,7 +246,7 @@ def test_the_old_default_is_restored_without_naming_a_target(run: Run, tmp_path:
     ]
     before = run("generate", "-f", A, "--out", str(tmp_path / "p"))
     assert before.returncode == 2
-    assert "give --to VERSION" in before.stderr
+    assert "with --to VERSION" in before.stderr
 
 
 @pytest.mark.parametrize("kind", ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"])
@@ -543,7 +543,7 @@ def test_exit_zero_and_fail_on(run: Run) -> None:
 def test_ones_own_policies_are_evaluated(run: Run, tmp_path: Path) -> None:
     (tmp_path / "nobody-called-root.yaml").write_text(
         "id: nobody-called-root\ntitle: T\nseverity: critical\nstage: any\n"
-        "check: {type: holder}\nwhere: subject.name == 'root'\nmessage: '{subject} is there'\n"
+        "check: {type: access}\nwhere: subject.name == 'root'\nmessage: '{subject} is there'\n"
         "rationale: r\nremediation: r\n"
     )
     result = run("audit", "-f", D, "--policies", str(tmp_path), "--fail-on", "critical")

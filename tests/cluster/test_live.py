@@ -498,8 +498,8 @@ def test_a_server_that_disagrees_is_a_finding(live: LiveRun) -> None:
         done = live(api, "audit", "--cross-check")
     assert done.returncode == 1
     assert "the API server disagrees with" in done.stdout
-    assert "the server says webhook: everybody" in done.stdout
-    assert "[authorizer-disagrees]" in done.stdout
+    assert "API server: webhook: everybody" in done.stdout
+    assert "[api-server-decision-differs]" in done.stdout
 
 
 def cross_checker(*extra: dict[str, Any]) -> list[dict[str, Any]]:
@@ -541,8 +541,10 @@ def test_where_no_review_is_allowed_the_cross_check_is_undetermined(live: LiveRu
         done = live(api, "audit", "--cross-check", "-o", "json")
     report = json.loads(done.stdout)
     assert report["crossCheck"]["asked"] == 0
-    (result,) = [r for r in report["policies"] if r["policy"]["id"] == "authorizer-disagrees"]
-    assert result["outcome"] == "undetermined"
+    (result,) = [
+        r for r in report["policies"] if r["policy"]["id"] == "api-server-decision-differs"
+    ]
+    assert result["outcome"] == "unknown"
 
 
 def test_nothing_secret_reaches_the_output(live: LiveRun) -> None:

@@ -139,7 +139,9 @@ def test_policies_of_ones_own_go_along_and_a_change_of_one_is_a_new_question(
     run: Run, tmp_path: Path
 ) -> None:
     text = (
-        (ROOT / "policies" / "known-holder.yaml").read_text().replace("known-holder", "of-our-own")
+        (ROOT / "policies" / "well-known-subject.yaml")
+        .read_text()
+        .replace("well-known-subject", "of-our-own")
     )
     policy = tmp_path / "policies" / "deeper" / "of-our-own.yaml"
     policy.parent.mkdir(parents=True)

@@ -37,8 +37,7 @@ from rbacguard.output.comparing import compare
 from rbacguard.output.formats import Options, to_parts
 from rbacguard.output.readiness import report as readiness_report
 from rbacguard.output.suppress import load_baseline
-from rbacguard.policy import Policy, evaluate, load_policies
-from rbacguard.policy.checks.base import Context, Workloads
+from rbacguard.policy import Context, Policy, Workloads, evaluate, load_policies
 from rbacguard.policy.configuration import load_configuration
 from rbacguard.rbac import ClusterRole, ClusterRoleBinding, RoleBinding, Subject
 from rbacguard.readiness.inventory import Inventory

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rbacguard.errors import InputError, OutputError
-from rbacguard.kubevirt.releases import find_release
+from rbacguard.kubevirt.releases import parse_release
 from rbacguard.lint import RULES, Linting, LintRequest, fixed, lint, write_fixed
 from rbacguard.sources import yaml
 
@@ -34,7 +34,7 @@ DOCUMENTED = next(case for case in CASES if case.stem == "fires-as-documented")
 
 def request_of(case: Path) -> LintRequest:
     release = re.match(r"# release: (\S+)\n", case.read_text())
-    return LintRequest(TODAY, find_release(release[1]) if release else None)
+    return LintRequest(TODAY, parse_release(release[1]) if release else None)
 
 
 def messages(linting: Linting) -> str:
@@ -265,7 +265,7 @@ def test_the_exit_code_follows_the_severity(run: Run, tmp_path: Path) -> None:
     assert run("lint", str(DOCUMENTED), "--exit-zero").returncode == 0
     wrong = run("lint", str(path), "--kubernetes", "1.2")
     assert wrong.returncode == 2
-    assert "no schema for Kubernetes 1.2" in wrong.stderr
+    assert "no schemas for Kubernetes 1.2" in wrong.stderr
 
 
 @pytest.mark.parametrize("layout", ["plain", "kustomize", "argocd", "flux", "acm"])
@@ -278,7 +278,7 @@ def test_the_tools_own_bundle_is_clean(run: Run, tmp_path: Path, layout: str) ->
         *("--repo-url", "https://git.example/x"),
     )
     assert made.returncode == 0, made.stderr
-    found = lint([str(out)], LintRequest(TODAY, find_release("4.18")))
+    found = lint([str(out)], LintRequest(TODAY, parse_release("4.18")))
     assert messages(found) == ""
 
 
@@ -364,6 +364,6 @@ def test_the_roles_of_a_cluster_are_no_temporary_ones(letter: str, temporary: in
     before = lint([str(STATES[letter])], REQUEST)
     left = "whether it is time to delete the temporary role (1 found)"
     assert [each.partition(":")[0] for each in before.not_asked] == [left] * temporary
-    after = lint([str(STATES[letter])], LintRequest(TODAY, find_release("4.20")))
+    after = lint([str(STATES[letter])], LintRequest(TODAY, parse_release("4.20")))
     named = [each.message.split()[0] for each in after.findings if each.rule.id == TEMPORARY]
     assert named == ["kubevirt.io:upgrademigrate"] * temporary

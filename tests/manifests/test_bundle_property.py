@@ -14,7 +14,7 @@ from rbacguard import Snapshot
 from rbacguard.approvals.model import parse_approvals
 from rbacguard.kubevirt.migrate_bindings import Need
 from rbacguard.kubevirt.permissions import live_migration
-from rbacguard.kubevirt.releases import find_release
+from rbacguard.kubevirt.releases import parse_release
 from rbacguard.manifests import GenerateStrategy, Request, make_bundle
 from rbacguard.sources import from_objects
 from rbacguard.update.plan import make_plan
@@ -72,7 +72,7 @@ def test_the_bundle_gives_exactly_what_is_approved(
     head = {"apiVersion": "rbacguard.io/v1alpha1", "kind": "MigrationAccess"}
     access = parse_approvals({**head, "approvals": file})
     snapshot = from_objects([*objects("A"), *extra])
-    plan = make_plan(snapshot, find_release("4.20"))
+    plan = make_plan(snapshot, parse_release("4.20"))
     request = Request(
         strategy=GenerateStrategy.PREBIND,
         temporary_role="none",

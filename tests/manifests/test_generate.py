@@ -23,8 +23,8 @@ from rbacguard import Snapshot, Subject
 from rbacguard.approvals.model import MigrationAccess, load_approvals, parse_approvals
 from rbacguard.errors import OutputError
 from rbacguard.kubevirt.permissions import live_migration
-from rbacguard.kubevirt.releases import find_release
-from rbacguard.manifests import Bundle, GenerateStrategy, Request, make_bundle, problems
+from rbacguard.kubevirt.releases import parse_release
+from rbacguard.manifests import Bundle, GenerateStrategy, Request, make_bundle
 from rbacguard.manifests.emit import scalar, to_yaml
 from rbacguard.manifests.render import code, markdown, render_approvals
 from rbacguard.rbac import ClusterRole
@@ -33,6 +33,7 @@ from rbacguard.sources import from_objects, yaml
 from rbacguard.update.plan import Plan, make_plan
 from rbacguard.update.simulate import apply_update
 from rbacguard.update.strategies import Strategy
+from rbacguard.validation import problems
 from rbacguard.writing import write_bundle
 
 TODAY = datetime.date(2026, 11, 23)
@@ -54,7 +55,7 @@ def request(**options: Any) -> Request:
 
 
 def generated(letter: str, to: str = "4.20", **options: Any) -> tuple[Plan, Bundle]:
-    plan = make_plan(state(letter), find_release(to))
+    plan = make_plan(state(letter), parse_release(to))
     return plan, make_bundle(state(letter), plan, request(**options))
 
 
@@ -156,7 +157,7 @@ def test_the_restored_default_gives_exactly_what_the_plan_promised() -> None:
 
 @pytest.mark.parametrize("to", ["4.19", "4.20", "4.21", "4.22", "5.0"])
 def test_every_manifest_passes_kubernetes_validate(to: str) -> None:
-    release = find_release(to)
+    release = parse_release(to)
     for options in (
         {},
         {"strategy": GenerateStrategy.TEMPORARY_ROLE, "temporary_role": "edit"},
@@ -250,7 +251,7 @@ def test_bindings_keep_the_scope_of_the_approval_and_a_free_name() -> None:
             ],
         }
     )
-    plan = make_plan(snapshot, find_release("4.20"))
+    plan = make_plan(snapshot, parse_release("4.20"))
     bundle = make_bundle(snapshot, plan, request(access=access))
     made = {
         (o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]): o["subjects"]
@@ -312,7 +313,7 @@ def hostile_access() -> MigrationAccess:
 
 
 def test_hostile_names_come_out_as_they_went_in() -> None:
-    plan = make_plan(state("A"), find_release("4.20"))
+    plan = make_plan(state("A"), parse_release("4.20"))
     bundle = make_bundle(state("A"), plan, request(access=hostile_access()))
     name = "10-before-update/rolebinding-web-rbacguard-live-migration.yaml"
     wanted = sorted([*HOSTILE, *HOSTILE])
@@ -373,10 +374,10 @@ def test_markdown_never_opens_a_tag_nor_leaves_its_cell(text: str) -> None:
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
-        ({"kind": "RoleBinding", "subjects": [{"kind": "Foo", "name": "a"}]}, "no kind of subject"),
+        ({"kind": "RoleBinding", "subjects": [{"kind": "Foo", "name": "a"}]}, "unknown kind"),
         (
             {"kind": "ClusterRoleBinding", "subjects": [{"kind": "ServiceAccount", "name": "a"}]},
-            "a ServiceAccount needs one",
+            "namespace is required for a ServiceAccount",
         ),
         (
             {
@@ -387,10 +388,13 @@ def test_markdown_never_opens_a_tag_nor_leaves_its_cell(text: str) -> None:
         ),
         (
             {"kind": "RoleBinding", "subjects": [{"kind": "User", "name": "a", "apiGroup": "x"}]},
-            "does not fit User",
+            "is not the API group of User",
         ),
-        ({"kind": "RoleBinding", "metadata": {"name": "a/b"}}, "no path segment"),
-        ({"kind": "RoleBinding", "metadata": {"name": "a", "labels": {"x": "a b"}}}, "is no label"),
+        ({"kind": "RoleBinding", "metadata": {"name": "a/b"}}, "is not a valid name"),
+        (
+            {"kind": "RoleBinding", "metadata": {"name": "a", "labels": {"x": "a b"}}},
+            "is not a valid label",
+        ),
         (
             {"kind": "ClusterRole", "metadata": {"name": "a", "labels": "a=b"}},
             'metadata.labels: expected a map, found "a=b"',
@@ -400,17 +404,17 @@ def test_markdown_never_opens_a_tag_nor_leaves_its_cell(text: str) -> None:
                 "kind": "ClusterRole",
                 "rules": [{"verbs": [], "apiGroups": [""], "resources": ["x"]}],
             },
-            "at least one is needed",
+            "at least one verb is required",
         ),
         (
             {"kind": "Role", "rules": [{"verbs": ["get"], "nonResourceURLs": ["/"]}]},
-            "not in a Role",
+            "not allowed in a Role",
         ),
         (
             {"kind": "ClusterRole", "rules": [{"verbs": ["get"]}]},
-            "apiGroups and resources are needed",
+            "apiGroups and resources are required",
         ),
-        ({"kind": "ClusterRole", "surplus": 1}, "surplus: no such field"),
+        ({"kind": "ClusterRole", "surplus": 1}, "surplus: unknown field"),
     ],
 )
 def test_what_the_api_server_refuses_is_refused_here(wrong: dict[str, Any], expected: str) -> None:
@@ -534,7 +538,7 @@ def test_file_names_are_plain_whatever_the_namespace_is_called() -> None:
             ],
         }
     )
-    plan = make_plan(state("A"), find_release("4.20"))
+    plan = make_plan(state("A"), parse_release("4.20"))
     bundle = make_bundle(state("A"), plan, request(access=access))
     for name in bundle.files:
         assert ".." not in name.split("/")

@@ -12,9 +12,9 @@ from conftest import ROOT, STATES, Run
 
 from rbacguard.errors import OutputError
 from rbacguard.kubevirt.migrate_bindings import Need
-from rbacguard.manifests import problems
 from rbacguard.manifests.guard import guard
 from rbacguard.rbac import Subject
+from rbacguard.validation import problems
 
 ALICE = Subject("User", "alice")
 APPROVALS = str(ROOT / "examples" / "approvals.yaml")

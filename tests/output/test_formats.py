@@ -21,7 +21,7 @@ from markdown_it import MarkdownIt
 from programs import modules
 from prometheus_client.parser import text_string_to_metric_families
 
-from rbacguard.policy import About, load_policies
+from rbacguard.policy import Category, load_policies
 
 APPROVALS = str(ROOT / "examples" / "approvals.yaml")
 AUDIT = ("audit", "--approvals", APPROVALS, "-f")
@@ -130,7 +130,7 @@ def test_sarif_holds_every_finding_with_its_rule_place_and_fingerprint(
         r["partialFingerprints"]["rbacguard/v1"] for r in sarif["results"]
     }
     rules = sarif["tool"]["driver"]["rules"]
-    policies = {policy.id for policy in load_policies(about=About.ACCESS)}
+    policies = {policy.id for policy in load_policies(category=Category.RBAC)}
     assert {rule["id"] for rule in rules} >= policies
     for result in sarif["results"]:
         assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
@@ -146,8 +146,8 @@ def test_junit_has_a_case_for_each_policy_and_what_is_not_known_is_an_error(
     report = json.loads(made(run, "json", *AUDIT, hostile))
     outcomes = [each["outcome"] for each in report["policies"]]
     assert len(whole.findall(".//testcase")) == len(outcomes)
-    assert len(whole.findall(".//failure")) == outcomes.count("findings")
-    assert len(whole.findall(".//skipped")) == outcomes.count("not-asked")
+    assert len(whole.findall(".//failure")) == outcomes.count("failed")
+    assert len(whole.findall(".//skipped")) == outcomes.count("skipped")
     said = [each.get("message", "") + (each.text or "") for each in whole.findall(".//failure")]
     assert any(HOSTILE[0] in each for each in said)
     some = ElementTree.fromstring(made(run, "junit", *AUDIT, partial))  # noqa: S314
@@ -408,10 +408,10 @@ def test_a_policy_that_cannot_be_decided_never_reads_as_clean(
     ]
     dump = write_dump(tmp_path / "dump.json", some)
     report = json.loads(run("audit", "-f", dump, "-o", "json").stdout)
-    undetermined = [p for p in report["policies"] if p["outcome"] == "undetermined"]
+    undetermined = [p for p in report["policies"] if p["outcome"] == "unknown"]
     assert undetermined
     text = run("audit", "-f", dump, "-o", form).stdout
-    assert "undetermined" in text
+    assert "unknown" in text
 
 
 @pytest.mark.parametrize("form", RESULTS)

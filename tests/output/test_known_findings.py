@@ -65,7 +65,7 @@ def test_an_exempt_finding_is_shown_with_owner_and_day_and_does_not_count(
 def test_an_exemption_narrows_by_namespace_subject_and_fingerprint(
     run: Run, tmp_path: Path
 ) -> None:
-    rule = "migration-can-be-handed-on"
+    rule = "migrate-delegation-by-holder"
     options = configured(tmp_path, exemption(rule, more='namespace = "leg*"\nabout = "User *"\n'))
     found = audit(run, "-f", C, *options)["findings"]
     for finding in found:
@@ -119,7 +119,7 @@ def test_programs_are_told_of_suppressed_findings_without_failing(run: Run, tmp_
     ("options", "expected"),
     [
         (["--select", "temporary-role-*"], {"temporary-role-left"}),
-        (["--select", "high"], {"migration-can-be-handed-on", "temporary-role-left"}),
+        (["--select", "high"], {"migrate-delegation-by-holder", "temporary-role-left"}),
         (["--select", "high", "--ignore", "delegation"], {"temporary-role-left"}),
         (["--select", "after-update", "--ignore", "info", "--ignore", "high"], None),
     ],
@@ -175,21 +175,21 @@ def test_the_nearest_configuration_of_the_repository_counts_and_options_go_befor
 
 def test_folders_of_policies_are_relative_to_the_configuration(run: Run, tmp_path: Path) -> None:
     done = run("audit", "-f", C, *configured(tmp_path, 'policies = ["ours"]\n'))
-    assert (done.returncode, f"{tmp_path / 'ours'}: no such folder" in done.stderr) == (2, True)
+    assert (done.returncode, f"{tmp_path / 'ours'}: no such directory" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("exclude = 1", "exclude: unknown key"),
-        ("fail_onn = 'high'", "fail_onn: unknown key; meant may be fail-on"),
+        ("fail_onn = 'high'", "fail_onn: unknown key; did you mean fail-on"),
         ("fail-on = 'awful'", "fail-on: input should be 'info'"),
         ("select = 'x'", "select: input should be a valid"),
-        ("select = [", "not well-formed TOML"),
+        ("select = [", "invalid TOML"),
         ("[[exemptions]]\nrule = 'a'\nreason = 'b'\nexpires = 2026-01-01", "exemptions[0].owner"),
         ("[[exemptions]]\nowner='a'\nreason='b'\nexpires=2026-01-01", "rule or fingerprint"),
         (exemption("a", '"soon"'), "exemptions[0].expires: input should be"),
-        (exemption("a", more="rules = 'b'"), "exemptions[0].rules: unknown key; meant may be rule"),
+        (exemption("a", more="rules = 'b'"), "exemptions[0].rules: unknown key; did you mean rule"),
     ],
 )
 def test_a_wrong_configuration_is_one_line(
@@ -204,7 +204,7 @@ def test_a_wrong_configuration_is_one_line(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--select", "highh"], "'highh' names no policy, severity, stage or check; meant may be"),
+        (["--select", "highh"], "'highh' matches no ID, severity, stage, or check; did you mean"),
         (["--baseline", "no-such.json"], "No such file"),
         (["--baseline", "README.md"], "not well-formed JSON"),
         (["--baseline", "LIST"], "expected a report of 'audit -o json'"),

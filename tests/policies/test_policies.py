@@ -28,10 +28,20 @@ from workload_objects import kubevirt, ready, vmi
 from rbacguard.approvals.model import parse_approvals
 from rbacguard.bundled import bundled, read_bundled
 from rbacguard.errors import PolicyError
-from rbacguard.kubevirt.releases import cluster_roles, find_release
+from rbacguard.kubevirt.releases import cluster_roles, parse_release
 from rbacguard.output import formats
-from rbacguard.policy import About, Outcome, Policy, PolicyResult, Severity, evaluate, load_policies
-from rbacguard.policy.checks import Context, FactType, Workloads
+from rbacguard.policy import (
+    Category,
+    Context,
+    Outcome,
+    Policy,
+    PolicyResult,
+    Severity,
+    Workloads,
+    evaluate,
+    load_policies,
+)
+from rbacguard.policy.facts import FactType
 from rbacguard.rbac import Attributes, Review, Reviews
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.snapshot.coverage import RBAC_KINDS
@@ -65,7 +75,7 @@ def base(name: str) -> list[dict[str, Any]]:
             *(msgspec.to_builtins(each) for each in kubevirt.rules),
             labels=dict(kubevirt.metadata.labels),
         )
-        for kubevirt in cluster_roles(find_release(RELEASE[name])).values()
+        for kubevirt in cluster_roles(parse_release(RELEASE[name])).values()
     ]
     labels = {"edit": {f"{AGGREGATE}admin": "true"}, "view": {f"{AGGREGATE}edit": "true"}}
     for default in ("admin", "edit", "view"):
@@ -107,7 +117,7 @@ def context_of(path: Path) -> Context:
     return Context(
         snapshot,
         today=TODAY,
-        access=parse_approvals(access[0]) if access else None,
+        approvals=parse_approvals(access[0]) if access else None,
         reviews=Reviews("SubjectAccessReview", tuple(map(review, asked))) if asked else None,
         workloads=Workloads(Inventory(snapshot), NOW) if first[1] == b"vms" else None,
     )
@@ -147,12 +157,12 @@ def test_the_findings_rest_on_exactly_these_facts(
     told = [
         {
             "fields": dict(sorted(fact.fields.items())),
-            "group": fact.group,
+            "group": fact.group_key,
             "scope": fact.scope,
             "objects": [(key.kind, key.namespace, key.name) for key in fact.objects],
             "grants": [f"{grant.binding} to {grant.subject}" for grant in fact.grants],
         }
-        for fact in filter(policy.holds, policy.check.run(context_of(case)))
+        for fact in filter(policy.matches, policy.check.run(context_of(case)))
     ]
     lines = [json.dumps(each, ensure_ascii=False) + "\n" for each in told]
     golden(case.with_suffix(".facts"), "".join(lines))
@@ -176,9 +186,9 @@ TYPES: dict[FactType, Callable[[Any], bool]] = {
 def test_facts_have_the_fields_and_types_that_conditions_are_checked_by(case: Path) -> None:
     check = POLICIES[case.parent.name].check
     for fact in check.run(context_of(case)):
-        assert fact.fields.keys() == check.FACTS.keys()
+        assert fact.fields.keys() == check.variables().keys()
         for name, value in fact.fields.items():
-            assert TYPES[check.FACTS[name]](value), (name, value)
+            assert TYPES[check.variables()[name]](value), (name, value)
 
 
 @pytest.mark.parametrize("policy_id", POLICIES)
@@ -211,7 +221,7 @@ BROKEN = {
     "title": "T",
     "severity": "high",
     "stage": "any",
-    "check": {"type": "holder"},
+    "check": {"type": "access"},
     "message": "{subject}",
     "rationale": "r",
     "remediation": "r",
@@ -228,14 +238,14 @@ BROKEN = {
         ({"where": "broad + 1"}, "no matching overload"),
         ({"where": "scope"}, "expected a condition (bool), found STRING"),
         ({"where": "broad &&"}, "Syntax error"),
-        ({"message": "{nobody}"}, "no such fact"),
-        ({"message": "{input}"}, "no such fact"),
-        ({"message": "{scope.name}"}, "scope is no map"),
+        ({"message": "{nobody}"}, "has no such variable"),
+        ({"message": "{input}"}, "has no such variable"),
+        ({"message": "{scope.name}"}, "scope is not a map"),
         (
             {"severity": "awful"},
             "severity: expected info, low, medium, high or critical, found 'awful'",
         ),
-        ({"check": {"type": "guess"}}, "check.type: expected access-change, binding, claim, "),
+        ({"check": {"type": "guess"}}, "check.type: expected access, access-change, binding, "),
         ({"check": {"type": "guess"}}, ", unapproved or vmi, found 'guess'"),
         ({"check": {}}, ", unapproved or vmi, found none"),
         ({"check": {"type": "access-change"}}, "check.change: expected gained or lost, found none"),
@@ -243,21 +253,27 @@ BROKEN = {
             {"check": {"type": "access-change", "change": "kept"}},
             "check.change: expected gained or lost, found 'kept'",
         ),
-        ({"check": {"type": "holder", "permission": "flying"}}, "check: permission: no such"),
-        ({"check": {"type": "holder", "extra": 1}}, "check.extra: there is no such field"),
+        (
+            {"check": {"type": "access", "permission": "flying"}},
+            "check: permission: unknown permission",
+        ),
+        ({"check": {"type": "access", "extra": 1}}, "check.extra: unknown field"),
         (
             {"appliesTo": {"since": 4.2}},
-            "appliesTo.since: expected text or nothing, found a number; quote it",
+            "appliesTo.since: expected a string or null, found a number; use quotes",
         ),
-        ({"appliesTo": {"since": "4.99"}}, "appliesTo: since: version 4.99 is unknown"),
-        ({"id": "other"}, "id: expected 'broken' like the file"),
-        ({"id": "Not An Id"}, "id: expected text matching regex"),
-        ({"unknown": 1}, "unknown: there is no such field; there are id, title, severity, "),
-        ({"rationale": None}, "rationale: expected text, found nothing"),
-        ({"rationale": ""}, "rationale: expected some text, found none"),
-        ({"title": ["T"]}, "title: expected text, found a list"),
-        ({"check": "holder"}, "check: expected a map, found text"),
-        ({"commands": ["oc get nodes", 1]}, "commands[1]: expected text, found a number; quote it"),
+        ({"appliesTo": {"since": "4.99"}}, "appliesTo: since: unknown version 4.99"),
+        ({"id": "other"}, "id: expected 'broken' (the file name)"),
+        ({"id": "Not An Id"}, "id: expected a string matching regex"),
+        ({"unknown": 1}, "unknown: unknown field (expected one of id, title, severity, "),
+        ({"rationale": None}, "rationale: expected a string, found null"),
+        ({"rationale": ""}, "rationale: must not be empty"),
+        ({"title": ["T"]}, "title: expected a string, found a list"),
+        ({"check": "holder"}, "check: expected a map, found a string"),
+        (
+            {"commands": ["oc get nodes", 1]},
+            "commands[1]: expected a string, found a number; use quotes",
+        ),
     ],
 )
 def test_a_broken_policy_is_refused_with_the_place(
@@ -281,7 +297,7 @@ def test_the_schema_takes_the_policies_that_are_taken_and_no_others() -> None:
     for change in (
         {"severity": "awful"},
         {"check": {"type": "guess"}},
-        {"check": {"type": "holder", "extra": 1}},
+        {"check": {"type": "access", "extra": 1}},
         {"appliesTo": {"since": 4.2}},
         {"id": "Not An Id"},
         {"unknown": 1},
@@ -303,12 +319,12 @@ def test_policies_of_ones_own_are_loaded_and_may_not_shadow(tmp_path: Path) -> N
     path = tmp_path / "broken.yaml"
     path.write_bytes(msgspec.json.encode(BROKEN))
     assert "broken" in {policy.id for policy in load_policies([str(tmp_path)])}
-    (tmp_path / "known-holder.yaml").write_bytes(
-        msgspec.json.encode(BROKEN | {"id": "known-holder"})
+    (tmp_path / "well-known-subject.yaml").write_bytes(
+        msgspec.json.encode(BROKEN | {"id": "well-known-subject"})
     )
-    with pytest.raises(PolicyError, match="id known-holder is that of"):
+    with pytest.raises(PolicyError, match="already has the ID well-known-subject"):
         load_policies([str(tmp_path)])
-    with pytest.raises(PolicyError, match="no such folder"):
+    with pytest.raises(PolicyError, match="no such directory"):
         load_policies([str(tmp_path / "none")])
 
 
@@ -353,13 +369,13 @@ def test_without_kubevirts_roles_policies_of_a_stage_are_undetermined() -> None:
     snapshot = from_objects([role("r")])
     results = evaluate(POLICIES.values(), Context(snapshot, today=TODAY))
     staged = [r for r in results if r.policy.stage != "any"]
-    assert {r.outcome for r in staged} == {Outcome.UNDETERMINED}
+    assert {r.outcome for r in staged} == {Outcome.UNKNOWN}
 
 
 def test_no_policy_is_clean_on_a_partial_view() -> None:
     roles_only = [o for o in base("after") if o["kind"] == "ClusterRole"]
     results = evaluate(POLICIES.values(), Context(from_objects(roles_only), today=TODAY))
-    needing = {r.policy.id for r in results if r.outcome is Outcome.CLEAN and r.policy.check.NEEDS}
+    needing = {r.policy.id for r in results if r.outcome is Outcome.PASSED and r.policy.check.NEEDS}
     assert needing == set()
 
 
@@ -375,18 +391,18 @@ def test_a_policy_that_needs_more_than_the_cluster_is_not_asked_without() -> Non
     context = Context(from_objects(base("after")), today=TODAY)
     results = {r.policy.id: r for r in evaluate(POLICIES.values(), context)}
     for policy_id, reason in (
-        ("authorizer-disagrees", "only with --cross-check"),
-        ("unapproved-holder", "only with --approvals"),
+        ("api-server-decision-differs", "requires --cross-check"),
+        ("unapproved-subject", "requires --approvals"),
     ):
-        assert results[policy_id].outcome is Outcome.NOT_ASKED
+        assert results[policy_id].outcome is Outcome.SKIPPED
         assert results[policy_id].reason == reason
 
 
 def test_a_server_that_answers_no_review_leaves_the_policy_undetermined() -> None:
     reviews = Reviews("", note="the server allows no access review")
     context = Context(from_objects(base("after")), today=TODAY, reviews=reviews)
-    (result,) = evaluate([POLICIES["authorizer-disagrees"]], context)
-    assert result.outcome is Outcome.UNDETERMINED
+    (result,) = evaluate([POLICIES["api-server-decision-differs"]], context)
+    assert result.outcome is Outcome.UNKNOWN
     assert result.reason == "the server allows no access review"
 
 
@@ -397,25 +413,28 @@ def with_workloads(items: list[dict[str, Any]]) -> Context:
 
 def test_the_ready_cluster_has_no_findings() -> None:
     context = with_workloads(base("vms"))
-    policies = load_policies(about=About.READINESS)
+    policies = load_policies(category=Category.READINESS)
     assert len(policies) > 20
-    assert {each.outcome for each in evaluate(policies, context)} == {Outcome.CLEAN}
+    assert {each.outcome for each in evaluate(policies, context)} == {Outcome.PASSED}
     assert context.workloads
     assert context.workloads.readiness.is_ready is True
 
 
 def test_readiness_policies_are_evaluated_only_if_vms_were_read() -> None:
-    access, readiness = load_policies(about=About.ACCESS), load_policies(about=About.READINESS)
+    access, readiness = (
+        load_policies(category=Category.RBAC),
+        load_policies(category=Category.READINESS),
+    )
     assert {policy.id for policy in (*access, *readiness)} == set(POLICIES)
     context = Context(from_objects(base("before")), today=TODAY)
-    assert {each.outcome for each in evaluate(readiness, context)} == {Outcome.NOT_ASKED}
+    assert {each.outcome for each in evaluate(readiness, context)} == {Outcome.SKIPPED}
 
 
 def test_a_readiness_policy_has_any_stage(tmp_path: Path) -> None:
     wrong = BROKEN | {"check": {"type": "vmi"}, "stage": "after-update", "message": "{node}"}
     (tmp_path / "broken.yaml").write_bytes(msgspec.json.encode(wrong))
-    with pytest.raises(PolicyError, match="the check vmi is asked at any stage"):
-        load_policies([str(tmp_path)], About.ACCESS)
+    with pytest.raises(PolicyError, match="check vmi requires the stage 'any'"):
+        load_policies([str(tmp_path)], Category.RBAC)
 
 
 def outcomes(*values: dict[str, Any], without: tuple[str, ...] = ()) -> dict[str, Outcome]:
@@ -426,7 +445,7 @@ def outcomes(*values: dict[str, Any], without: tuple[str, ...] = ()) -> dict[str
         if identity(each) not in replaced and each["kind"] not in without
     ]
     context = with_workloads([*kept, *values])
-    found = evaluate(load_policies(about=About.READINESS), context)
+    found = evaluate(load_policies(category=Category.READINESS), context)
     return {each.policy.id: each.outcome for each in found}
 
 
@@ -442,32 +461,32 @@ def outcomes(*values: dict[str, Any], without: tuple[str, ...] = ()) -> dict[str
 )
 def test_without_what_it_needs_a_policy_is_undetermined(kind: str, policies: list[str]) -> None:
     found = outcomes(without=(kind,))
-    assert {found[each] for each in policies} == {Outcome.UNDETERMINED}
+    assert {found[each] for each in policies} == {Outcome.UNKNOWN}
 
 
 def test_an_unknown_vmi_or_network_is_not_clean() -> None:
     started, *rest = vmi("vm", "a")
     started["status"]["conditions"] = []
-    assert outcomes(started, *rest)["vmi-blocks-drain"] is Outcome.UNDETERMINED
+    assert outcomes(started, *rest)["vmi-blocks-drain"] is Outcome.UNKNOWN
     named = kubevirt(migrations={"network": "gone", "bandwidthPerMigration": "1Gi"})
     without = outcomes(named, without=("NetworkAttachmentDefinition",))
-    assert without["migration-network-missing"] is Outcome.UNDETERMINED
-    assert outcomes(named)["migration-network-missing"] is Outcome.FINDINGS
+    assert without["migration-network-missing"] is Outcome.UNKNOWN
+    assert outcomes(named)["migration-network-missing"] is Outcome.FAILED
 
 
 def test_without_rbac_the_losing_subjects_are_unknown() -> None:
     waiting, *rest = vmi("vm", "a")
     waiting["status"]["conditions"].append({"type": "MigrationRequired", "status": "True"})
     policy_id = "change-waits-for-a-migration"
-    assert outcomes(waiting, *rest)[policy_id] is Outcome.CLEAN
-    assert outcomes(waiting, *rest, without=("RoleBinding",))[policy_id] is Outcome.FINDINGS
+    assert outcomes(waiting, *rest)[policy_id] is Outcome.PASSED
+    assert outcomes(waiting, *rest, without=("RoleBinding",))[policy_id] is Outcome.FAILED
 
 
 @cache
 def troubles() -> list[list[dict[str, Any]]]:
     """Return the objects of one firing case of every readiness policy."""
     found: list[list[Any]] = []
-    for policy in load_policies(about=About.READINESS):
+    for policy in load_policies(category=Category.READINESS):
         case = next(path for path in CASES if path.match(f"{policy.id}/fires*.yaml"))
         found.append([document.value for document in yaml.documents(case.read_bytes())])
     return found
@@ -483,5 +502,5 @@ def test_what_a_whole_view_finds_no_partial_view_calls_clean(data: st.DataObject
     whole = outcomes(*wrong)
     part = outcomes(*(o for o in wrong if o["kind"] not in gone), without=gone)
     for policy_id, outcome in whole.items():
-        if outcome is Outcome.FINDINGS:
-            assert part[policy_id] is not Outcome.CLEAN, (policy_id, gone)
+        if outcome is Outcome.FAILED:
+            assert part[policy_id] is not Outcome.PASSED, (policy_id, gone)

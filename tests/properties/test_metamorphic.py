@@ -21,11 +21,11 @@ from strategies import NAMESPACES, ROLE_NAMES, SUBJECTS, Objects, additions, clu
 from rbacguard import Snapshot
 from rbacguard.approvals.model import load_approvals
 from rbacguard.kubevirt.migrate_bindings import Need, bindings_for
-from rbacguard.kubevirt.permissions import is_platform, live_migration
-from rbacguard.kubevirt.releases import find_release
+from rbacguard.kubevirt.permissions import live_migration
+from rbacguard.kubevirt.releases import parse_release
+from rbacguard.kubevirt.subjects import is_platform
 from rbacguard.output import reports
-from rbacguard.policy import evaluate, load_policies
-from rbacguard.policy.checks.base import Context
+from rbacguard.policy import Context, evaluate, load_policies
 from rbacguard.queries.diff import compare
 from rbacguard.rbac import ObjectKey
 from rbacguard.rbac.access import Change
@@ -41,7 +41,7 @@ from rbacguard.update.strategies import Strategy
 from rbacguard.update.verify import Result, verify
 
 TODAY = datetime.date(2026, 11, 23)
-TARGET = find_release("4.20")
+TARGET = parse_release("4.20")
 APPROVALS = load_approvals(str(ROOT / "examples" / "approvals.yaml"))
 POLICIES = load_policies([])
 TEMPORARY = ("kubevirt.io:upgrademigrate", "kubevirt.io:upgrademigrate-edit")
@@ -67,7 +67,7 @@ def changes(plan: Plan) -> set[tuple[str, str, str, str]]:
 
 def answers(snapshot: Snapshot) -> dict[str, Any]:
     """Return what each part of the tool says, without where the input came from."""
-    context = Context(snapshot, today=TODAY, access=APPROVALS)
+    context = Context(snapshot, today=TODAY, approvals=APPROVALS)
     found = evaluate(POLICIES, context)
     audit = reports.audit(context, status(snapshot), found)
     verified = verify(snapshot, APPROVALS, before=state("A"), today=TODAY)
@@ -75,7 +75,7 @@ def answers(snapshot: Snapshot) -> dict[str, Any]:
         "audit": msgspec.to_builtins(audit),
         "verify": msgspec.to_builtins(reports.verify(verified, ())),
     }
-    if snapshot.coverage.is_complete() and context.now.hardened is False:
+    if snapshot.coverage.is_complete() and context.installed.restricted is False:
         plan = reports.plan(make_plan(snapshot, TARGET), snapshot)
         report["plan"] = msgspec.to_builtins(plan)
     _forget(report)
@@ -176,7 +176,7 @@ def test_renaming_namespaces_changes_nothing_else(items: Objects) -> None:
 
     assert {tuple(each) for each in access(plain)} == told(set(access(other)))
     assert status(plain).step is status(other).step
-    if status(plain).installed.hardened is False:
+    if status(plain).installed.restricted is False:
         first, second = make_plan(plain, TARGET), make_plan(other, TARGET)
         assert set(changes(first)) == told(set(changes(second)))
         assert [each.strategy for each in first.outcomes if each.recommended] == [

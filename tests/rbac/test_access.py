@@ -21,7 +21,7 @@ from rbacguard.kubevirt.access import (
     list_access,
     requests_of,
 )
-from rbacguard.kubevirt.permissions import Tier, live_migration
+from rbacguard.kubevirt.permissions import Directness, live_migration
 from rbacguard.rbac import Grant, ObjectKey, Subject
 from rbacguard.rbac.access import Change, EffectiveAccess, widest
 from rbacguard.sources import from_objects
@@ -67,7 +67,9 @@ def single_changes(before: Grants, after: Grants) -> Rows:
         was_wide, now_wide = bool(before.get(everywhere)), bool(after.get(everywhere))
         wide = Change.KEPT if was_wide and now_wide else Change.LOST if was_wide else Change.GAINED
         differs = namespace == "" or not (was_wide or now_wide) or change is not wide
-        if differs and (change is not Change.KEPT or ASKED[number].tier is not Tier.READ):
+        if differs and (
+            change is not Change.KEPT or ASKED[number].directness is not Directness.READ
+        ):
             rows.add((subject, number, namespace, change))
     return rows
 
@@ -130,7 +132,7 @@ def test_differences_agree_with_single_requests(
     for change in Change:
         namespaces: dict[Subject, set[str]] = defaultdict(set)
         for subject, number, namespace, what in rows:
-            if what is change and ASKED[number].tier is not Tier.READ:
+            if what is change and ASKED[number].directness is not Directness.READ:
                 namespaces[subject].add(namespace)
         changed = changed_namespaces(found, change)
         assert {subject: set(where) for subject, where in changed.items()} == namespaces

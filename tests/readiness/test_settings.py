@@ -9,14 +9,13 @@ import pytest
 from assessments import TWO, Object, assessed, bare_inventory, inventory
 from workload_objects import hyperconverged, kubevirt, policy, vmi
 
-from rbacguard.kubevirt.releases import RELEASES, find_release
+from rbacguard.kubevirt.releases import RELEASES, parse_release
 from rbacguard.readiness.settings import (
     Setting,
     cluster_settings,
     defaults,
     migration_policy,
     outbound_limit,
-    reported_release,
 )
 
 
@@ -35,7 +34,7 @@ def test_a_setting_has_a_source() -> None:
 def test_the_version_of_kubevirt_is_not_a_version_of_hyperconverged() -> None:
     odd = kubevirt()
     odd["status"]["observedKubeVirtVersion"] = "v1.14.0"
-    assert reported_release(inventory(setting=odd)) is None
+    assert inventory(setting=odd).release is None
 
 
 @pytest.mark.parametrize(
@@ -119,7 +118,7 @@ DEFAULTS = {
 
 @pytest.mark.parametrize("version", DEFAULTS)
 def test_defaults_depend_on_the_release(version: str) -> None:
-    release = find_release(version)
+    release = parse_release(version)
     own, theirs = defaults("KubeVirt", release), defaults("HyperConverged", release)
     assert (
         own["completionTimeoutPerGiB"],

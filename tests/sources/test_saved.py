@@ -17,8 +17,7 @@ from msgspec.structs import replace
 
 from rbacguard import Snapshot
 from rbacguard.errors import InputError
-from rbacguard.policy import evaluate, load_policies
-from rbacguard.policy.checks import Context
+from rbacguard.policy import Context, evaluate, load_policies
 from rbacguard.snapshot.coverage import ClusterOrigin, Coverage
 from rbacguard.sources import from_objects, load, snapshot_of
 from rbacguard.sources import snapshot_file as saved

@@ -231,7 +231,7 @@ def test_a_role_for_a_request_without_a_name_and_one_for_every_migration_count()
 
 def test_a_comparison_holds_both_sides_and_what_was_asked() -> None:
     found = compare(state("A"), state("E"))
-    assert (found.before.hardened, found.after.hardened) == (False, True)
+    assert (found.before.restricted, found.after.restricted) == (False, True)
     assert found.origins == (None, None)
     assert found.asked == in_order(found.asked)
     assert {str(action) for action in found.asked} > {

@@ -9,7 +9,7 @@ import pytest
 from conftest import role
 
 from rbacguard.kubevirt.installed import Installed, installed
-from rbacguard.kubevirt.releases import cluster_roles, find_release
+from rbacguard.kubevirt.releases import cluster_roles, parse_release
 from rbacguard.sources import from_objects
 
 Object = dict[str, Any]
@@ -29,7 +29,7 @@ def roles(release: str, **annotations: str) -> list[Object]:
             *(msgspec.to_builtins(rule) for rule in each.rules),
             annotations=annotations,
         )
-        for each in cluster_roles(find_release(release)).values()
+        for each in cluster_roles(parse_release(release)).values()
     ]
 
 
@@ -62,19 +62,19 @@ def found(*items: Object | list[Object]) -> Installed:
 
 
 def told(of: Installed) -> tuple[str | None, bool | None, bool | None]:
-    return (of.release.cnv_version if of.release else None, of.hardened, of.updating)
+    return (of.release.cnv_version if of.release else None, of.restricted, of.update_in_progress)
 
 
 @pytest.mark.parametrize("version", ["4.17", "4.18", "4.19", "4.20", "4.21", "4.22", "5.0"])
 def test_a_release_is_known_by_its_roles_alone(version: str) -> None:
     of = found(roles(version))
-    hardened = find_release(version) >= find_release("4.19")
-    assert of.hardened is hardened
-    assert of.evidence[0] == (NEW if hardened else OLD)
+    restricted = parse_release(version) >= parse_release("4.19")
+    assert of.restricted is restricted
+    assert of.evidence[0] == (NEW if restricted else OLD)
     start, _, releases = of.evidence[1].partition("KubeVirt's roles are exactly those of ")
     assert start == ""
     alike = releases.split(" or ")
-    assert str(find_release(version)) in alike
+    assert str(parse_release(version)) in alike
     assert str(of.release) == alike[-1]
 
 
@@ -87,7 +87,7 @@ def test_roles_that_are_no_releases_tell_the_side_alone() -> None:
     assert of.label == "4.18 or older (by its roles)"
     nothing = found(role("x"))
     assert told(nothing) == (None, None, None)
-    assert nothing.evidence == ("ClusterRole kubevirt.io:admin is not in the input",)
+    assert nothing.evidence == ("ClusterRole kubevirt.io:admin was not read",)
 
 
 def test_what_wrote_the_roles_tells_the_release() -> None:
@@ -105,7 +105,7 @@ def test_roles_that_contradict_the_report_count_and_an_update_is_under_way() -> 
         OLD,
         of.evidence[1],
         "KubeVirt runs v1.6.0",
-        "the roles are not those of the reported version; the roles count",
+        "KubeVirt's roles do not match the reported version and take precedence",
     )
     ids = {"observedDeploymentID": "a", "targetDeploymentID": "a"}
     quiet = found(roles("4.18"), kubevirt(observedKubeVirtVersion="v1.6.0", **ids))
@@ -208,4 +208,4 @@ def test_roles_of_two_versions_or_kept_aside_are_an_update_under_way() -> None:
     kept = role("backup-1", annotations={"kubevirt.io/ephemeral-backup-object": "", WRITTEN: "v1"})
     of = found(roles("4.20", **{WRITTEN: "v1.6.2"}), kept)
     assert told(of)[2] is True
-    assert of.evidence[-1] == "virt-operator keeps 1 backup roles, as it does while updating"
+    assert of.evidence[-1] == "virt-operator keeps 1 backup roles, which exist during an update"

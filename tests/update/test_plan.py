@@ -27,11 +27,11 @@ from rbacguard.kubevirt.installed import Installed, aggregation_is_manual, insta
 from rbacguard.kubevirt.migrate_bindings import Need, bindings_for
 from rbacguard.kubevirt.permissions import permissions
 from rbacguard.kubevirt.releases import (
-    HARDENED,
+    FIRST_RESTRICTED,
     RELEASES,
     Release,
     cluster_roles,
-    find_release,
+    parse_release,
 )
 from rbacguard.rbac.access import Change
 from rbacguard.sources import from_objects
@@ -49,7 +49,7 @@ VMIM = "virtualmachineinstancemigrations"
 
 
 def plan(snapshot: Snapshot, to: str = "4.20", **options: Any) -> Plan:
-    return make_plan(snapshot, find_release(to), **options)
+    return make_plan(snapshot, parse_release(to), **options)
 
 
 def expanded(found: Plan, letter: str) -> dict[Change, set[tuple[str, str, str, str, str]]]:
@@ -174,7 +174,7 @@ def test_more_than_today_is_only_what_the_update_alone_would_not_give() -> None:
 
 def test_a_migrate_role_of_somebody_elses_stays_in_an_update_that_has_none() -> None:
     snapshot = with_migrate_made_by_hand()
-    after = apply_update(snapshot, installed(snapshot), find_release("4.18"))
+    after = apply_update(snapshot, installed(snapshot), parse_release("4.18"))
     assert (
         after.cluster_roles["kubevirt.io:migrate"]
         == (snapshot.cluster_roles["kubevirt.io:migrate"])
@@ -241,33 +241,33 @@ def test_from_4_21_on_editors_may_cancel_evacuations() -> None:
 
 @pytest.mark.parametrize("to", ["4.20", "4.20.3", "1.6", "v1.6.2", "v1.6.2-12-gabc"])
 def test_versions_are_read_in_both_numberings(to: str) -> None:
-    assert find_release(to).cnv == (4, 20)
+    assert parse_release(to).cnv == (4, 20)
 
 
 def test_5_0_follows_4_22() -> None:
     assert sorted(RELEASES) == list(RELEASES)
-    assert find_release("5.0") > find_release("4.22") > find_release("4.19")
-    assert find_release("5.0").kubernetes_version == "1.36"
-    assert find_release("4.18").kubernetes_version == "1.31"
+    assert parse_release("5.0") > parse_release("4.22") > parse_release("4.19")
+    assert parse_release("5.0").kubernetes_version == "1.36"
+    assert parse_release("4.18").kubernetes_version == "1.31"
 
 
 @pytest.mark.parametrize("to", ["", "four", "4", "4.99", "9.1", "1.14", "-4.20", "4.20;ls"])
 def test_unknown_versions_are_refused(to: str) -> None:
-    with pytest.raises(VersionError, match=r"expected one like|is unknown|give 4\.18"):
-        find_release(to)
+    with pytest.raises(VersionError, match=r"invalid version|unknown version|use 4\.18"):
+        parse_release(to)
 
 
 def test_downgrades_and_contradictions_are_refused() -> None:
     with pytest.raises(VersionError, match="downgrade"):
         plan(state("C"), "4.18")
     with pytest.raises(VersionError, match="roles in the input are those of 4.18"):
-        plan(state("A"), source=find_release("4.20"))
+        plan(state("A"), source=parse_release("4.20"))
     with pytest.raises(VersionError, match="roles of 4.15"):
-        make_plan(from_objects([]), find_release("4.15"))
+        make_plan(from_objects([]), parse_release("4.15"))
 
 
 def test_a_version_that_is_known_by_the_roles_alone_is_no_gap() -> None:
-    for letter, hardened in (("A", False), ("E", True)):
+    for letter, restricted in (("A", False), ("E", True)):
         kept = [
             each
             for each in objects(letter)
@@ -279,7 +279,7 @@ def test_a_version_that_is_known_by_the_roles_alone_is_no_gap() -> None:
                 each["rules"] = each["rules"][1:]
         found = plan(from_objects(kept))
         assert found.now.release is None
-        assert found.now.hardened is hardened
+        assert found.now.restricted is restricted
         assert found.gaps == ()
 
 
@@ -325,7 +325,7 @@ def test_only_a_role_that_bears_the_operators_label_and_not_its_version_is_delet
         role("own", rule("get", "core", "pods")),
     ]
     snapshot = from_objects([*objects("A"), *added])
-    after = apply_update(snapshot, installed(snapshot), find_release("4.20"))
+    after = apply_update(snapshot, installed(snapshot), parse_release("4.20"))
     gone = snapshot.cluster_roles.keys() - after.cluster_roles.keys()
     assert gone == {"copied"}
 
@@ -440,10 +440,10 @@ def test_manual_aggregation_is_set_by_hyperconverged_or_by_kubevirt_itself(
 
 def test_a_version_that_is_unknown_is_told_with_those_that_are() -> None:
     with pytest.raises(VersionError) as error:
-        find_release("4.99")
+        parse_release("4.99")
     first, last = RELEASES[0], RELEASES[-1]
     assert str(error.value).endswith(
-        f"known are {first.cnv_version} to {last.cnv_version} (OpenShift Virtualization) "
+        f"supported are {first.cnv_version} to {last.cnv_version} (OpenShift Virtualization) "
         f"and {first.kubevirt_version} to {last.kubevirt_version} (KubeVirt)"
     )
 
@@ -474,7 +474,7 @@ def test_a_custom_aggregated_role_follows_kubevirts() -> None:
 
 
 def test_the_roles_of_every_release_since_4_19_grant_migration_to_migrate_alone() -> None:
-    for release in RELEASES[RELEASES.index(HARDENED) :]:
+    for release in RELEASES[RELEASES.index(FIRST_RESTRICTED) :]:
         assert isinstance(release, Release)
         found = plan(state("A"), release.cnv_version)
         lost = {row.subject.name for row in found.rows() if row.change is Change.LOST}
@@ -485,37 +485,37 @@ def test_a_version_that_the_user_gives_must_fit_the_roles() -> None:
     unknown = from_objects(
         [each for each in objects("A") if each["kind"] not in ("KubeVirt", "HyperConverged")]
     )
-    assert resolve_installed(unknown, find_release("4.18")).release == find_release("4.18")
-    assert resolve_installed(state("E"), HARDENED).release == HARDENED
+    assert resolve_installed(unknown, parse_release("4.18")).release == parse_release("4.18")
+    assert resolve_installed(state("E"), FIRST_RESTRICTED).release == FIRST_RESTRICTED
     assert resolve_installed(unknown, None) == installed(unknown)
     with pytest.raises(VersionError) as old:
-        resolve_installed(state("A"), find_release("4.19"))
+        resolve_installed(state("A"), parse_release("4.19"))
     assert str(old.value) == "--from 4.19: the roles in the input are those of 4.18 or older"
     with pytest.raises(VersionError) as new:
-        resolve_installed(state("D"), find_release("4.18"))
+        resolve_installed(state("D"), parse_release("4.18"))
     assert str(new.value) == "--from 4.18: the roles in the input are those of 4.19 or later"
     nothing = from_objects([role("a", rule("get", "core", "pods"))])
-    found = resolve_installed(nothing, find_release("4.17"))
-    assert (found.release, found.hardened) == (find_release("4.17"), None)
+    found = resolve_installed(nothing, parse_release("4.17"))
+    assert (found.release, found.restricted) == (parse_release("4.17"), None)
 
 
 def test_a_downgrade_is_told_by_release_or_by_the_roles_alone() -> None:
     by_roles = Installed(None, True, None, ())
-    check_target(by_roles, HARDENED)
+    check_target(by_roles, FIRST_RESTRICTED)
     with pytest.raises(
         VersionError, match="4.19 or later .by its roles. is installed; a downgrade"
     ):
-        check_target(by_roles, find_release("4.18"))
-    known = Installed(find_release("4.20"), True, None, ())
-    check_target(known, find_release("4.20"))
+        check_target(by_roles, parse_release("4.18"))
+    known = Installed(parse_release("4.20"), True, None, ())
+    check_target(known, parse_release("4.20"))
     with pytest.raises(VersionError) as caught:
-        check_target(known, find_release("4.19"))
+        check_target(known, parse_release("4.19"))
     assert str(caught.value) == (
         "--to 4.19: 4.20 (KubeVirt 1.6) is installed; a downgrade is not supported, give that "
         "version or a later one"
     )
-    check_target(Installed(None, False, None, ()), find_release("4.17"))
-    check_target(Installed(None, None, None, ()), find_release("4.17"))
+    check_target(Installed(None, False, None, ()), parse_release("4.17"))
+    check_target(Installed(None, None, None, ()), parse_release("4.17"))
 
 
 def test_bindings_are_made_by_scope_under_a_free_name() -> None:
@@ -557,8 +557,8 @@ def test_what_the_operator_writes_is_written_and_nothing_else() -> None:
             item["aggregationRule"] = selecting({"a": "b"})
             item["rules"] = [rule("get", "core", "pods")]
     before = from_objects(items)
-    wanted = cluster_roles(find_release("4.22"))
-    after = apply_update(before, installed(before), find_release("4.22")).cluster_roles
+    wanted = cluster_roles(parse_release("4.22"))
+    after = apply_update(before, installed(before), parse_release("4.22")).cluster_roles
     assert {name for name in wanted if name not in after} == set()
     for name, expected in wanted.items():
         old = before.cluster_roles.get(name)
@@ -574,12 +574,12 @@ def test_what_the_operator_writes_is_written_and_nothing_else() -> None:
     manual = from_objects(items)
     without = [each for each in items if each["metadata"]["name"] != "kubevirt.io:view"]
     anew = apply_update(
-        from_objects(without), installed(manual), find_release("4.22")
+        from_objects(without), installed(manual), parse_release("4.22")
     ).cluster_roles["kubevirt.io:view"]
     assert anew.rules == wanted["kubevirt.io:view"].rules
     assert {v for k, v in anew.metadata.labels.items() if "aggregate-to" in k} == {"false"}
     for version, value in (("4.21", "true"), ("4.22", "false")):
-        found = apply_update(manual, installed(manual), find_release(version)).cluster_roles
+        found = apply_update(manual, installed(manual), parse_release(version)).cluster_roles
         labels = found["kubevirt.io:admin"].metadata.labels
         assert labels[AGGREGATE_ADMIN] == value
         written = wanted["kubevirt.io:admin"].metadata.labels
@@ -590,7 +590,7 @@ def test_what_the_operator_writes_is_written_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(
-    ("release", "hardened", "foreign"),
+    ("release", "restricted", "foreign"),
     [
         ("4.18", False, True),
         ("4.18", None, True),
@@ -602,10 +602,10 @@ def test_what_the_operator_writes_is_written_and_nothing_else() -> None:
     ],
 )
 def test_a_migrate_role_of_somebody_elses_matters_before_the_update_alone(
-    release: str | None, hardened: bool | None, foreign: bool
+    release: str | None, restricted: bool | None, foreign: bool
 ) -> None:
     made = role("kubevirt.io:migrate", rule("get", "core", "pods"))
-    now = Installed(find_release(release) if release else None, hardened, None, ())
+    now = Installed(parse_release(release) if release else None, restricted, None, ())
     found = preexisting_migrate_role(from_objects([made]), now)
     assert (found is not None) is foreign
     for operator in ("virt-operator", "kubevirt-operator"):

@@ -28,7 +28,7 @@ from rbacguard.approvals.model import MigrationAccess, load_approvals, parse_app
 from rbacguard.errors import InputError
 from rbacguard.kubevirt.migrate_bindings import Need, bound_to_migrate
 from rbacguard.kubevirt.permissions import live_migration
-from rbacguard.kubevirt.releases import find_release
+from rbacguard.kubevirt.releases import parse_release
 from rbacguard.rbac import Subject
 from rbacguard.sources import from_objects
 from rbacguard.update.plan import make_plan
@@ -440,7 +440,7 @@ def test_a_selector_that_cannot_be_is_refused(scope: dict[str, Any], expected: s
 
 
 def proposed() -> MigrationAccess:
-    return propose_approvals(state("A"), make_plan(state("A"), find_release("4.20")))
+    return propose_approvals(state("A"), make_plan(state("A"), parse_release("4.20")))
 
 
 def test_new_entries_are_those_in_no_decision() -> None:

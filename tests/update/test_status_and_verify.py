@@ -124,7 +124,7 @@ def test_a_reconcile_that_progresses_is_no_update() -> None:
             }
     found = status(from_objects(items))
     assert found.step is Step.DONE
-    assert found.installed.updating is False
+    assert found.installed.update_in_progress is False
     assert found.installed.release is not None
     assert found.installed.release.cnv == (4, 20)
 

@@ -28,7 +28,7 @@ from conftest import (
 from rbacguard import Snapshot
 from rbacguard.approvals.model import MigrationAccess, load_approvals
 from rbacguard.kubevirt.migrate_bindings import Need
-from rbacguard.kubevirt.releases import find_release
+from rbacguard.kubevirt.releases import parse_release
 from rbacguard.queries.diff import compare
 from rbacguard.rbac import Grant, Subject
 from rbacguard.sources import from_objects
@@ -214,8 +214,8 @@ def words(snapshot: Snapshot) -> dict[str, Any]:
         "commands": list(step.commands),
         "installed": [
             str(step.installed.release),
-            step.installed.hardened,
-            step.installed.updating,
+            step.installed.restricted,
+            step.installed.update_in_progress,
         ],
         "gaps": list(step.gaps),
         "temporary roles": list(step.temporary_roles),
@@ -245,7 +245,7 @@ def words(snapshot: Snapshot) -> dict[str, Any]:
                 for each in found.checks
             },
         }
-    plan = make_plan(snapshot, find_release("4.22"))
+    plan = make_plan(snapshot, parse_release("4.22"))
     said["plan"] = {
         "warnings": list(plan.warnings),
         "gaps": list(plan.gaps),

@@ -1,40 +1,49 @@
-"""Typed checks: how to find something. `AnyCheck` is their union, listed by hand."""
+"""Checks: each yields the facts of one type. `CHECKS` lists all of them."""
 
-from typing import TypeAlias
+import operator
+from functools import reduce
+from typing import TYPE_CHECKING, Final, TypeAlias
 
+from rbacguard.policy.checks.access import AccessCheck
 from rbacguard.policy.checks.access_change import AccessChangeCheck
 from rbacguard.policy.checks.approval import RestrictionCheck, UnapprovedCheck
 from rbacguard.policy.checks.authorizer import CrossCheck
-from rbacguard.policy.checks.base import Check, Context, Fact, FactType, ReadinessCheck, Workloads
+from rbacguard.policy.checks.base import Check, ReadinessCheck
 from rbacguard.policy.checks.binding import BindingCheck
 from rbacguard.policy.checks.claim import ClaimCheck
 from rbacguard.policy.checks.delegation import DelegationCheck
-from rbacguard.policy.checks.holder import HolderCheck
 from rbacguard.policy.checks.migration import MigrationCheck
 from rbacguard.policy.checks.migration_settings import MigrationSettingsCheck
 from rbacguard.policy.checks.node_drain import NodeDrainCheck
-from rbacguard.policy.checks.recorded import DefectCheck, DriftCheck
+from rbacguard.policy.checks.recorded import InvalidFieldCheck, OutdatedRoleCheck
 from rbacguard.policy.checks.role import RoleCheck
-from rbacguard.policy.checks.status import JourneyCheck
+from rbacguard.policy.checks.status import StatusCheck
 from rbacguard.policy.checks.vmi import VMICheck
 
-AnyCheck: TypeAlias = (
-    AccessChangeCheck
-    | BindingCheck
-    | ClaimCheck
-    | CrossCheck
-    | DefectCheck
-    | DelegationCheck
-    | DriftCheck
-    | HolderCheck
-    | JourneyCheck
-    | MigrationCheck
-    | MigrationSettingsCheck
-    | NodeDrainCheck
-    | RestrictionCheck
-    | RoleCheck
-    | UnapprovedCheck
-    | VMICheck
+CHECKS: Final[tuple[type[Check], ...]] = (
+    AccessCheck,
+    AccessChangeCheck,
+    BindingCheck,
+    ClaimCheck,
+    CrossCheck,
+    DelegationCheck,
+    InvalidFieldCheck,
+    MigrationCheck,
+    MigrationSettingsCheck,
+    NodeDrainCheck,
+    OutdatedRoleCheck,
+    RestrictionCheck,
+    RoleCheck,
+    StatusCheck,
+    UnapprovedCheck,
+    VMICheck,
 )
+"""All checks."""
 
-__all__ = ["AnyCheck", "Check", "Context", "Fact", "FactType", "ReadinessCheck", "Workloads"]
+if TYPE_CHECKING:
+    AnyCheck: TypeAlias = Check
+else:
+    AnyCheck = reduce(operator.or_, CHECKS)
+    """The union of all checks, which msgspec decodes by their tags."""
+
+__all__ = ["CHECKS", "AnyCheck", "Check", "ReadinessCheck"]

@@ -1,71 +1,62 @@
-"""What stands between an approval and its binding."""
+"""Subjects without approval, and approvals whose bindings would be rejected."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import ClassVar
 
 from rbacguard.kubevirt.migrate_bindings import Need
-from rbacguard.policy.checks.base import Check, Context, Fact, FactType, place, subject_fields
+from rbacguard.policy.checks.base import Check
+from rbacguard.policy.context import Context
+from rbacguard.policy.facts import FactClass, RestrictionFact, UnapprovedFact, subject_map
 from rbacguard.update.verify import verify
 
 
 class UnapprovedCheck(Check, frozen=True, tag="unapproved"):
-    """Holders that the approvals file neither approves nor accepts; asked only with one."""
+    """Yields subjects that the approvals file neither approves nor accepts."""
 
-    FACTS: ClassVar[Mapping[str, FactType]] = {
-        "subject": FactType.MAP,
-        "scope": FactType.STRING,
-        "place": FactType.STRING,
-    }
+    FACT: ClassVar[FactClass] = UnapprovedFact
 
-    def not_asked(self, context: Context) -> str:
-        """Return why there is nothing to compare with."""
-        return "" if context.access else "only with --approvals"
+    def skip_reason(self, context: Context) -> str:
+        """Return why the check does not apply to the context, or ''."""
+        return "" if context.approvals else "requires --approvals"
 
-    def run(self, context: Context) -> Iterator[Fact]:
-        """Yield one fact for each holder."""
-        if context.access is None:
+    def run(self, context: Context) -> Iterator[UnapprovedFact]:
+        """Yield one fact for each subject and scope."""
+        if context.approvals is None:
             return
-        for need in verify(context.snapshot, context.access, today=context.today).unaccepted:
-            yield Fact(
-                fields={
-                    "subject": subject_fields(need.subject),
-                    "scope": need.namespace,
-                    "place": place(need.namespace),
-                },
-                group=str(need.subject),
+        for need in verify(context.snapshot, context.approvals, today=context.today).unaccepted:
+            yield UnapprovedFact(
+                subject=subject_map(need.subject),
+                group_key=str(need.subject),
                 scope=need.namespace,
             )
 
 
 class RestrictionCheck(Check, frozen=True, tag="restriction"):
-    """OpenShift RoleBindingRestrictions that would refuse a binding that is needed."""
+    """Yields required RoleBindings that RoleBindingRestrictions reject.
 
-    FACTS: ClassVar[Mapping[str, FactType]] = {
-        "subject": FactType.MAP,
-        "scope": FactType.STRING,
-        "restrictions": FactType.LIST,
-        "by_label": FactType.BOOL,
-    }
+    OpenShift's admission plugin rejects a RoleBinding in a namespace with restrictions if none of
+    them matches the subject (openshift/kubernetes
+    openshift-kube-apiserver/admission/authorization/restrictusers).
+    """
 
-    def run(self, context: Context) -> Iterator[Fact]:
+    FACT: ClassVar[FactClass] = RestrictionFact
+
+    def run(self, context: Context) -> Iterator[RestrictionFact]:
         """Yield one fact for each subject and namespace."""
         needs: list[Need] = list(context.plan.needs) if context.plan else []
-        if context.access is not None:
-            needs += context.access.resolved(context.snapshot).approved(context.today)
+        if context.approvals is not None:
+            needs += context.approvals.resolved(context.snapshot).approved(context.today)
         groups = dict(context.snapshot.groups)
         for need in sorted(set(needs)):
             restrictions = context.snapshot.restrictions.get(need.namespace, ())
             if not restrictions or any(r.allows(need.subject, groups) for r in restrictions):
                 continue
-            yield Fact(
-                fields={
-                    "subject": subject_fields(need.subject),
-                    "scope": need.namespace,
-                    "restrictions": [r.metadata.name for r in restrictions],
-                    "by_label": any(r.has_selector for r in restrictions),
-                },
-                group=need.namespace,
+            yield RestrictionFact(
+                subject=subject_map(need.subject),
+                restrictions=[r.metadata.name for r in restrictions],
+                by_label=any(r.has_selector for r in restrictions),
+                group_key=need.namespace,
                 scope=need.namespace,
             )

@@ -1,54 +1,38 @@
-"""PersistentVolumeClaims of VMIs: whether two nodes can mount them at the same time."""
+"""PersistentVolumeClaims of VMIs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import ClassVar
 
-from rbacguard.policy.checks.base import (
-    Context,
-    Fact,
-    FactType,
-    ReadinessCheck,
-    Workloads,
-    answer,
-    key_fields,
-)
+from rbacguard.policy.checks.base import ReadinessCheck
+from rbacguard.policy.context import Context, Workloads
+from rbacguard.policy.facts import ClaimFact, FactClass, object_map, yes_no_unknown
 
 
 class ClaimCheck(ReadinessCheck, frozen=True, tag="claim"):
-    """One fact for each PersistentVolumeClaim of a VMI."""
+    """Yields the PersistentVolumeClaims that VMIs use."""
 
+    FACT: ClassVar[FactClass] = ClaimFact
     NEEDS: ClassVar[tuple[str, ...]] = (
         "VirtualMachineInstance",
         "PersistentVolumeClaim",
         "StorageProfile",
     )
-    FACTS: ClassVar[Mapping[str, FactType]] = {
-        "claim": FactType.MAP,
-        "access_modes": FactType.LIST,
-        "shared": FactType.BOOL,
-        "storage_class": FactType.STRING,
-        "provisioner": FactType.STRING,
-        "class_shares": FactType.STRING,
-        "used_by": FactType.LIST,
-    }
 
-    def facts(self, workloads: Workloads, context: Context) -> Iterator[Fact]:  # noqa: ARG002
+    def facts(self, workloads: Workloads, context: Context) -> Iterator[ClaimFact]:  # noqa: ARG002
         """Yield one fact for each claim."""
         for each in workloads.readiness.claims:
             key = each.key
-            yield Fact(
-                fields={
-                    "claim": key_fields(key),
-                    "access_modes": list(each.access_modes),
-                    "shared": each.is_shared,
-                    "storage_class": each.storage_class or "unknown",
-                    "provisioner": each.provisioner,
-                    "class_shares": answer(each.class_shares),
-                    "used_by": list(each.used_by),
-                },
-                group=f"{key.namespace}/{key.name}",
+            yield ClaimFact(
+                claim=object_map(key),
+                access_modes=list(each.access_modes),
+                shared=each.is_shared,
+                storage_class=each.storage_class or "unknown",
+                provisioner=each.provisioner,
+                class_shares=yes_no_unknown(each.class_shares),
+                used_by=list(each.used_by),
+                group_key=f"{key.namespace}/{key.name}",
                 scope=key.namespace,
                 objects=(key,),
             )

@@ -1,21 +1,20 @@
-"""Who can hand the permission on."""
+"""Subjects that can grant live migration to others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import ClassVar
 
-from rbacguard.kubevirt.permissions import is_platform
-from rbacguard.kubevirt.releases import HARDENED
-from rbacguard.policy.checks.base import (
-    Check,
-    Context,
-    Fact,
-    FactType,
-    chain,
-    evidence,
-    place,
-    subject_fields,
+from rbacguard.kubevirt.releases import FIRST_RESTRICTED
+from rbacguard.kubevirt.subjects import is_platform
+from rbacguard.policy.checks.base import Check
+from rbacguard.policy.context import Context
+from rbacguard.policy.facts import (
+    DelegationFact,
+    FactClass,
+    chain_text,
+    evidence_objects,
+    subject_map,
 )
 from rbacguard.update.delegation import delegating_namespaces, delegations
 from rbacguard.update.simulate import apply_update
@@ -23,39 +22,26 @@ from rbacguard.update.temporary_role import without_temporary
 
 
 class DelegationCheck(Check, frozen=True, tag="delegation"):
-    """Every subject that can bind others to what kubevirt.io:migrate grants."""
+    """Yields subjects that can bind others to a role with the rules of kubevirt.io:migrate."""
 
-    FACTS: ClassVar[Mapping[str, FactType]] = {
-        "subject": FactType.MAP,
-        "scope": FactType.STRING,
-        "place": FactType.STRING,
-        "how": FactType.STRING,
-        "by_aggregation": FactType.BOOL,
-        "platform": FactType.BOOL,
-        "chain": FactType.STRING,
-    }
+    FACT: ClassVar[FactClass] = DelegationFact
 
-    def run(self, context: Context) -> Iterator[Fact]:
+    def run(self, context: Context) -> Iterator[DelegationFact]:
         """Yield one fact for each subject and scope."""
-        snapshot = context.snapshot
-        settled = snapshot
-        if context.now.hardened is False:
-            settled = apply_update(snapshot, context.now, HARDENED)
-        lasting = delegating_namespaces(without_temporary(settled))
+        snapshot = updated = context.snapshot
+        if context.installed.restricted is False:
+            updated = apply_update(snapshot, context.installed, FIRST_RESTRICTED)
+        remaining = delegating_namespaces(without_temporary(updated))
         for found in delegations(snapshot):
-            grant = found.grant
-            yield Fact(
-                fields={
-                    "subject": subject_fields(found.subject),
-                    "scope": found.namespace,
-                    "place": place(found.namespace),
-                    "how": found.how,
-                    "by_aggregation": found.namespace not in lasting.get(found.subject, ()),
-                    "platform": is_platform(found.subject),
-                    "chain": chain(grant),
-                },
-                group=str(found.subject),
+            grants = (found.grant,)
+            yield DelegationFact(
+                subject=subject_map(found.subject),
+                method=found.how,
+                through_default_role=found.namespace not in remaining.get(found.subject, ()),
+                platform=is_platform(found.subject),
+                chain=chain_text(grants),
+                group_key=str(found.subject),
                 scope=found.namespace,
-                grants=(grant,),
-                objects=evidence((grant,)),
+                grants=grants,
+                objects=evidence_objects(grants),
             )

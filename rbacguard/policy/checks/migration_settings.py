@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import ClassVar
 
-from rbacguard.policy.checks.base import (
-    Context,
-    Fact,
-    FactType,
-    ReadinessCheck,
-    Workloads,
-    answer,
-)
+from rbacguard.policy.checks.base import ReadinessCheck
+from rbacguard.policy.context import Context, Workloads
+from rbacguard.policy.facts import FactClass, MigrationSettingsFact, yes_no_unknown
 from rbacguard.rbac import ObjectKey
 from rbacguard.readiness.inventory import Inventory
 from rbacguard.readiness.quantity import parse_quantity
@@ -33,34 +28,11 @@ class MigrationSettingsCheck(ReadinessCheck, frozen=True, tag="migration-setting
     NEEDS: ClassVar[tuple[str, ...]] = (
         *("KubeVirt", "VirtualMachineInstance", "Node", "Pod", "MachineConfigPool"),
     )
-    FACTS: ClassVar[Mapping[str, FactType]] = {
-        "parallel_migrations": FactType.INT,
-        "parallel_outbound_migrations": FactType.INT,
-        "bandwidth": FactType.STRING,
-        "bandwidth_limited": FactType.BOOL,
-        "completion_timeout_per_gib": FactType.INT,
-        "progress_timeout": FactType.INT,
-        "auto_converge": FactType.BOOL,
-        "post_copy": FactType.BOOL,
-        "workload_disruption": FactType.BOOL,
-        "tls": FactType.BOOL,
-        "unsafe_override": FactType.BOOL,
-        "network": FactType.STRING,
-        "network_exists": FactType.STRING,
-        "other_network_namespaces": FactType.STRING,
-        "namespace": FactType.STRING,
-        "rhel10_nodes": FactType.LIST,
-        "memory_sufficient": FactType.STRING,
-        "workload_update_methods": FactType.LIST,
-        "workload_update_methods_known": FactType.BOOL,
-        "json_patch": FactType.BOOL,
-        "vmis": FactType.INT,
-        "nodes": FactType.INT,
-    }
+    FACT: ClassVar[FactClass] = MigrationSettingsFact
 
-    def gaps(self, context: Context) -> tuple[str, ...]:
+    def missing(self, context: Context) -> tuple[str, ...]:
         """Return the incomplete kinds, and whether the memory requirement is unknown."""
-        gaps = list(super().gaps(context))
+        gaps = list(super().missing(context))
         if context.workloads is not None:
             inventory, readiness = context.workloads.inventory, context.workloads.readiness
             if readiness.settings["network"].value:
@@ -71,7 +43,7 @@ class MigrationSettingsCheck(ReadinessCheck, frozen=True, tag="migration-setting
                 gaps.append("it is unknown whether the spare memory is sufficient")
         return tuple(dict.fromkeys(gaps))
 
-    def facts(self, workloads: Workloads, context: Context) -> Iterator[Fact]:  # noqa: ARG002
+    def facts(self, workloads: Workloads, context: Context) -> Iterator[MigrationSettingsFact]:  # noqa: ARG002
         """Yield the fact if KubeVirt or HyperConverged was read."""
         inventory, readiness = workloads.inventory, workloads.readiness
         kubevirt, hyperconverged = inventory.kubevirt, inventory.hyperconverged
@@ -85,40 +57,36 @@ class MigrationSettingsCheck(ReadinessCheck, frozen=True, tag="migration-setting
         strategy = dict_at(kubevirt.spec if kubevirt else None, "workloadUpdateStrategy")
         methods = strategy.get("workloadUpdateMethods")
         annotations = hyperconverged.metadata.annotations if hyperconverged else {}
-        yield Fact(
-            fields={
-                "parallel_migrations": _integer(values["parallelMigrationsPerCluster"]),
-                "parallel_outbound_migrations": _integer(
-                    values["parallelOutboundMigrationsPerNode"]
-                ),
-                "bandwidth": str(values["bandwidthPerMigration"]),
-                "bandwidth_limited": bool(parse_quantity(values["bandwidthPerMigration"])),
-                "completion_timeout_per_gib": _integer(values["completionTimeoutPerGiB"]),
-                "progress_timeout": _integer(values["progressTimeout"]),
-                "auto_converge": values["allowAutoConverge"] is True,
-                "post_copy": values["allowPostCopy"] is True,
-                "workload_disruption": values["allowWorkloadDisruption"] is True,
-                "tls": values["disableTLS"] is not True,
-                "unsafe_override": values["unsafeMigrationOverride"] is True,
-                "network": network,
-                "network_exists": answer(network_exists),
-                "other_network_namespaces": ", ".join(other_namespaces) or "no other namespace",
-                "namespace": namespace,
-                "rhel10_nodes": sorted(
-                    name
-                    for name, node in inventory.nodes.items()
-                    if any(text in node.status.node_info.os_image for text in _RHEL_10)
-                ),
-                "memory_sufficient": answer(readiness.memory.is_sufficient),
-                "workload_update_methods": (
-                    [m for m in methods if isinstance(m, str)] if isinstance(methods, list) else []
-                ),
-                "workload_update_methods_known": kubevirt is not None,
-                "json_patch": _JSON_PATCH in annotations,
-                "vmis": len(readiness.evictions),
-                "nodes": len(readiness.drains),
-            },
-            group="settings",
+        yield MigrationSettingsFact(
+            parallel_migrations=_integer(values["parallelMigrationsPerCluster"]),
+            parallel_outbound_migrations=_integer(values["parallelOutboundMigrationsPerNode"]),
+            bandwidth=str(values["bandwidthPerMigration"]),
+            bandwidth_limited=bool(parse_quantity(values["bandwidthPerMigration"])),
+            completion_timeout_per_gib=_integer(values["completionTimeoutPerGiB"]),
+            progress_timeout=_integer(values["progressTimeout"]),
+            auto_converge=values["allowAutoConverge"] is True,
+            post_copy=values["allowPostCopy"] is True,
+            workload_disruption=values["allowWorkloadDisruption"] is True,
+            tls=values["disableTLS"] is not True,
+            unsafe_override=values["unsafeMigrationOverride"] is True,
+            network=network,
+            network_exists=yes_no_unknown(network_exists),
+            other_network_namespaces=", ".join(other_namespaces) or "no other namespace",
+            namespace=namespace,
+            rhel10_nodes=sorted(
+                name
+                for name, node in inventory.nodes.items()
+                if any(text in node.status.node_info.os_image for text in _RHEL_10)
+            ),
+            memory_sufficient=yes_no_unknown(readiness.memory.is_sufficient),
+            workload_update_methods=(
+                [m for m in methods if isinstance(m, str)] if isinstance(methods, list) else []
+            ),
+            workload_update_methods_known=kubevirt is not None,
+            json_patch=_JSON_PATCH in annotations,
+            vmis=len(readiness.evictions),
+            nodes=len(readiness.drains),
+            group_key="settings",
             objects=tuple(
                 ObjectKey(kind, each.metadata.namespace, each.metadata.name)
                 for kind, each in (("KubeVirt", kubevirt), ("HyperConverged", hyperconverged))

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import ClassVar
 
-from rbacguard.policy.checks.base import (
-    Context,
-    Fact,
-    FactType,
-    ReadinessCheck,
-    Workloads,
-    answer,
-    key_fields,
-)
+from rbacguard.policy.checks.base import ReadinessCheck
+from rbacguard.policy.context import Context, Workloads
+from rbacguard.policy.facts import FactClass, NodeDrainFact, object_map, yes_no_unknown
 from rbacguard.rbac import ObjectKey
 from rbacguard.readiness.duration import round_up
 
@@ -25,36 +19,24 @@ class NodeDrainCheck(ReadinessCheck, frozen=True, tag="node-drain"):
         *("VirtualMachineInstance", "Node", "Pod", "KubeVirt"),
         *("MachineConfigPool", "MigrationPolicy", "Namespace"),
     )
-    FACTS: ClassVar[Mapping[str, FactType]] = {
-        "node": FactType.MAP,
-        "pool": FactType.STRING,
-        "pool_paused": FactType.BOOL,
-        "os_image": FactType.STRING,
-        "completes": FactType.STRING,
-        "vmis": FactType.INT,
-        "blocked": FactType.LIST,
-        "unschedulable": FactType.LIST,
-        "seconds": FactType.INT,
-    }
+    FACT: ClassVar[FactClass] = NodeDrainFact
 
-    def facts(self, workloads: Workloads, context: Context) -> Iterator[Fact]:  # noqa: ARG002
+    def facts(self, workloads: Workloads, context: Context) -> Iterator[NodeDrainFact]:  # noqa: ARG002
         """Yield one fact for each node with VMIs."""
         for drain in workloads.readiness.drains:
             node = workloads.inventory.nodes.get(drain.node)
             pool = workloads.inventory.pools.get(drain.pool)
             key = ObjectKey("Node", "", drain.node)
-            yield Fact(
-                fields={
-                    "node": key_fields(key),
-                    "pool": drain.pool,
-                    "pool_paused": bool(pool and pool.spec.paused),
-                    "os_image": node.status.node_info.os_image if node else "",
-                    "completes": answer(drain.completes),
-                    "vmis": len(drain.evictions),
-                    "blocked": [f"{vmi.namespace}/{vmi.name}" for vmi in drain.blocked],
-                    "unschedulable": [f"{vmi.namespace}/{vmi.name}" for vmi in drain.unschedulable],
-                    "seconds": -1 if drain.seconds is None else round_up(drain.seconds),
-                },
-                group=drain.node,
+            yield NodeDrainFact(
+                node=object_map(key),
+                pool=drain.pool,
+                pool_paused=bool(pool and pool.spec.paused),
+                os_image=node.status.node_info.os_image if node else "",
+                completes=yes_no_unknown(drain.completes),
+                vmis=len(drain.evictions),
+                blocked=[f"{vmi.namespace}/{vmi.name}" for vmi in drain.blocked],
+                unschedulable=[f"{vmi.namespace}/{vmi.name}" for vmi in drain.unschedulable],
+                seconds=-1 if drain.seconds is None else round_up(drain.seconds),
+                group_key=drain.node,
                 objects=(key,),
             )

@@ -1,65 +1,53 @@
-"""What is recorded but cannot be: rules that aggregation would not give, fields refused."""
+"""Recorded rules that aggregation would not give, and fields that the API server would reject."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import ClassVar
 
 from rbacguard.kubevirt.names import UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT
-from rbacguard.policy.checks.base import Check, Context, Fact, FactType
+from rbacguard.policy.checks.base import Check
+from rbacguard.policy.context import Context
+from rbacguard.policy.facts import FactClass, InvalidFieldFact, OutdatedRoleFact
 from rbacguard.rbac import ObjectKey
 from rbacguard.update.temporary_role import granted_actions
 
 
-class DriftCheck(Check, frozen=True, tag="drift"):
-    """Aggregated roles whose recorded rules differ from what the controller would write."""
+class OutdatedRoleCheck(Check, frozen=True, tag="outdated-role"):
+    """Yields aggregated ClusterRoles whose recorded rules differ from those of their sources."""
 
-    FACTS: ClassVar[Mapping[str, FactType]] = {
-        "role": FactType.STRING,
-        "surplus": FactType.INT,
-        "absent": FactType.INT,
-        "migration": FactType.BOOL,
-    }
+    FACT: ClassVar[FactClass] = OutdatedRoleFact
     NEEDS: ClassVar[tuple[str, ...]] = ("ClusterRole",)
 
-    def run(self, context: Context) -> Iterator[Fact]:
-        """Yield one fact for each role that drifted."""
-        for name, (surplus, absent) in context.snapshot.drift.items():
-            yield Fact(
-                fields={
-                    "role": name,
-                    "surplus": len(surplus),
-                    "absent": len(absent),
-                    "migration": bool(granted_actions(surplus) or granted_actions(absent)),
-                },
-                group=name,
+    def run(self, context: Context) -> Iterator[OutdatedRoleFact]:
+        """Yield one fact for each such role."""
+        for name, (unexpected, missing) in context.snapshot.drift.items():
+            yield OutdatedRoleFact(
+                role=name,
+                unexpected=len(unexpected),
+                missing=len(missing),
+                affects_migration=bool(granted_actions(unexpected) or granted_actions(missing)),
+                group_key=name,
                 objects=(ObjectKey("ClusterRole", "", name),),
             )
 
 
-class DefectCheck(Check, frozen=True, tag="defect"):
-    """Fields that the API server would refuse, such as labels written as one string."""
+class InvalidFieldCheck(Check, frozen=True, tag="invalid-field"):
+    """Yields fields that the API server would reject, such as labels that are one string."""
 
-    FACTS: ClassVar[Mapping[str, FactType]] = {
-        "kind": FactType.STRING,
-        "name": FactType.STRING,
-        "path": FactType.STRING,
-        "found": FactType.STRING,
-        "documented_name": FactType.BOOL,
-    }
+    FACT: ClassVar[FactClass] = InvalidFieldFact
     NEEDS: ClassVar[tuple[str, ...]] = ()
 
-    def run(self, context: Context) -> Iterator[Fact]:
-        """Yield one fact for each defect."""
+    def run(self, context: Context) -> Iterator[InvalidFieldFact]:
+        """Yield one fact for each such field."""
         for defect in context.snapshot.invalid_fields:
-            yield Fact(
-                fields={
-                    "kind": defect.key.kind,
-                    "name": defect.key.name,
-                    "path": defect.path,
-                    "found": defect.message,
-                    "documented_name": defect.key.name in (UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT),
-                },
-                group=str(defect.key),
-                objects=(defect.key,),
+            key = defect.key
+            yield InvalidFieldFact(
+                kind=key.kind,
+                name=key.name,
+                path=defect.path,
+                found=defect.message,
+                documented_name=key.name in (UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT),
+                group_key=str(key),
+                objects=(key,),
             )

@@ -1,9 +1,9 @@
-"""Roles that grant migration, and how they came by it."""
+"""Roles that grant live migration, and the reason why they grant it."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import ClassVar
 
 from rbacguard.kubevirt.installed import aggregation_is_manual, is_ephemeral_backup
@@ -19,9 +19,11 @@ from rbacguard.kubevirt.names import (
     UPGRADE_MIGRATE,
     UPGRADE_MIGRATE_EDIT,
 )
-from rbacguard.kubevirt.permissions import Tier, live_migration
-from rbacguard.kubevirt.releases import HARDENED, cluster_roles
-from rbacguard.policy.checks.base import Check, Context, Fact, FactType, key_fields
+from rbacguard.kubevirt.permissions import Directness, live_migration
+from rbacguard.kubevirt.releases import FIRST_RESTRICTED, cluster_roles
+from rbacguard.policy.checks.base import Check
+from rbacguard.policy.context import Context
+from rbacguard.policy.facts import FactClass, RoleFact, object_map
 from rbacguard.rbac import ClusterRole, ObjectKey, PolicyRule
 from rbacguard.rbac.selectors import selector_matches
 from rbacguard.rbac.types import AnyRole
@@ -33,99 +35,70 @@ from rbacguard.update.temporary_role import (
     temporary_role,
 )
 
-_OWN = frozenset({ADMIN, EDIT, MIGRATE, "admin", "edit", "view"})
+_TEMPORARY = (UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT)
+_DEFAULTS = frozenset({ADMIN, EDIT, MIGRATE, *AGGREGATED_DEFAULTS})
 _COPY_SIGNS = ("virtualmachines/start", "virtualmachineinstances/console")
+"""Resources that admin and edit grant. A role for live migration alone does not name them."""
 
 
 class RoleCheck(Check, frozen=True, tag="role"):
-    """Every role that grants migration, or bears the temporary role's name."""
+    """Yields roles that grant live migration or have the name of such a role."""
 
-    FACTS: ClassVar[Mapping[str, FactType]] = {
-        "role": FactType.MAP,
-        "actions": FactType.LIST,
-        "labels": FactType.MAP,
-        "aggregated": FactType.BOOL,
-        "aggregated_to": FactType.LIST,
-        "wrong_labels": FactType.LIST,
-        "documented_name": FactType.BOOL,
-        "kubevirts_own": FactType.BOOL,
-        "kubernetes_own": FactType.BOOL,
-        "missing": FactType.LIST,
-        "extra": FactType.BOOL,
-        "wildcard": FactType.BOOL,
-        "bound": FactType.INT,
-        "operator_label": FactType.BOOL,
-        "ephemeral_backup": FactType.BOOL,
-        "expires": FactType.STRING,
-        "expired": FactType.BOOL,
-        "copy": FactType.BOOL,
-        "gitops": FactType.BOOL,
-        "takes_up_migrate": FactType.BOOL,
-        "made_by_somebody_else": FactType.BOOL,
-        "manual_aggregation": FactType.BOOL,
-    }
+    FACT: ClassVar[FactClass] = RoleFact
     NEEDS: ClassVar[tuple[str, ...]] = ("ClusterRole", "Role")
 
-    def run(self, context: Context) -> Iterator[Fact]:
-        """Yield one fact for each role that grants migration, or bears the name of one."""
+    def run(self, context: Context) -> Iterator[RoleFact]:
+        """Yield one fact for each such role."""
         snapshot = context.snapshot
         bound: dict[ObjectKey, int] = {}
         for binding in snapshot.bindings:
             key = binding.role_ref.key(binding.ref.namespace)
             bound[key] = bound.get(key, 0) + len(binding.subjects)
         manual = aggregation_is_manual(snapshot)
-        foreign = preexisting_migrate_role(snapshot, context.now) is not None
+        preexisting = preexisting_migrate_role(snapshot, context.installed) is not None
         roles: list[AnyRole] = [*snapshot.cluster_roles.values(), *snapshot.roles.values()]
         for role in roles:
             rules = snapshot.rules[role.key]
-            name = role.metadata.name
+            name, metadata = role.metadata.name, role.metadata
             actions = granted_actions(rules)
-            documented = name in (UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT)
-            if not actions and not documented and name != MIGRATE:
+            if not actions and name not in _TEMPORARY and name != MIGRATE:
                 continue
             cluster_role = role if isinstance(role, ClusterRole) else None
-            expires = role.metadata.annotations.get(EXPIRES, "")
-            yield Fact(
-                fields={
-                    "role": key_fields(role.key),
-                    "actions": [action.short for action in actions],
-                    "labels": dict(role.metadata.labels),
-                    "aggregated": cluster_role is not None
-                    and cluster_role.aggregation_rule is not None,
-                    "aggregated_to": list(default_roles_fed(snapshot, name))
-                    if cluster_role
-                    else [],
-                    "wrong_labels": _wrong_labels(role),
-                    "documented_name": documented and cluster_role is not None,
-                    "kubevirts_own": name in (ADMIN, EDIT, MIGRATE) and cluster_role is not None,
-                    "kubernetes_own": name.startswith("system:")
-                    or name in ("cluster-admin", *AGGREGATED_DEFAULTS),
-                    "missing": _missing(role, actions),
-                    "extra": _has_extra(role, rules),
-                    "wildcard": any("*" in r.resources and granted_actions((r,)) for r in rules),
-                    "bound": bound.get(role.key, 0),
-                    "operator_label": role.metadata.labels.get(MANAGED_BY) in OPERATORS
-                    and INSTALL_STRATEGY_VERSION not in role.metadata.annotations,
-                    "ephemeral_backup": cluster_role is not None
-                    and is_ephemeral_backup(cluster_role),
-                    "expires": expires,
-                    "expired": _expired(expires, context.today),
-                    "copy": _is_copy(role, rules),
-                    "gitops": name.endswith("-argocd-application-controller"),
-                    "takes_up_migrate": cluster_role is not None
-                    and name not in AGGREGATED_DEFAULTS
-                    and _takes_up_migrate(context, name),
-                    "made_by_somebody_else": foreign and role.key.name == MIGRATE,
-                    "manual_aggregation": manual,
-                },
-                group=str(role.key),
+            expires = metadata.annotations.get(EXPIRES, "")
+            yield RoleFact(
+                role=object_map(role.key),
+                actions=[action.short for action in actions],
+                labels=dict(metadata.labels),
+                aggregated=getattr(role, "aggregation_rule", None) is not None,
+                aggregated_into=list(default_roles_fed(snapshot, name)) if cluster_role else [],
+                invalid_aggregation_labels=_invalid_aggregation_labels(role),
+                documented_name=name in _TEMPORARY and cluster_role is not None,
+                kubevirt_role=name in (ADMIN, EDIT, MIGRATE) and cluster_role is not None,
+                kubernetes_role=name.startswith("system:")
+                or name in ("cluster-admin", *AGGREGATED_DEFAULTS),
+                missing_actions=_missing_actions(name, actions),
+                grants_more=_grants_more(name, rules),
+                wildcard=any("*" in rule.resources and granted_actions((rule,)) for rule in rules),
+                bound_subjects=bound.get(role.key, 0),
+                operator_label=metadata.labels.get(MANAGED_BY) in OPERATORS
+                and INSTALL_STRATEGY_VERSION not in metadata.annotations,
+                ephemeral_backup=cluster_role is not None and is_ephemeral_backup(cluster_role),
+                expires=expires,
+                expired=_expired(expires, context.today),
+                default_role_copy=_is_default_role_copy(role, rules),
+                gitops_controller_role=name.endswith("-argocd-application-controller"),
+                aggregates_migrate=cluster_role is not None
+                and name not in AGGREGATED_DEFAULTS
+                and _aggregates_migrate(context, cluster_role),
+                preexisting_migrate_role=preexisting and name == MIGRATE,
+                manual_aggregation=manual,
+                group_key=str(role.key),
                 scope=role.key.namespace,
-                grants=(),
                 objects=(role.key,),
             )
 
 
-def _wrong_labels(role: AnyRole) -> list[str]:
+def _invalid_aggregation_labels(role: AnyRole) -> list[str]:
     return [
         f"{key}: {value!r}"
         for key, value in sorted(role.metadata.labels.items())
@@ -133,29 +106,27 @@ def _wrong_labels(role: AnyRole) -> list[str]:
     ]
 
 
-def _missing(role: AnyRole, actions: tuple[object, ...]) -> list[str]:
-    """Return the actions that a role of the temporary role's name should grant and does not."""
-    name = role.metadata.name
-    if name not in (UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT):
+def _missing_actions(name: str, actions: tuple[object, ...]) -> list[str]:
+    """Return the actions that a temporary role with this name must grant but does not."""
+    if name not in _TEMPORARY:
         return []
-    wanted = granted_actions(
-        temporary_role("edit" if name == UPGRADE_MIGRATE_EDIT else "admin").rules
-    )
-    return [action.short for action in wanted if action not in actions]
+    expected = temporary_role("edit" if name == UPGRADE_MIGRATE_EDIT else "admin").rules
+    return [action.short for action in granted_actions(expected) if action not in actions]
 
 
-def _has_extra(role: AnyRole, rules: tuple[PolicyRule, ...]) -> bool:
-    """Whether a role of the temporary role's name grants anything but migration."""
-    if role.metadata.name not in (UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT):
+def _grants_more(name: str, rules: tuple[PolicyRule, ...]) -> bool:
+    """Return whether a temporary role with this name grants more than live migration."""
+    if name not in _TEMPORARY:
         return False
     groups = {"kubevirt.io", "subresources.kubevirt.io"}
     resources = {"virtualmachineinstancemigrations", "virtualmachines/migrate"}
-    too_much = any(
+    if any(
         not set(rule.api_groups) <= groups or not set(rule.resources) <= resources for rule in rules
-    )
-    collection = [a for a in live_migration().of(Tier.CANCEL) if a.verb == "deletecollection"]
-    is_edit = role.metadata.name == UPGRADE_MIGRATE_EDIT
-    return too_much or (is_edit and any(a in granted_actions(rules) for a in collection))
+    ):
+        return True
+    cancel = live_migration().of(Directness.CANCEL)
+    collection = {action for action in cancel if action.verb == "deletecollection"}
+    return name == UPGRADE_MIGRATE_EDIT and not collection.isdisjoint(granted_actions(rules))
 
 
 def _expired(expires: str, today: datetime.date) -> bool:
@@ -165,25 +136,24 @@ def _expired(expires: str, today: datetime.date) -> bool:
         return True
 
 
-def _is_copy(role: AnyRole, rules: tuple[PolicyRule, ...]) -> bool:
-    """Whether somebody copied the old admin or edit: migration beside what else they hold."""
-    if role.metadata.name in _OWN or getattr(role, "aggregation_rule", None) is not None:
+def _is_default_role_copy(role: AnyRole, rules: tuple[PolicyRule, ...]) -> bool:
+    """Return whether a role has rules of admin or edit that were copied, not aggregated."""
+    if role.metadata.name in _DEFAULTS or getattr(role, "aggregation_rule", None) is not None:
         return False
     if isinstance(role, ClusterRole) and is_ephemeral_backup(role):
         return False
-    named = {resource for rule in rules for resource in rule.resources}
-    return all(sign in named for sign in _COPY_SIGNS)
+    resources = {resource for rule in rules for resource in rule.resources}
+    return resources.issuperset(_COPY_SIGNS)
 
 
-def _takes_up_migrate(context: Context, name: str) -> bool:
-    """Whether a customer's aggregated role selects kubevirt.io:migrate, now or after the update."""
+def _aggregates_migrate(context: Context, role: ClusterRole) -> bool:
+    """Return whether a role aggregates kubevirt.io:migrate, now or after the update."""
     sources = context.snapshot.aggregation.sources
-    if MIGRATE in sources.get(name, ()):
+    if MIGRATE in sources.get(role.metadata.name, ()):
         return True
-    role = context.snapshot.cluster_roles[name]
     if role.aggregation_rule is None or context.plan is None:
         return False
-    labels = cluster_roles(HARDENED)[MIGRATE].metadata.labels
+    labels = cluster_roles(FIRST_RESTRICTED)[MIGRATE].metadata.labels
     return any(
         selector_matches(selector, labels)
         for selector in role.aggregation_rule.cluster_role_selectors

@@ -6,16 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from rbacguard.kubevirt.access import changed_namespaces
-from rbacguard.kubevirt.permissions import is_platform
-from rbacguard.policy.checks.base import (
-    Context,
-    Fact,
-    FactType,
-    ReadinessCheck,
-    Workloads,
-    answer,
-    key_fields,
-)
+from rbacguard.kubevirt.subjects import is_platform
+from rbacguard.policy.checks.base import ReadinessCheck
+from rbacguard.policy.context import Context, Workloads
+from rbacguard.policy.facts import FactClass, VMIFact, object_map, yes_no_unknown
 from rbacguard.rbac.access import Change
 from rbacguard.readiness.duration import round_up
 from rbacguard.readiness.eviction import Eviction, EvictionOutcome
@@ -39,35 +33,11 @@ class VMICheck(ReadinessCheck, frozen=True, tag="vmi"):
         *("VirtualMachineInstance", "VirtualMachine", "Node", "Pod", "KubeVirt"),
         *("MigrationPolicy", "Namespace"),
     )
-    FACTS: ClassVar[Mapping[str, FactType]] = {
-        "vmi": FactType.MAP,
-        "node": FactType.STRING,
-        "eviction": FactType.STRING,
-        "reason": FactType.STRING,
-        "cause": FactType.STRING,
-        "eviction_strategy": FactType.STRING,
-        "storage_live_migratable": FactType.STRING,
-        "pod_network_bridges": FactType.LIST,
-        "hotplugged_volumes": FactType.LIST,
-        "host_model": FactType.BOOL,
-        "schedulable": FactType.STRING,
-        "target": FactType.STRING,
-        "filter_failures": FactType.LIST,
-        "no_compatible_cpu": FactType.BOOL,
-        "migration_policy": FactType.STRING,
-        "post_copy": FactType.BOOL,
-        "bandwidth": FactType.STRING,
-        "memory_mib": FactType.INT,
-        "seconds": FactType.INT,
-        "timeout": FactType.INT,
-        "exceeds_timeout": FactType.STRING,
-        "migration_required": FactType.BOOL,
-        "losing_subjects": FactType.LIST,
-    }
+    FACT: ClassVar[FactClass] = VMIFact
 
-    def gaps(self, context: Context) -> tuple[str, ...]:
+    def missing(self, context: Context) -> tuple[str, ...]:
         """Return the incomplete kinds, and the number of VMIs with an unknown result."""
-        gaps = super().gaps(context)
+        gaps = super().missing(context)
         if context.workloads is None:
             return gaps
         readiness = context.workloads.readiness
@@ -76,7 +46,7 @@ class VMICheck(ReadinessCheck, frozen=True, tag="vmi"):
         text = f"the result of an eviction, or the target node, is unknown for {len(unknown)} VMIs"
         return (*gaps, text) if unknown else gaps
 
-    def facts(self, workloads: Workloads, context: Context) -> Iterator[Fact]:
+    def facts(self, workloads: Workloads, context: Context) -> Iterator[VMIFact]:
         """Yield one fact for each VMI."""
         placements = workloads.readiness.placements
         losing_subjects = _losing_subjects(context)
@@ -101,43 +71,41 @@ def _fact(
     placement: Placement | None,
     workloads: Workloads,
     losing_subjects: Mapping[str, list[str]],
-) -> Fact:
+) -> VMIFact:
     key, readiness = eviction.key, workloads.readiness
     vmi = workloads.inventory.vmis[key]
     duration, settings = readiness.durations[key], readiness.effective[key]
     failures = placement.filter_failures if placement else {}
     by_cpu = sum(count for text, count in failures.items() if "cpu-model-migration" in text)
-    return Fact(
-        fields={
-            "vmi": key_fields(key),
-            "node": eviction.node,
-            "eviction": eviction.outcome.value,
-            "reason": condition(vmi, "LiveMigratable").reason,
-            "cause": "; ".join(each.message for each in eviction.reasons),
-            "eviction_strategy": eviction.strategy,
-            "storage_live_migratable": storage_live_migratable(vmi),
-            "pod_network_bridges": list(pod_network_bridges(vmi)),
-            "hotplugged_volumes": list(hotplugged_volumes(vmi)),
-            "host_model": uses_host_model(vmi),
-            "schedulable": answer(
-                None if placement is None or placement.unknown else not placement.is_unschedulable
-            ),
-            "target": placement.target if placement else "",
-            "filter_failures": [f"{count} {text}" for text, count in failures.items()],
-            "no_compatible_cpu": bool(failures) and by_cpu == sum(failures.values()),
-            "migration_policy": readiness.policies.get(key, ""),
-            "post_copy": settings["allowPostCopy"].value is True,
-            "bandwidth": str(settings["bandwidthPerMigration"].value),
-            "memory_mib": -1 if duration.data is None else int(duration.data / _MIB),
-            "seconds": -1 if duration.seconds is None else round_up(duration.seconds),
-            "timeout": -1 if duration.timeout is None else duration.timeout,
-            "exceeds_timeout": answer(duration.exceeds_timeout),
-            "migration_required": migration_required(vmi),
-            "losing_subjects": sorted(
-                {*losing_subjects.get(key.namespace, ()), *losing_subjects.get("", ())}
-            ),
-        },
-        group=f"{key.namespace}/{key.name}",
+    return VMIFact(
+        vmi=object_map(key),
+        node=eviction.node,
+        eviction=eviction.outcome.value,
+        reason=condition(vmi, "LiveMigratable").reason,
+        cause="; ".join(each.message for each in eviction.reasons),
+        eviction_strategy=eviction.strategy,
+        storage_live_migratable=storage_live_migratable(vmi),
+        pod_network_bridges=list(pod_network_bridges(vmi)),
+        hotplugged_volumes=list(hotplugged_volumes(vmi)),
+        host_model=uses_host_model(vmi),
+        schedulable=yes_no_unknown(
+            None if placement is None or placement.unknown else not placement.is_unschedulable
+        ),
+        target=placement.target if placement else "",
+        filter_failures=[f"{count} {text}" for text, count in failures.items()],
+        no_compatible_cpu=bool(failures) and by_cpu == sum(failures.values()),
+        migration_policy=readiness.policies.get(key, ""),
+        post_copy=settings["allowPostCopy"].value is True,
+        bandwidth=str(settings["bandwidthPerMigration"].value),
+        memory_mib=-1 if duration.data is None else int(duration.data / _MIB),
+        seconds=-1 if duration.seconds is None else round_up(duration.seconds),
+        timeout=-1 if duration.timeout is None else duration.timeout,
+        exceeds_timeout=yes_no_unknown(duration.exceeds_timeout),
+        migration_required=migration_required(vmi),
+        losing_subjects=sorted(
+            {*losing_subjects.get(key.namespace, ()), *losing_subjects.get("", ())}
+        ),
+        group_key=f"{key.namespace}/{key.name}",
         scope=key.namespace,
         objects=(key,),
     )
