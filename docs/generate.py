@@ -1,9 +1,11 @@
-"""Writes docs/policies.md, docs/lint.md and docs/cli.md from policies, rules and --help."""
+"""Writes docs/policies.md, docs/lint.md, docs/cli.md, and the transcript in README.md."""
 
 from __future__ import annotations
 
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +19,7 @@ from rbacguard.policy.facts import Fact
 from rbacguard.sources import COLLECT_COMMAND
 
 HERE = Path(__file__).parent
+README = HERE.parent / "README.md"
 
 CLI_INTRODUCTION = """\
 # Command line
@@ -291,12 +294,28 @@ def commands(group: click.Group, context: click.Context, width: dict[str, Any]) 
     return parts
 
 
+def readme() -> str:
+    """Return README.md with the current output of its first command."""
+    head, mark, rest = README.read_text("utf-8").partition("<!-- transcript -->\n")
+    _, _, tail = rest.partition("```console\n")[2].partition("\n```")
+    command = "rbacguard plan -f examples/clusters/A-before-4.18.yaml --to 4.20"
+    done = subprocess.run(
+        [sys.executable, "-m", *command.split()],
+        cwd=README.parent,
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+    )
+    return f"{head}{mark}```console\n$ {command}\n{done.stdout}```{tail}"
+
+
 def pages() -> dict[Path, str]:
     """Return every generated page."""
     return {
         HERE / "policies.md": policies_page(load_policies()),
         HERE / "cli.md": cli_page(),
         HERE / "lint.md": lint_page(),
+        README: readme(),
     }
 
 

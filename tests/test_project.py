@@ -10,7 +10,7 @@ import venv
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, STATES, Run
+from conftest import ROOT, STATES
 
 import rbacguard
 from rbacguard import Attributes, Subject
@@ -27,14 +27,6 @@ def test_the_generated_documentation_is_up_to_date() -> None:
     pages = runpy.run_path(str(ROOT / "docs" / "generate.py"))["pages"]()
     for path, text in pages.items():
         assert path.read_text("utf-8") == text, f"{path} is out of date: run 'make docs'"
-
-
-def test_the_readme_shows_what_the_demo_prints(run: Run) -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
-    shown = readme.split("<!-- transcript -->")[1].split("```")[1].removeprefix("console\n")
-    command, _, output = shown.partition("\n")
-    arguments = command.removeprefix("$ rbacguard ").split()
-    assert output == run(*arguments).stdout
 
 
 def test_everything_public_can_be_imported() -> None:

@@ -418,7 +418,7 @@ def _strategy(strategy: wire.StrategyModel, page: Page) -> None:
     ]
     if page.options.verbose:
         lines.append(("can hand it on", strategy.can_hand_on))
-    if strategy.strategy == "nothing":
+    if strategy.strategy == "none":
         return
     page.line()
     page.line(f"{strategy.title}", "bold")
