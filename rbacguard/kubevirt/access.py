@@ -176,7 +176,8 @@ class ActionChange(Struct, frozen=True):
     @property
     def is_reading(self) -> bool:
         """Whether all changed actions are read actions."""
-        return self.actions[0].directness is Directness.READ
+        first = (self.requests & -self.requests).bit_length() - 1
+        return self.asked[first].directness is Directness.READ
 
     def evidence(self, namespace: str) -> Mapping[ObjectKey, RoleEvidence]:
         """Return the grants behind the change in a namespace, by bound role."""

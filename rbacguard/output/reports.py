@@ -302,6 +302,8 @@ class _Models:
         self.asked = [_action(each) for each in asked]
         self.chains: list[wire.ChainModel] = []
         self._rule_grants: dict[tuple[int, ObjectKey], list[tuple[int, int]]] = {}
+        # By state and changed requests, then by role.
+        self._chains: dict[tuple[int, int], dict[tuple[str, str, str], list[int]]] = {}
         self._subjects = _Subjects()
         self._known_numbers: dict[int, tuple[int, ...]] = {}
 
@@ -310,15 +312,23 @@ class _Models:
         return [self._change(each) for each in found]
 
     def _change(self, value: ActionChange) -> wire.ChangeModel:
-        bindings = value.access.bindings_of(value.subject, value.state)
-        bound = {
-            namespace: [
-                wire.BoundModel(key.kind, key.name, namespace or None, chains)
-                for key, binding in bindings.get(namespace, {}).items()
-                if (chains := self._chains(value, binding.role_ref.key(namespace)))
-            ]
-            for namespace in dict.fromkeys((CLUSTER_WIDE, *value.namespaces))
-        }
+        known = self._chains.setdefault((value.state, value.requests), {})
+        bound: dict[str, list[wire.BoundModel]] = {CLUSTER_WIDE: []}
+        for namespace in value.namespaces:
+            bound[namespace] = []
+        for binding in value.access.bindings_of(value.subject, value.state):
+            namespace = binding.scope
+            models = bound.get(namespace)
+            if models is None:
+                continue
+            ref = binding.role_ref
+            role = (ref.kind, namespace if ref.kind == "Role" else "", ref.name)
+            chains = known.get(role)
+            if chains is None:
+                chains = known[role] = self._chains_of(value, ObjectKey(*role))
+            if chains:
+                name = binding.metadata.name
+                models.append(wire.BoundModel(binding.kind, name, namespace or None, chains))
         everywhere = bound[CLUSTER_WIDE]
         return wire.ChangeModel(
             self._subjects[value.subject],
@@ -335,7 +345,7 @@ class _Models:
             ],
         )
 
-    def _chains(self, value: ActionChange, role: ObjectKey) -> list[int]:
+    def _chains_of(self, value: ActionChange, role: ObjectKey) -> list[int]:
         """Return the numbers of the chains by which a role allows any of the changed actions."""
         known = self._rule_grants.get((value.state, role))
         if known is None:

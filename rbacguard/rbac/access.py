@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple, TypeAlias
 
 from rbacguard.rbac.aggregation import ResolvedRoles
@@ -188,7 +190,10 @@ class EffectiveAccess:
                             continue
                         there = self._masks[subject] = {}
                     there[namespace] = there.get(namespace, 0) | mask
-                    layer[subject].append(binding)
+                    known = layer[subject]
+                    # A binding can contain a subject twice.
+                    if not known or known[-1] is not binding:
+                        known.append(binding)
 
     def add_role(self, role: ObjectKey, namespaces: Namespaces, state: int) -> None:
         """Bind a ClusterRole in one state, in these namespaces of each subject.
@@ -206,16 +211,15 @@ class EffectiveAccess:
         """Return all subjects that a relevant role is bound to, in order."""
         return sorted(self._masks, key=_order)
 
-    def bindings_of(
-        self, subject: Subject, state: int = 0
-    ) -> Mapping[str, Mapping[ObjectKey, AnyBinding]]:
-        """Return the bindings of relevant roles to a subject, by namespace in order."""
-        found: defaultdict[str, dict[ObjectKey, AnyBinding]] = defaultdict(dict)
-        for states, layer in self._layers:
-            if state in states:
-                for binding in layer.get(subject, ()):
-                    found[binding.scope][binding.ref] = binding
-        return dict(sorted(found.items()))
+    def bindings_of(self, subject: Subject, state: int = 0) -> Sequence[AnyBinding]:
+        """Return the bindings of relevant roles to a subject, in order of namespace and name."""
+        found = [
+            binding
+            for states, layer in self._layers
+            if state in states
+            for binding in layer.get(subject, ())
+        ]
+        return found if len(self._layers) == 1 else sorted(found, key=_binding_order)
 
     def rule_grants(self, role: ObjectKey, state: int = 0) -> tuple[RuleGrant, ...]:
         """Return by which rules a role allows the requests, and where it has these rules from."""
@@ -236,8 +240,8 @@ class EffectiveAccess:
     ) -> Iterator[AccessEntry]:
         """Yield the access of subjects, by default of all subjects, in order of namespace."""
         for subject in self.subjects() if subjects is None else subjects:
-            for namespace, bindings in self.bindings_of(subject, state).items():
-                grants = self._grants(subject, namespace, bindings, state)
+            for namespace, group in groupby(self.bindings_of(subject, state), attrgetter("scope")):
+                grants = self._grants(subject, group, state)
                 # Grants of the first requests come first.
                 grants.sort(key=lambda grant: grant[1] & -grant[1])
                 requests = 0
@@ -253,25 +257,24 @@ class EffectiveAccess:
 
         Each comes with the mask of those `requests` that it allows.
         """
-        bindings = self.bindings_of(subject, state)
+        relevant = (CLUSTER_WIDE, namespace)
+        bindings = [each for each in self.bindings_of(subject, state) if each.scope in relevant]
         return [
             (grant, mask & requests)
-            for where in dict.fromkeys((CLUSTER_WIDE, namespace))
-            for grant, mask in self._grants(subject, where, bindings.get(where, {}), state)
+            for grant, mask in self._grants(subject, bindings, state)
             if mask & requests
         ]
 
     def _grants(
-        self,
-        subject: Subject,
-        namespace: str,
-        bindings: Mapping[ObjectKey, AnyBinding],
-        state: int,
+        self, subject: Subject, bindings: Iterable[AnyBinding], state: int
     ) -> list[tuple[Grant, int]]:
         return [
-            (Grant(subject, namespace, key, found.role_chain, found.rule), found.requests)
-            for key, binding in bindings.items()
-            for found in self.rule_grants(binding.role_ref.key(namespace), state)
+            (
+                Grant(subject, binding.scope, binding.ref, found.role_chain, found.rule),
+                found.requests,
+            )
+            for binding in bindings
+            for found in self.rule_grants(binding.role_ref.key(binding.scope), state)
         ]
 
     def allowed(self, subject: Subject, namespace: str, *, state: int = 0) -> int:
@@ -378,6 +381,10 @@ def _pick(namespaces: tuple[str, ...], indexes: Sequence[int]) -> tuple[str, ...
 
 def _mask(rules: Iterable[PolicyRule | None]) -> int:
     return sum(1 << number for number, rule in enumerate(rules) if rule is not None)
+
+
+def _binding_order(binding: AnyBinding) -> tuple[str, str]:
+    return binding.scope, binding.metadata.name
 
 
 def _order(subject: Subject) -> tuple[str, str, str]:

@@ -58,10 +58,11 @@ def can_apply(subject: Subject) -> bool:
 
 def _normalize_subjects(binding: AnyBinding) -> None:
     """Replace the subjects of a binding by normalised ones, if they differ."""
-    namespace = binding.scope
-    if any((each.kind == "ServiceAccount") != bool(each.namespace) for each in binding.subjects):
-        subjects = tuple(normalize_subject(each, namespace) for each in binding.subjects)
-        force_setattr(binding, "subjects", subjects)
+    for each in binding.subjects:
+        if (each.kind == "ServiceAccount") != (each.namespace != ""):
+            subjects = tuple(normalize_subject(each, binding.scope) for each in binding.subjects)
+            force_setattr(binding, "subjects", subjects)
+            return
 
 
 class PolicyRule(Struct, frozen=True, gc=False, rename="camel", cache_hash=True):

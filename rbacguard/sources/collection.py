@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from rbacguard.errors import ContradictionError, InputError
-from rbacguard.rbac.types import ObjectKey
+from rbacguard.rbac.types import ObjectKey, key_of
 from rbacguard.snapshot.coverage import (
     OTHER_KINDS,
     RBAC_KINDS,
@@ -159,7 +159,7 @@ class InputCollection:
         if metadata.annotations:
             # A second copy of the object, which no answer depends on.
             metadata.annotations.pop(_LAST_APPLIED, None)
-        key = ObjectKey(kind, metadata.namespace if resource.namespaced else "", metadata.name)
+        key = key_of((kind, metadata.namespace if resource.namespaced else "", metadata.name))
         if not key.name:
             raise InputError(f"{location}: {kind}: metadata.name: expected a name, found none")
         if not key.namespace and kind in _NAMESPACED_RBAC:

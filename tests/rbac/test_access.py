@@ -217,11 +217,12 @@ def test_subjects_are_normalised_when_a_binding_is_decoded() -> None:
     access = EffectiveAccess(REQUESTS, [snapshot.resolved_roles], snapshot.bindings_in)
     bot, zoe = Subject("ServiceAccount", "bot", "web"), Subject("User", "zoe")
     for subject in (bot, zoe):
-        assert [key.name for key in access.bindings_of(subject)["web"]] == ["b", "c"]
-    assert list(access.bindings_of(bot)) == ["web"]
-    assert list(access.bindings_of(zoe)) == ["data", "web"]
+        found = [str(each.ref) for each in access.bindings_of(subject)]
+        assert found[-2:] == ["RoleBinding web/b", "RoleBinding web/c"]
+    assert {each.scope for each in access.bindings_of(bot)} == {"web"}
+    assert [each.scope for each in access.bindings_of(zoe)] == ["data", "web", "web"]
     other = Subject("ServiceAccount", "bot", "data")
-    assert [key.name for key in access.bindings_of(other)["data"]] == ["d"]
+    assert [str(each.ref) for each in access.bindings_of(other)] == ["RoleBinding data/d"]
     # A ClusterRoleBinding has no namespace to give, so no user is this service account.
     assert Subject("ServiceAccount", "bot") not in access.subjects()
 
