@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from rbacguard.approvals.model import Approval, MigrationAccess, OwnHolder
 from rbacguard.kubevirt.access import covers_actions, explicit_access, list_access
-from rbacguard.kubevirt.migrate_bindings import Need, bound_to_migrate
+from rbacguard.kubevirt.migrate_bindings import RequiredBinding, bound_to_migrate
 from rbacguard.kubevirt.permissions import Directness, live_migration
 from rbacguard.rbac import Subject
 from rbacguard.rbac.identity import identify
@@ -93,7 +93,7 @@ class _Reviewer:
         named = {subject for binding in snapshot.bindings for subject in binding.subjects}
         self._names = {(subject.kind, subject.name) for subject in named}
         self._members = {user for members in snapshot.groups.values() for user in members}
-        self._seen: dict[Need, str] = {}
+        self._seen: dict[RequiredBinding, str] = {}
 
     def entry(self, place: str, entry: Approval | OwnHolder) -> Iterator[Remark]:
         """Yield what is odd about one entry."""
@@ -187,7 +187,7 @@ class _Reviewer:
             if why:
                 yield "held-otherwise", Weight.INFO, why
 
-    def _held_otherwise(self, need: Need) -> str:
+    def _held_otherwise(self, need: RequiredBinding) -> str:
         """Return by what somebody holds all of migration in a scope besides this approval."""
         where = need.namespace or "the whole cluster"
         who = need.subject
@@ -201,14 +201,14 @@ class _Reviewer:
                 for grant in each.grants
             )
             return f"{who} holds it in {where} already, by {first.binding} to {first.role.name}"
-        everywhere = self._bound.get(Need("", who))
+        everywhere = self._bound.get(RequiredBinding("", who))
         if need.namespace and everywhere is not None:
             return f"{who} holds it in {where} already, by {everywhere.ref}"
         if who.kind != "User":
             return ""
         for group in identify(who.name, members=self._snapshot.groups).groups:
             for scope in {"", need.namespace}:
-                binding = self._bound.get(Need(scope, Subject("Group", group)))
+                binding = self._bound.get(RequiredBinding(scope, Subject("Group", group)))
                 if binding is not None:
                     return f"{who} holds it in {where} already, as a member of Group {group}"
         return ""

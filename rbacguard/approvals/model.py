@@ -11,7 +11,7 @@ import yaml as pyyaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rbacguard.errors import InputError
-from rbacguard.kubevirt.migrate_bindings import Need, smallest
+from rbacguard.kubevirt.migrate_bindings import RequiredBinding, without_covered
 from rbacguard.rbac import LabelSelector, LabelSelectorRequirement, Subject
 from rbacguard.rbac.selectors import selector_error, selector_matches
 from rbacguard.snapshot import Snapshot
@@ -96,10 +96,10 @@ class _Scoped(_Model):
         return self
 
     @property
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[RequiredBinding, ...]:
         """One need for each scope; none for a selector before it is resolved."""
         scopes = [""] if self.cluster_wide else self.namespaces
-        return tuple(Need(scope, self.subject.subject) for scope in scopes)
+        return tuple(RequiredBinding(scope, self.subject.subject) for scope in scopes)
 
     def resolved(self, namespaces: Mapping[str, Mapping[str, str]]) -> Self:
         """Return it with the namespaces that its selector selects."""
@@ -166,16 +166,16 @@ class MigrationAccess(_Model):
             and today <= approval.expires <= today + within
         )
 
-    def approved(self, today: datetime.date) -> tuple[Need, ...]:
+    def approved(self, today: datetime.date) -> tuple[RequiredBinding, ...]:
         """Return what is approved and has not expired; a day that is over does not count."""
-        return smallest(
+        return without_covered(
             need
             for approval in self.approvals
             if approval.approved and (approval.expires is None or approval.expires >= today)
             for need in approval.needs
         )
 
-    def expired(self, today: datetime.date) -> tuple[Need, ...]:
+    def expired(self, today: datetime.date) -> tuple[RequiredBinding, ...]:
         """Return what was approved until a day that is over."""
         return tuple(
             need
@@ -184,7 +184,7 @@ class MigrationAccess(_Model):
             for need in approval.needs
         )
 
-    def accepted_needs(self) -> frozenset[Need]:
+    def accepted_needs(self) -> frozenset[RequiredBinding]:
         """Return who is known to hold migration by grants of his own."""
         return frozenset(
             need for holder in self.holders if holder.accepted for need in holder.needs
@@ -231,7 +231,7 @@ def parse_approvals(value: object, path: str = "approvals") -> MigrationAccess:
 
 
 def _refuse_contradictions(access: MigrationAccess, path: str) -> None:
-    decisions: dict[Need, bool] = {}
+    decisions: dict[RequiredBinding, bool] = {}
     for index, approval in enumerate(access.approvals):
         for need in approval.needs:
             if decisions.setdefault(need, approval.approved) != approval.approved:

@@ -1,4 +1,4 @@
-"""Bindings to kubevirt.io:migrate for those who are to keep or get it."""
+"""Bindings of subjects to the ClusterRole kubevirt.io:migrate."""
 
 from __future__ import annotations
 
@@ -8,61 +8,71 @@ from msgspec import Struct
 
 from rbacguard.kubevirt.names import MIGRATE
 from rbacguard.rbac import ClusterRoleBinding, ObjectKey, ObjectMeta, RoleBinding, RoleRef, Subject
-from rbacguard.rbac.types import AnyBinding
+from rbacguard.rbac.types import CLUSTER_WIDE, AnyBinding
 from rbacguard.snapshot import Snapshot
 
 BINDING_NAME = "rbacguard-live-migration"
 MIGRATE_ROLE = ObjectKey("ClusterRole", "", MIGRATE)
 GENERATED_BY = "rbacguard.io/generated-by"
-"""Annotation by which the tool knows its own objects."""
+"""Annotation of objects that rbacguard generated."""
 
 
-class Need(Struct, frozen=True, order=True):
-    """Somebody who is to hold migration in a namespace ('' = the whole cluster)."""
+class RequiredBinding(Struct, frozen=True, order=True):
+    """A subject that must be bound to kubevirt.io:migrate, and where.
+
+    Attributes:
+        namespace: the namespace, or `CLUSTER_WIDE`.
+        subject: as in bindings, normalised.
+    """
 
     namespace: str
     subject: Subject
 
+    def __str__(self) -> str:
+        """Return `User alice in namespace web` or `User alice cluster-wide`, for messages."""
+        where = f"in namespace {self.namespace}" if self.namespace else "cluster-wide"
+        return f"{self.subject} {where}"
 
-def bound_to_migrate(snapshot: Snapshot) -> Mapping[Need, AnyBinding]:
-    """Return who is bound to kubevirt.io:migrate already, whether it exists or not."""
+
+def bound_to_migrate(snapshot: Snapshot) -> Mapping[RequiredBinding, AnyBinding]:
+    """Return the existing bindings to kubevirt.io:migrate, even if the role does not exist."""
     return {
-        Need(binding.scope, subject): binding
+        RequiredBinding(binding.scope, subject): binding
         for binding in snapshot.bindings
         if binding.role_ref.name == MIGRATE and binding.role_ref.kind == "ClusterRole"
         for subject in binding.subjects
     }
 
 
-def smallest(needs: Iterable[Need]) -> tuple[Need, ...]:
-    """Drop what a need for the whole cluster covers already."""
-    wanted = set(needs)
-    everywhere = {need.subject for need in wanted if not need.namespace}
-    kept = [n for n in wanted if not n.namespace or n.subject not in everywhere]
-    # As needs are ordered, by plain values, which are quick to compare.
-    kept.sort(key=lambda n: (n.namespace, n.subject.kind, n.subject.name, n.subject.namespace))
+def without_covered(required: Iterable[RequiredBinding]) -> tuple[RequiredBinding, ...]:
+    """Return the bindings in order, without those that a cluster-wide binding covers."""
+    wanted = set(required)
+    wide = {each.subject for each in wanted if each.namespace == CLUSTER_WIDE}
+    kept = [e for e in wanted if e.namespace == CLUSTER_WIDE or e.subject not in wide]
+    # The order of RequiredBinding itself. Plain tuples are faster to compare.
+    kept.sort(key=lambda e: (e.namespace, e.subject.kind, e.subject.name, e.subject.namespace))
     return tuple(kept)
 
 
-def bindings_for(needs: Iterable[Need], snapshot: Snapshot) -> tuple[AnyBinding, ...]:
-    """Return one binding for each scope, for whom no binding to kubevirt.io:migrate does it yet.
+def bindings_for(required: Iterable[RequiredBinding], snapshot: Snapshot) -> tuple[AnyBinding, ...]:
+    """Return one new binding for each namespace, with the subjects that have none yet.
 
-    The scope is that of the need, never wider; the name is free in its namespace, since a roleRef
-    cannot be changed later.
+    A binding is never wider than required. Its name is free in its namespace, because the roleRef
+    of a binding cannot be changed.
     """
-    # What the tool made before is made again: to leave it out would have it pruned.
+    # Bindings that rbacguard generated are generated again, otherwise GitOps would prune them.
     bound = {
-        need
-        for need, b in bound_to_migrate(snapshot).items()
-        if GENERATED_BY not in b.metadata.annotations
+        each
+        for each, binding in bound_to_migrate(snapshot).items()
+        if GENERATED_BY not in binding.metadata.annotations
     }
-    by_scope: dict[str, list[Subject]] = {}
-    for need in smallest(needs):
-        if need not in bound and Need("", need.subject) not in bound:
-            by_scope.setdefault(need.namespace, []).append(need.subject)
+    subjects_in: dict[str, list[Subject]] = {}
+    for each in without_covered(required):
+        if each not in bound and RequiredBinding(CLUSTER_WIDE, each.subject) not in bound:
+            subjects_in.setdefault(each.namespace, []).append(each.subject)
     role_ref = RoleRef("ClusterRole", MIGRATE)
     made: list[AnyBinding] = []
-    for namespace, subjects in sorted(by_scope.items()):
+    for namespace, subjects in sorted(subjects_in.items()):
         kind = "RoleBinding" if namespace else "ClusterRoleBinding"
         metadata = ObjectMeta(name=_free_name(kind, namespace, snapshot), namespace=namespace)
         make = RoleBinding if namespace else ClusterRoleBinding

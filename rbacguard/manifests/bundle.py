@@ -15,7 +15,7 @@ from msgspec import Struct
 from rbacguard.approvals.model import MigrationAccess
 from rbacguard.errors import OutputError
 from rbacguard.kubevirt.access import changed_namespaces
-from rbacguard.kubevirt.migrate_bindings import GENERATED_BY, Need, bindings_for
+from rbacguard.kubevirt.migrate_bindings import GENERATED_BY, RequiredBinding, bindings_for
 from rbacguard.kubevirt.names import MIGRATE
 from rbacguard.kubevirt.permissions import Directness, live_migration
 from rbacguard.kubevirt.releases import FIRST_RESTRICTED, Release
@@ -149,7 +149,7 @@ class _Digests:
     """
 
     def __init__(self, access: MigrationAccess) -> None:
-        self._behind: dict[Need, list[str]] = {}
+        self._behind: dict[RequiredBinding, list[str]] = {}
         values = approvals_value(access)["approvals"]
         for entry, value in zip(access.approvals, values, strict=True):
             if not entry.approved:
@@ -163,7 +163,7 @@ class _Digests:
         behind = [
             text
             for subject in binding.subjects
-            for text in self._behind.get(Need(binding.ref.namespace, subject), ())
+            for text in self._behind.get(RequiredBinding(binding.ref.namespace, subject), ())
         ]
         return hashlib.sha256("\n".join(behind).encode()).hexdigest()
 
@@ -270,7 +270,7 @@ def _obstacles(
     return (*obstacles(snapshot, before, applier), *obstacles(updated, later, applier))
 
 
-def _guard(request: Request, approved: Iterable[Need]) -> list[dict[str, Any]]:
+def _guard(request: Request, approved: Iterable[RequiredBinding]) -> list[dict[str, Any]]:
     if not request.guard:
         return []
     made = guard(
@@ -338,7 +338,7 @@ def _check(found: Mapping[str, Any], target: Release) -> None:
         raise OutputError(f"{found['kind']} {place} would be refused: {wrong[0]}")
 
 
-def _reviews(approved: Iterable[Need], request: Request, target: Release) -> str:
+def _reviews(approved: Iterable[RequiredBinding], request: Request, target: Release) -> str:
     """Return SubjectAccessReviews: `can-i` mis-answers resources of subresources.kubevirt.io."""
     parts = []
     for need in approved:
@@ -380,7 +380,7 @@ def _summary(
     files: Collection[str],
     steps: Sequence[_Step],
     objects: Sequence[Mapping[str, Any]],
-    approved: tuple[Need, ...],
+    approved: tuple[RequiredBinding, ...],
     reached: Mapping[Subject, tuple[str, ...]],
     applier: User | None,
     hindered: tuple[Obstacle, ...],
@@ -388,7 +388,11 @@ def _summary(
     lost = changed_namespaces(plan.changes, Change.LOST)
     covered = set(approved)
     still_lost = {
-        subject: [s for s in scopes if not covered & {Need(s, subject), Need("", subject)}]
+        subject: [
+            s
+            for s in scopes
+            if not covered & {RequiredBinding(s, subject), RequiredBinding("", subject)}
+        ]
         for subject, scopes in lost.items()
     }
     numbers = count(1)

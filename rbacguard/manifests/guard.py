@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rbacguard.errors import OutputError
-from rbacguard.kubevirt.migrate_bindings import Need
+from rbacguard.kubevirt.migrate_bindings import RequiredBinding
 from rbacguard.kubevirt.names import MIGRATE, UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT
 from rbacguard.kubevirt.permissions import live_migration
 from rbacguard.rbac import Subject
@@ -36,7 +36,7 @@ _SPACE = "request.?namespace.orValue('')"
 
 
 def guard(
-    approved: Iterable[Need],
+    approved: Iterable[RequiredBinding],
     managers: Sequence[str],
     *,
     until: datetime.date | None,
@@ -64,7 +64,7 @@ def guard(
     ]
 
 
-def _params(approved: Iterable[Need], namespace: str) -> dict[str, Any]:
+def _params(approved: Iterable[RequiredBinding], namespace: str) -> dict[str, Any]:
     lines: dict[str, list[str]] = {}
     for need in sorted(approved):
         lines.setdefault(need.namespace or _CLUSTER, []).append(_line(need.subject))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rbacguard.errors import InputError
 from rbacguard.kubevirt.access import ActionAccess, ActionChange, list_access, selected
 from rbacguard.kubevirt.installed import Installed
-from rbacguard.kubevirt.migrate_bindings import Need
+from rbacguard.kubevirt.migrate_bindings import RequiredBinding
 from rbacguard.kubevirt.permissions import Action, Directness, live_migration
 from rbacguard.kubevirt.subjects import well_known_subject
 from rbacguard.output import wire
@@ -381,14 +381,14 @@ def reach(found: Mapping[Subject, tuple[str, ...]]) -> list[wire.ReachModel]:
     return _Models(()).reach(found)
 
 
-def _by_subject(found: Iterable[Need]) -> Mapping[Subject, tuple[str, ...]]:
+def _by_subject(found: Iterable[RequiredBinding]) -> Mapping[Subject, tuple[str, ...]]:
     by_subject: dict[Subject, list[str]] = {}
     for need in found:
         by_subject.setdefault(need.subject, []).append(need.namespace)
     return {who: tuple(scopes) for who, scopes in sorted(by_subject.items())}
 
 
-def needs(found: Iterable[Need]) -> list[wire.ReachModel]:
+def needs(found: Iterable[RequiredBinding]) -> list[wire.ReachModel]:
     """Return needs, one entry for each subject."""
     return reach(_by_subject(found))
 

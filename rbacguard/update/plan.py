@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from rbacguard.errors import VersionError
 from rbacguard.kubevirt.access import ActionChange, ChangedAction
 from rbacguard.kubevirt.installed import Installed, installed
-from rbacguard.kubevirt.migrate_bindings import Need, bound_to_migrate
+from rbacguard.kubevirt.migrate_bindings import RequiredBinding, bound_to_migrate
 from rbacguard.kubevirt.names import ADMIN, EDIT, MIGRATE
 from rbacguard.kubevirt.permissions import Action
 from rbacguard.kubevirt.releases import FIRST_RESTRICTED, Release
@@ -38,7 +38,7 @@ class Plan(Struct, frozen=True):
         evacuation_changes: the same for the cancellation of evacuations. 4.21 grants it to
             administrators and editors.
         outcomes: the strategies.
-        required: by subject in order, the smallest namespaces in which losing subjects need the
+        required: by subject in order, the without_covered namespaces in which losing subjects need the
             permission to keep it. Accounts of the platform are left out.
         platform: the accounts of the platform that lose access.
         warnings: what an administrator must know first.
@@ -57,10 +57,12 @@ class Plan(Struct, frozen=True):
     gaps: tuple[str, ...]
 
     @property
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[RequiredBinding, ...]:
         """The required bindings, in order of namespace."""
         needs = [
-            Need(where, who) for who, namespaces in self.required.items() for where in namespaces
+            RequiredBinding(where, who)
+            for who, namespaces in self.required.items()
+            for where in namespaces
         ]
         return tuple(sorted(needs, key=attrgetter("namespace")))
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 from rbacguard.approvals.model import Approval, ApprovedSubject, MigrationAccess, OwnHolder
 from rbacguard.approvals.usage import Use, told
 from rbacguard.kubevirt.access import explicit_access
-from rbacguard.kubevirt.migrate_bindings import Need, smallest
+from rbacguard.kubevirt.migrate_bindings import RequiredBinding, without_covered
 from rbacguard.kubevirt.subjects import is_platform
 from rbacguard.rbac import Grant, Subject
 from rbacguard.rbac.access import Change
@@ -29,7 +29,9 @@ def propose_approvals(
         used: usage of the permission to report in each entry, or None if there is no audit log.
     """
     reasons = {
-        Need(scope, each.subject): _reason(next(iter(each.evidence(scope).values())).grants[0])
+        RequiredBinding(scope, each.subject): _reason(
+            next(iter(each.evidence(scope).values())).grants[0]
+        )
         for each in reversed(plan.changes)
         if each.change is Change.LOST
         for scope in each.namespaces
@@ -39,7 +41,7 @@ def propose_approvals(
     holders = []
     for subject, access in explicit_access(snapshot).items():
         for each in access:
-            need = Need(each.namespace, subject)
+            need = RequiredBinding(each.namespace, subject)
             if not is_platform(subject) and need not in required:
                 reasons.setdefault(need, _reason(each.grants[0]))
                 holders.append(need)
@@ -49,7 +51,7 @@ def propose_approvals(
             need: f"{reason}; {told(need.subject, need.namespace, known)}"
             for need, reason in reasons.items()
         }
-    return _undecided(needs, smallest(holders), reasons)
+    return _undecided(needs, without_covered(holders), reasons)
 
 
 def _reason(grant: Grant) -> str:
@@ -66,7 +68,7 @@ def new_entries(access: MigrationAccess, proposed: MigrationAccess) -> Migration
     known = {need for entry in (*access.approvals, *access.holders) for need in entry.needs}
     everywhere = {need.subject for need in known if not need.namespace}
 
-    def new(needs: Iterable[Need]) -> list[Need]:
+    def new(needs: Iterable[RequiredBinding]) -> list[RequiredBinding]:
         return [n for n in needs if n not in known and n.subject not in everywhere]
 
     reasons = {
@@ -82,9 +84,11 @@ def new_entries(access: MigrationAccess, proposed: MigrationAccess) -> Migration
 
 
 def _undecided(
-    needs: Iterable[Need], holders: Iterable[Need], reasons: Mapping[Need, str]
+    needs: Iterable[RequiredBinding],
+    holders: Iterable[RequiredBinding],
+    reasons: Mapping[RequiredBinding, str],
 ) -> MigrationAccess:
-    def grouped(items: Iterable[Need]) -> dict[Subject, list[str]]:
+    def grouped(items: Iterable[RequiredBinding]) -> dict[Subject, list[str]]:
         found: dict[Subject, list[str]] = {}
         for need in sorted(items, key=lambda n: (n.subject, n.namespace)):
             found.setdefault(need.subject, []).append(need.namespace)
@@ -104,11 +108,15 @@ def _undecided(
         api_version="rbacguard.io/v1alpha1",
         kind="MigrationAccess",
         approvals=[
-            Approval(approved=False, reason=reasons[Need(scopes[0], s)], **entry(s, scopes))
+            Approval(
+                approved=False, reason=reasons[RequiredBinding(scopes[0], s)], **entry(s, scopes)
+            )
             for s, scopes in grouped(needs).items()
         ],
         holders=[
-            OwnHolder(accepted=False, reason=reasons[Need(scopes[0], s)], **entry(s, scopes))
+            OwnHolder(
+                accepted=False, reason=reasons[RequiredBinding(scopes[0], s)], **entry(s, scopes)
+            )
             for s, scopes in grouped(holders).items()
         ],
     )

@@ -16,7 +16,7 @@ from rbacguard.kubevirt.access import (
     list_access,
 )
 from rbacguard.kubevirt.installed import installed
-from rbacguard.kubevirt.migrate_bindings import Need, bound_to_migrate
+from rbacguard.kubevirt.migrate_bindings import RequiredBinding, bound_to_migrate
 from rbacguard.kubevirt.names import MIGRATE, UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT
 from rbacguard.kubevirt.permissions import Action, live_migration
 from rbacguard.kubevirt.releases import migrate_rules
@@ -79,7 +79,7 @@ class Verification(Struct, frozen=True):
 
     snapshot: Snapshot
     checks: tuple[VerifyCheck, ...]
-    unaccepted: tuple[Need, ...]
+    unaccepted: tuple[RequiredBinding, ...]
 
     @property
     def result(self) -> Result:
@@ -163,7 +163,7 @@ class _Verifier:
         self._approved = frozenset(access.approved(today))
         self._decided = self._approved | access.accepted_needs()
         self._bound = bound_to_migrate(snapshot)
-        self.unaccepted: list[Need] = []
+        self.unaccepted: list[RequiredBinding] = []
         self._gaps = snapshot.coverage.missing()
 
     def _check(
@@ -303,7 +303,7 @@ class _Verifier:
             f"{need.subject} is approved {_in(need.namespace)} "
             + ("but not bound" if exists else f"but {MIGRATE} does not exist")
             for need in sorted(self._approved)
-            if not (exists and (need in bound or Need("", need.subject) in bound))
+            if not (exists and (need in bound or RequiredBinding("", need.subject) in bound))
             and not covers_actions(own.get(need.subject, ()), self._actions, need.namespace)
         ]
         if not failures:
@@ -316,9 +316,9 @@ class _Verifier:
         result = Result.UNKNOWN if gaps else Result.FAILED
         return VerifyCheck("approved-bound", title, result, (*failures, *gaps), following)
 
-    def _is_decided(self, need: Need) -> bool:
+    def _is_decided(self, need: RequiredBinding) -> bool:
         """Return whether a subject is approved or accepted in a namespace or cluster-wide."""
-        return any(each in self._decided for each in (need, Need("", need.subject)))
+        return any(each in self._decided for each in (need, RequiredBinding("", need.subject)))
 
     def only_approved(self) -> VerifyCheck:
         """Fail for access that is neither approved, nor accepted, nor pre-existing."""
@@ -328,7 +328,7 @@ class _Verifier:
         evidence: dict[Grant, None] = {}
         for view in self._views:
             for each in list_access(view, self._actions):
-                need = Need(each.namespace, each.subject)
+                need = RequiredBinding(each.namespace, each.subject)
                 if is_platform(each.subject) or self._is_decided(need):
                     continue
                 for action, grants in each.grants_by_action:
@@ -352,11 +352,11 @@ class _Verifier:
 
     def _report(
         self,
-        need: Need,
+        need: RequiredBinding,
         grants: Sequence[Grant],
         failures: list[str],
         evidence: dict[Grant, None],
-        expired: set[Need],
+        expired: set[RequiredBinding],
     ) -> None:
         self.unaccepted.append(need)
         first = grants[0]
@@ -391,7 +391,7 @@ class _Verifier:
             f"{bound[need].metadata.creation_timestamp or 'at an unknown time'}"
             for need in sorted(bound)
             # Cluster-wide acceptance is about roles of the subject, not about this binding.
-            if need not in self._decided and Need("", need.subject) not in self._approved
+            if need not in self._decided and RequiredBinding("", need.subject) not in self._approved
         ]
         binders: defaultdict[ObjectKey, list[AnyBinding]] = defaultdict(list)
         for binding in self._snapshot.bindings:
@@ -407,7 +407,7 @@ class _Verifier:
                 holders = [
                     subject
                     for subject in binding.subjects
-                    if not self._is_decided(Need(role.key.namespace, subject))
+                    if not self._is_decided(RequiredBinding(role.key.namespace, subject))
                 ]
                 if holders and not (is_unchanged and binding.ref in known):
                     failures.append(

@@ -12,7 +12,7 @@ from strategies import examples
 
 from rbacguard import Snapshot
 from rbacguard.approvals.model import parse_approvals
-from rbacguard.kubevirt.migrate_bindings import Need
+from rbacguard.kubevirt.migrate_bindings import RequiredBinding
 from rbacguard.kubevirt.permissions import live_migration
 from rbacguard.kubevirt.releases import parse_release
 from rbacguard.manifests import GenerateStrategy, Request, make_bundle
@@ -56,10 +56,10 @@ decisions = st.lists(
 )
 
 
-def held(snapshot: Snapshot) -> set[tuple[Need, str]]:
+def held(snapshot: Snapshot) -> set[tuple[RequiredBinding, str]]:
     """Return who holds which action of migration, by bindings, where."""
     return {
-        (Need(namespace, subject), str(action))
+        (RequiredBinding(namespace, subject), str(action))
         for subject, action, namespace in access_of(snapshot, live_migration().granting)
     }
 
@@ -94,5 +94,5 @@ def test_the_bundle_gives_exactly_what_is_approved(
     assert {need for need, _ in after - anyway} <= approved
     # Nothing less: everybody who is approved holds all of it there, or in the whole cluster.
     for need in approved:
-        everywhere = Need("", need.subject)
+        everywhere = RequiredBinding("", need.subject)
         assert all({(need, a), (everywhere, a)} & after for a in actions), need

@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT, STATES, Run
 
 from rbacguard.errors import OutputError
-from rbacguard.kubevirt.migrate_bindings import Need
+from rbacguard.kubevirt.migrate_bindings import RequiredBinding
 from rbacguard.manifests.guard import guard
 from rbacguard.rbac import Subject
 from rbacguard.validation import problems
@@ -21,16 +21,18 @@ APPROVALS = str(ROOT / "examples" / "approvals.yaml")
 A = str(STATES["A"])
 
 
-def made(*needs: Need, managers: tuple[str, ...] = (), **more: Any) -> dict[str, dict[str, Any]]:
+def made(
+    *needs: RequiredBinding, managers: tuple[str, ...] = (), **more: Any
+) -> dict[str, dict[str, Any]]:
     found = guard(needs, managers, until=more.pop("until", None), **more)
     return {f"{each['kind']}/{each['metadata']['name']}": each for each in found}
 
 
 def test_the_approvals_stand_in_a_config_map_by_namespace() -> None:
     found = made(
-        Need("web", ALICE),
-        Need("web", Subject("ServiceAccount", "bot", "ci")),
-        Need("", Subject("Group", "vm-admins")),
+        RequiredBinding("web", ALICE),
+        RequiredBinding("web", Subject("ServiceAccount", "bot", "ci")),
+        RequiredBinding("", Subject("Group", "vm-admins")),
         namespace="guards",
     )
     params = found["ConfigMap/rbacguard-live-migration-approvals"]
@@ -48,7 +50,9 @@ def test_the_approvals_stand_in_a_config_map_by_namespace() -> None:
 
 
 def test_every_object_passes_the_strict_schema() -> None:
-    found = made(Need("web", ALICE), managers=("argo",), until=datetime.date(2026, 12, 31))
+    found = made(
+        RequiredBinding("web", ALICE), managers=("argo",), until=datetime.date(2026, 12, 31)
+    )
     for name, each in found.items():
         assert problems(each, "1.33") == [], name
     broken = found["ValidatingAdmissionPolicy/rbacguard-live-migration-roles"]
@@ -75,12 +79,17 @@ def test_names_reach_cel_as_strings_only() -> None:
 
 def test_a_name_with_a_line_break_cannot_pass_for_two() -> None:
     with pytest.raises(OutputError, match="cannot be guarded"):
-        made(Need("web", Subject("User", "a\nUser//root")))
+        made(RequiredBinding("web", Subject("User", "a\nUser//root")))
 
 
 def test_more_approvals_than_a_config_map_holds_are_refused() -> None:
     with pytest.raises(OutputError, match="more than a ConfigMap holds"):
-        made(*(Need("web", Subject("User", f"{number:07}-{'x' * 200}")) for number in range(6000)))
+        made(
+            *(
+                RequiredBinding("web", Subject("User", f"{number:07}-{'x' * 200}"))
+                for number in range(6000)
+            )
+        )
 
 
 def test_the_command_writes_them_and_check_knows_them(run: Run, tmp_path: Path) -> None:

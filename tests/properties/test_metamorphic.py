@@ -20,7 +20,7 @@ from strategies import NAMESPACES, ROLE_NAMES, SUBJECTS, Objects, additions, clu
 
 from rbacguard import Snapshot
 from rbacguard.approvals.model import load_approvals
-from rbacguard.kubevirt.migrate_bindings import Need, bindings_for
+from rbacguard.kubevirt.migrate_bindings import RequiredBinding, bindings_for
 from rbacguard.kubevirt.permissions import live_migration
 from rbacguard.kubevirt.releases import parse_release
 from rbacguard.kubevirt.subjects import is_platform
@@ -317,7 +317,7 @@ def test_redaction_keeps_the_verdict(items: Objects, more: Objects) -> None:
     assert differing(whole, redacted) == []
 
 
-def _people(found: Iterable[Need]) -> set[Need]:
+def _people(found: Iterable[RequiredBinding]) -> set[RequiredBinding]:
     return {need for need in found if not is_platform(need.subject)}
 
 

@@ -24,7 +24,7 @@ from rbacguard import Snapshot, Subject
 from rbacguard.errors import VersionError
 from rbacguard.kubevirt.access import changed_namespaces
 from rbacguard.kubevirt.installed import Installed, aggregation_is_manual, installed
-from rbacguard.kubevirt.migrate_bindings import Need, bindings_for
+from rbacguard.kubevirt.migrate_bindings import RequiredBinding, bindings_for
 from rbacguard.kubevirt.permissions import permissions
 from rbacguard.kubevirt.releases import (
     FIRST_RESTRICTED,
@@ -535,16 +535,18 @@ def test_bindings_are_made_by_scope_under_a_free_name() -> None:
         ),
     ]
     snapshot = from_objects(taken)
-    wanted = [Need(place, who) for place in ("web", "data", "legacy") for who in (ann, bob)]
+    wanted = [
+        RequiredBinding(place, who) for place in ("web", "data", "legacy") for who in (ann, bob)
+    ]
     made = bindings_for(wanted, snapshot)
     assert [(str(each.ref), each.subjects) for each in made] == [
         ("RoleBinding data/rbacguard-live-migration", (ann,)),
         ("RoleBinding web/rbacguard-live-migration-3", (ann,)),
     ]
     assert {str(each.role_ref.key("")) for each in made} == {"ClusterRole kubevirt.io:migrate"}
-    (wide,) = bindings_for([Need("", ann), Need("web", ann)], snapshot)
+    (wide,) = bindings_for([RequiredBinding("", ann), RequiredBinding("web", ann)], snapshot)
     assert str(wide.ref) == "ClusterRoleBinding rbacguard-live-migration-2"
-    assert bindings_for([Need("", bob), Need("web", bob)], snapshot) == ()
+    assert bindings_for([RequiredBinding("", bob), RequiredBinding("web", bob)], snapshot) == ()
 
 
 def test_what_the_operator_writes_is_written_and_nothing_else() -> None:

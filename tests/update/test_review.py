@@ -26,7 +26,7 @@ from rbacguard.approvals import model as approvals
 from rbacguard.approvals.check import review
 from rbacguard.approvals.model import MigrationAccess, load_approvals, parse_approvals
 from rbacguard.errors import InputError
-from rbacguard.kubevirt.migrate_bindings import Need, bound_to_migrate
+from rbacguard.kubevirt.migrate_bindings import RequiredBinding, bound_to_migrate
 from rbacguard.kubevirt.permissions import live_migration
 from rbacguard.kubevirt.releases import parse_release
 from rbacguard.rbac import Subject
@@ -242,9 +242,9 @@ def test_an_account_of_the_bindings_own_namespace_is_bound_there() -> None:
     snapshot = from_objects(more)
     bot, far = Subject("ServiceAccount", "bot", "web"), Subject("ServiceAccount", "bot", "ci")
     assert set(bound_to_migrate(snapshot)) == {
-        Need("web", bot),
-        Need("web", Subject("User", "gina")),
-        Need("data", far),
+        RequiredBinding("web", bot),
+        RequiredBinding("web", Subject("User", "gina")),
+        RequiredBinding("data", far),
     }
 
 
@@ -372,7 +372,7 @@ SELECTED = entry(user("carol"), namespaceSelector={"matchLabels": {"team": "vm"}
 def test_a_selector_approves_in_the_namespaces_that_it_selects() -> None:
     found = access(SELECTED).resolved(labelled("web", "data"))
     carol = Subject("User", "carol")
-    assert found.approved(TODAY) == (Need("data", carol), Need("web", carol))
+    assert found.approved(TODAY) == (RequiredBinding("data", carol), RequiredBinding("web", carol))
     assert access(SELECTED).resolved(labelled()).approved(TODAY) == ()
     expression = {"matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["x"]}]}
     everywhere = access(entry(user("carol"), namespaceSelector=expression)).resolved(
@@ -418,8 +418,8 @@ def test_a_holder_may_be_accepted_by_selector() -> None:
     found = access(holders=[{**holder, "accepted": True}])
     assert found.accepted_needs() == frozenset()
     assert found.resolved(labelled("web", "data")).accepted_needs() == {
-        Need("web", Subject("User", "carol")),
-        Need("data", Subject("User", "carol")),
+        RequiredBinding("web", Subject("User", "carol")),
+        RequiredBinding("data", Subject("User", "carol")),
     }
 
 

@@ -27,7 +27,7 @@ from conftest import (
 
 from rbacguard import Snapshot
 from rbacguard.approvals.model import MigrationAccess, load_approvals
-from rbacguard.kubevirt.migrate_bindings import Need
+from rbacguard.kubevirt.migrate_bindings import RequiredBinding
 from rbacguard.kubevirt.releases import parse_release
 from rbacguard.queries.diff import compare
 from rbacguard.rbac import Grant, Subject
@@ -192,7 +192,7 @@ def places(found: Mapping[Subject, tuple[str, ...]]) -> dict[str, list[str]]:
     return {str(subject): list(scopes) for subject, scopes in found.items()}
 
 
-def needs(found: tuple[Need, ...]) -> list[str]:
+def needs(found: tuple[RequiredBinding, ...]) -> list[str]:
     return [f"{each.subject} in {each.namespace or '*'}" for each in found]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from rbacguard.kubevirt.migrate_bindings import Need
+from rbacguard.kubevirt.migrate_bindings import RequiredBinding
 from rbacguard.policy.checks.base import Check
 from rbacguard.policy.context import Context
 from rbacguard.policy.facts import FactClass, RestrictionFact, UnapprovedFact, subject_map
@@ -45,7 +45,7 @@ class RestrictionCheck(Check, frozen=True, tag="restriction"):
 
     def run(self, context: Context) -> Iterator[RestrictionFact]:
         """Yield one fact for each subject and namespace."""
-        needs: list[Need] = list(context.plan.needs) if context.plan else []
+        needs: list[RequiredBinding] = list(context.plan.needs) if context.plan else []
         if context.approvals is not None:
             needs += context.approvals.resolved(context.snapshot).approved(context.today)
         groups = dict(context.snapshot.groups)
