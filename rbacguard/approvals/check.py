@@ -1,4 +1,4 @@
-"""What is odd about an approvals file, seen against a cluster."""
+"""Issues of an approvals file, found by comparison with a cluster."""
 
 from __future__ import annotations
 
@@ -9,131 +9,134 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from rbacguard.approvals.model import Approval, MigrationAccess, OwnHolder
+from rbacguard.approvals.model import AcknowledgedHolder, Approval, MigrationAccess
 from rbacguard.kubevirt.access import covers_actions, explicit_access, list_access
 from rbacguard.kubevirt.migrate_bindings import RequiredBinding, bound_to_migrate
 from rbacguard.kubevirt.permissions import Directness, live_migration
 from rbacguard.rbac import Subject
-from rbacguard.rbac.identity import identify
+from rbacguard.rbac.identity import (
+    AUTHENTICATED,
+    OAUTH,
+    SERVICE_ACCOUNTS_GROUP,
+    UNAUTHENTICATED,
+    identify,
+)
+from rbacguard.rbac.types import CLUSTER_WIDE
 from rbacguard.snapshot import Snapshot
 from rbacguard.snapshot.coverage import State
 
 WARN_BEFORE = datetime.timedelta(days=14)
-"""How long before its end an approval is announced, unless somebody says otherwise."""
+"""The default time before its expiry at which an approval is reported."""
 
-_EVERYBODY = ("system:authenticated", "system:authenticated:oauth", "system:unauthenticated")
-_ACCOUNTS = "system:serviceaccounts"
+_ALL_USERS = (AUTHENTICATED, OAUTH, UNAUTHENTICATED)
+_MAX_NAMESPACES = 3
+"""The most namespaces that a message names."""
 
 
-class Weight(StrEnum):
-    """How much a remark weighs: only errors and warnings need something to be done."""
+class Severity(StrEnum):
+    """The severity of an issue. `INFO` requires no action."""
 
     ERROR = "error"
     WARNING = "warning"
     INFO = "info"
 
 
-class Remark(Struct, frozen=True):
-    """One thing that is odd.
+class ApprovalIssue(Struct, frozen=True):
+    """An issue of one entry.
 
     Attributes:
-        id: a stable name for the kind of remark.
-        weight: how much it weighs.
-        place: the entry, such as `approvals[2]`.
-        subject: whom it is about.
-        message: what is odd.
+        id: the stable ID of the kind of issue.
+        severity: the severity.
+        entry: the entry, such as `approvals[2]`.
+        subject: the subject of the entry.
+        message: the issue.
     """
 
     id: str
-    weight: Weight
-    place: str
+    severity: Severity
+    entry: str
     subject: Subject
     message: str
 
 
-def review(
+def check_approvals(
     access: MigrationAccess,
     snapshot: Snapshot,
     *,
     today: datetime.date,
     warn_before: datetime.timedelta = WARN_BEFORE,
-) -> tuple[Remark, ...]:
-    """Review an approvals file, entry by entry.
+) -> tuple[ApprovalIssue, ...]:
+    """Return the issues of an approvals file, in the order of its entries.
 
     Args:
-        access: the file, as it stands.
+        access: the file. Its selectors do not need to be resolved.
         snapshot: the cluster.
-        today: the day on which approvals count.
-        warn_before: how long before its end an approval is announced.
+        today: the day that expiry dates are compared with.
+        warn_before: the time before its expiry at which an approval is reported.
+
+    Raises:
+        InputError: two approvals contradict each other.
     """
-    reviewer = _Reviewer(snapshot, today, warn_before)
+    checker = _Checker(snapshot, today, warn_before)
     resolved = access.resolved(snapshot)
-    remarks: list[Remark] = []
-    for index, approval in enumerate(resolved.approvals):
-        remarks += reviewer.entry(f"approvals[{index}]", approval)
-    for index, holder in enumerate(resolved.holders):
-        remarks += reviewer.entry(f"holders[{index}]", holder)
-    return tuple(remarks)
+    entries = [(f"approvals[{n}]", each) for n, each in enumerate(resolved.approvals)]
+    entries += [(f"holders[{n}]", each) for n, each in enumerate(resolved.holders)]
+    return tuple(
+        ApprovalIssue(issue, severity, name, entry.subject.subject, message)
+        for name, entry in entries
+        for issue, severity, message in checker.issues(name, entry)
+    )
 
 
-_Said: TypeAlias = tuple[str, Weight, str]
+def warning_messages(issues: Iterable[ApprovalIssue]) -> tuple[str, ...]:
+    """Return the messages of errors and warnings, each once."""
+    return tuple(dict.fromkeys(e.message for e in issues if e.severity is not Severity.INFO))
 
 
-class _Reviewer:
+_Entry: TypeAlias = Approval | AcknowledgedHolder
+_Issues: TypeAlias = Iterator[tuple[str, Severity, str]]
+
+
+class _Checker:
     def __init__(
         self, snapshot: Snapshot, today: datetime.date, warn_before: datetime.timedelta
     ) -> None:
         self._snapshot, self._today, self._warn_before = snapshot, today, warn_before
         self._actions = live_migration().granting
-        self._held: dict[Subject, set[str]] = {}
+        self._namespaces: dict[Subject, set[str]] = {}
         for each in list_access(snapshot, live_migration().of(Directness.DIRECT)):
-            self._held.setdefault(each.subject, set()).add(each.namespace)
-        self._own = explicit_access(snapshot)
+            self._namespaces.setdefault(each.subject, set()).add(each.namespace)
+        self._explicit = explicit_access(snapshot)
         self._bound = bound_to_migrate(snapshot)
         named = {subject for binding in snapshot.bindings for subject in binding.subjects}
         self._names = {(subject.kind, subject.name) for subject in named}
         self._members = {user for members in snapshot.groups.values() for user in members}
         self._seen: dict[RequiredBinding, str] = {}
 
-    def entry(self, place: str, entry: Approval | OwnHolder) -> Iterator[Remark]:
-        """Yield what is odd about one entry."""
-        parts = [self._unknown(entry), self._selection(entry), self._again(place, entry)]
+    def issues(self, name: str, entry: _Entry) -> _Issues:
+        """Yield the issues of one entry: ID, severity, and message."""
+        yield from self._unknown_names(entry)
+        yield from self._selector(entry)
+        yield from self._duplicates(name, entry)
         if isinstance(entry, Approval) and entry.approved:
-            parts += [self._ends(entry), self._reaches(entry)]
-        for part in parts:
-            for kind, weight, message in part:
-                yield Remark(kind, weight, place, entry.subject.subject, message)
+            yield from self._expiry(entry)
+            yield from self._broad_groups(entry.subject.subject)
+            yield from self._new_access(entry)
+            for pair in entry.pairs:
+                source = self._other_source(pair)
+                if source:
+                    message = f"{pair.subject} already has the permission {pair.where}, {source}"
+                    yield "already-granted", Severity.INFO, message
 
-    def _unknown(self, entry: Approval | OwnHolder) -> Iterator[_Said]:
-        """Yield names that the cluster does not know."""
+    def _unknown_names(self, entry: _Entry) -> _Issues:
         subject = entry.subject.subject
         if not self._is_known(subject):
-            message = f"{subject} is named nowhere in the input; is it spelt right?"
-            yield "unknown-name", Weight.WARNING, message
+            message = f"{subject} was not found in the input; check the spelling"
+            yield "unknown-name", Severity.WARNING, message
         for namespace in entry.namespaces:
             if namespace not in self._snapshot.namespaces:
-                message = f"namespace {namespace} is not in the input"
-                yield "unknown-namespace", Weight.WARNING, message
-
-    def _selection(self, entry: Approval | OwnHolder) -> Iterator[_Said]:
-        """Yield whether a selector selects nothing, or nobody knows what."""
-        if entry.namespace_selector is None:
-            return
-        gaps = self._snapshot.coverage.missing(["Namespace"])
-        if gaps:
-            message = f"which namespaces are selected is not all known: {gaps[0]}"
-            yield "selection-unknown", Weight.WARNING, message
-        elif not entry.namespaces:
-            message = f"the selector of {entry.subject.subject} selects no namespace"
-            yield "selects-nothing", Weight.WARNING, message
-
-    def _again(self, place: str, entry: Approval | OwnHolder) -> Iterator[_Said]:
-        """Yield what stands in an entry before this one."""
-        for need in entry.needs:
-            other = self._seen.setdefault(need, place)
-            if other != place:
-                where = need.namespace or "the whole cluster"
-                yield "given-twice", Weight.INFO, f"{need.subject} in {where} stands in {other} too"
+                message = f"namespace {namespace} was not found in the input"
+                yield "unknown-namespace", Severity.WARNING, message
 
     def _is_known(self, subject: Subject) -> bool:
         snapshot = self._snapshot
@@ -148,72 +151,93 @@ class _Reviewer:
             or subject.name.startswith("system:")
         )
 
-    def _ends(self, entry: Approval) -> Iterator[_Said]:
-        """Yield whether an approval has expired, or is about to."""
-        if entry.expires is None:
+    def _selector(self, entry: _Entry) -> _Issues:
+        if entry.namespace_selector is None:
             return
-        who = entry.subject.subject
-        left = entry.expires - self._today
-        if left < datetime.timedelta():
-            yield "expired", Weight.ERROR, f"the approval of {who} has expired on {entry.expires}"
-        elif left <= self._warn_before:
-            days = f"in {left.days} days" if left.days else "today"
-            message = f"the approval of {who} ends on {entry.expires}, {days}"
-            yield "ends-soon", Weight.WARNING, message
+        gaps = self._snapshot.coverage.missing(["Namespace"])
+        if gaps:
+            message = f"the selected namespaces are not all known: {gaps[0]}"
+            yield "selection-unknown", Severity.WARNING, message
+        elif not entry.namespaces:
+            message = f"the selector of {entry.subject.subject} selects no namespace"
+            yield "selects-nothing", Severity.WARNING, message
 
-    def _reaches(self, entry: Approval) -> Iterator[_Said]:
-        """Yield whether an approval reaches further than what is held, or adds nothing."""
+    def _duplicates(self, name: str, entry: _Entry) -> _Issues:
+        for pair in entry.pairs:
+            other = self._seen.setdefault(pair, name)
+            if other != name:
+                yield "duplicate-entry", Severity.INFO, f"{pair} is also in {other}"
+
+    def _expiry(self, entry: Approval) -> _Issues:
+        subject, expires = entry.subject.subject, entry.expires
+        if entry.is_expired(self._today):
+            message = f"the approval of {subject} expired on {expires}"
+            yield "expired", Severity.ERROR, message
+        elif expires is not None and expires - self._today <= self._warn_before:
+            days = (expires - self._today).days
+            when = f"in {days} {'day' if days == 1 else 'days'}" if days else "today"
+            message = f"the approval of {subject} expires on {expires}, {when}"
+            yield "expires-soon", Severity.WARNING, message
+
+    def _broad_groups(self, subject: Subject) -> _Issues:
+        if subject.kind != "Group":
+            return
+        if subject.name in _ALL_USERS:
+            message = f"{subject} includes all users"
+            yield "group-of-all-users", Severity.ERROR, message
+        elif subject.name.startswith(SERVICE_ACCOUNTS_GROUP):
+            message = f"{subject} includes current and future service accounts"
+            yield "group-of-service-accounts", Severity.WARNING, message
+
+    def _new_access(self, entry: Approval) -> _Issues:
+        """Yield issues of approvals that grant more than the subject has now."""
         subject = entry.subject.subject
-        if subject.kind == "Group" and subject.name in _EVERYBODY:
-            message = f"{subject} is everybody"
-            yield "group-of-everybody", Weight.ERROR, message
-        elif subject.kind == "Group" and subject.name.startswith(_ACCOUNTS):
-            message = f"{subject} is every service account, of today and to come"
-            yield "group-of-accounts", Weight.WARNING, message
-        held = self._held.get(subject) or set[str]()
-        if entry.cluster_wide and held and "" not in held:
+        now = self._namespaces.get(subject) or set[str]()
+        if entry.cluster_wide and now and CLUSTER_WIDE not in now:
             message = (
-                f"{subject} is approved in the whole cluster, but holds migration in "
-                f"{len(held)} namespaces only"
+                f"{subject} is approved cluster-wide, but has the permission only in "
+                + _listed(sorted(now))
             )
-            yield "broader-than-held", Weight.WARNING, message
-        anew = [n.namespace for n in entry.needs if n.namespace and not {n.namespace, ""} & held]
-        if anew:
-            some = ", ".join(anew[:3]) + (f" and {len(anew) - 3} more" if len(anew) > 3 else "")  # noqa: PLR2004
-            message = f"{subject} holds no migration in {some} now: this grants it anew"
-            yield "granted-anew", Weight.INFO, message
-        for need in entry.needs:
-            why = self._held_otherwise(need)
-            if why:
-                yield "held-otherwise", Weight.INFO, why
+            yield "wider-than-now", Severity.WARNING, message
+        if entry.cluster_wide or CLUSTER_WIDE in now:
+            return
+        new = [each.namespace for each in entry.pairs if each.namespace not in now]
+        if new:
+            message = (
+                f"{subject} does not have the permission in {_listed(new)} now; "
+                "the approval grants it"
+            )
+            yield "new-grant", Severity.INFO, message
 
-    def _held_otherwise(self, need: RequiredBinding) -> str:
-        """Return by what somebody holds all of migration in a scope besides this approval."""
-        where = need.namespace or "the whole cluster"
-        who = need.subject
-        own = self._own.get(who, ())
-        if covers_actions(own, self._actions, need.namespace):
-            # Grants of the first action come first.
+    def _other_source(self, pair: RequiredBinding) -> str:
+        """Return through what a subject has live migration permission besides the approval."""
+        subject, namespace = pair.subject, pair.namespace
+        explicit = self._explicit.get(subject, ())
+        if covers_actions(explicit, self._actions, namespace):
+            # The first action comes first, and so do its grants.
             first = next(
-                grant
-                for each in own
-                if each.namespace in ("", need.namespace) and each.actions[0] == self._actions[0]
-                for grant in each.grants
+                each.grants[0]
+                for each in explicit
+                if each.namespace in (CLUSTER_WIDE, namespace)
+                and each.actions[0] == self._actions[0]
             )
-            return f"{who} holds it in {where} already, by {first.binding} to {first.role.name}"
-        everywhere = self._bound.get(RequiredBinding("", who))
-        if need.namespace and everywhere is not None:
-            return f"{who} holds it in {where} already, by {everywhere.ref}"
-        if who.kind != "User":
-            return ""
-        for group in identify(who.name, members=self._snapshot.groups).groups:
-            for scope in {"", need.namespace}:
-                binding = self._bound.get(RequiredBinding(scope, Subject("Group", group)))
-                if binding is not None:
-                    return f"{who} holds it in {where} already, as a member of Group {group}"
+            return f"through {first.binding} to {first.role.name}"
+        wide = self._bound.get(RequiredBinding(CLUSTER_WIDE, subject))
+        if namespace and wide is not None:
+            return f"through {wide.ref}"
+        if subject.kind == "User":
+            for group in identify(subject.name, members=self._snapshot.groups).groups:
+                member = Subject("Group", group)
+                if any(
+                    RequiredBinding(each, member) in self._bound
+                    for each in (CLUSTER_WIDE, namespace)
+                ):
+                    return f"as a member of {member}"
         return ""
 
 
-def warnings(remarks: Iterable[Remark]) -> tuple[str, ...]:
-    """Return what weighs, each once, for reports about something else."""
-    return tuple(dict.fromkeys(r.message for r in remarks if r.weight is not Weight.INFO))
+def _listed(namespaces: list[str]) -> str:
+    more = len(namespaces) - _MAX_NAMESPACES
+    names = ", ".join(namespaces[:_MAX_NAMESPACES])
+    noun = "namespace" if len(namespaces) == 1 else "namespaces"
+    return f"{noun} {names}" + (f" and {more} more" if more > 0 else "")

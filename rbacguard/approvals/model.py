@@ -1,4 +1,4 @@
-"""Approvals: the reviewed file that says who may migrate where."""
+"""The approvals file: entries, selectors, and how the file is read."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import yaml as pyyaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rbacguard.errors import InputError
-from rbacguard.kubevirt.migrate_bindings import RequiredBinding, without_covered
+from rbacguard.kubevirt.migrate_bindings import RequiredBinding
 from rbacguard.rbac import LabelSelector, LabelSelectorRequirement, Subject
 from rbacguard.rbac.selectors import selector_error, selector_matches
+from rbacguard.rbac.types import CLUSTER_WIDE
 from rbacguard.snapshot import Snapshot
 from rbacguard.sources import yaml
 
@@ -30,23 +31,23 @@ Name = Annotated[str, Field(min_length=1)]
 
 
 class ApprovedSubject(_Model):
-    """A user, a group or a service account."""
+    """A user, a group, or a service account."""
 
     kind: Literal["User", "Group", "ServiceAccount"]
     name: Name
     namespace: str = ""
 
     @model_validator(mode="after")
-    def _namespace_fits(self) -> ApprovedSubject:
+    def _check_namespace(self) -> ApprovedSubject:
         if self.kind == "ServiceAccount" and not self.namespace:
-            raise ValueError("a ServiceAccount needs its namespace")
+            raise ValueError("a ServiceAccount must have a namespace")
         if self.kind != "ServiceAccount" and self.namespace:
-            raise ValueError(f"a {self.kind} has no namespace")
+            raise ValueError(f"a {self.kind} must not have a namespace")
         return self
 
     @property
     def subject(self) -> Subject:
-        """The subject as bindings name it."""
+        """The subject as in bindings."""
         return Subject(self.kind, self.name, self.namespace)
 
 
@@ -59,21 +60,21 @@ class Requirement(_Model):
 
 
 class NamespaceSelector(_Model):
-    """Which namespaces, by their labels; an empty one selects all."""
+    """A selector of namespaces by label. An empty selector selects all namespaces."""
 
     match_labels: dict[str, str] = Field(default_factory=dict, alias="matchLabels")
     match_expressions: list[Requirement] = Field(default_factory=list, alias="matchExpressions")
 
     @model_validator(mode="after")
-    def _can_be_evaluated(self) -> NamespaceSelector:
-        wrong = selector_error(self.selector)
-        if wrong:
-            raise ValueError(wrong)
+    def _check_selector(self) -> NamespaceSelector:
+        error = selector_error(self.selector)
+        if error:
+            raise ValueError(error)
         return self
 
     @property
     def selector(self) -> LabelSelector:
-        """The selector as RBAC's aggregation knows it."""
+        """The selector as in Kubernetes objects."""
         expressions = (
             LabelSelectorRequirement(each.key, each.operator, tuple(each.values))
             for each in self.match_expressions
@@ -81,7 +82,7 @@ class NamespaceSelector(_Model):
         return LabelSelector(dict(self.match_labels), tuple(expressions))
 
 
-class _Scoped(_Model):
+class _Entry(_Model):
     subject: ApprovedSubject
     namespaces: list[Name] = Field(default_factory=list)
     namespace_selector: NamespaceSelector | None = Field(default=None, alias="namespaceSelector")
@@ -89,20 +90,24 @@ class _Scoped(_Model):
     reason: str = ""
 
     @model_validator(mode="after")
-    def _one_scope(self) -> _Scoped:
+    def _check_scope(self) -> _Entry:
         given = (bool(self.namespaces), self.namespace_selector is not None, self.cluster_wide)
         if sum(given) != 1:
-            raise ValueError("give one of namespaces, namespaceSelector or clusterWide: true")
+            raise ValueError("give one of namespaces, namespaceSelector, or clusterWide: true")
         return self
 
     @property
-    def needs(self) -> tuple[RequiredBinding, ...]:
-        """One need for each scope; none for a selector before it is resolved."""
-        scopes = [""] if self.cluster_wide else self.namespaces
-        return tuple(RequiredBinding(scope, self.subject.subject) for scope in scopes)
+    def pairs(self) -> tuple[RequiredBinding, ...]:
+        """The subject with each of its namespaces. A selector has none before it is resolved."""
+        namespaces = [CLUSTER_WIDE] if self.cluster_wide else self.namespaces
+        return tuple(RequiredBinding(each, self.subject.subject) for each in namespaces)
 
     def resolved(self, namespaces: Mapping[str, Mapping[str, str]]) -> Self:
-        """Return it with the namespaces that its selector selects."""
+        """Return the entry with the namespaces that its selector selects.
+
+        Args:
+            namespaces: all namespaces with their labels.
+        """
         if self.namespace_selector is None:
             return self
         selector = self.namespace_selector.selector
@@ -110,19 +115,35 @@ class _Scoped(_Model):
         return self.model_copy(update={"namespaces": found})
 
 
-class Approval(_Scoped):
-    """A decision: may this subject migrate virtual machines there."""
+class Approval(_Entry):
+    """A decision whether a subject can migrate VMs."""
 
     approved: bool
     owner: str = ""
     ticket: str = ""
     expires: datetime.date | None = Field(default=None, strict=False)
 
+    def is_expired(self, today: datetime.date) -> bool:
+        """Return whether an approval has ended. It includes its last day."""
+        return self.approved and self.expires is not None and self.expires < today
 
-class OwnHolder(_Scoped):
-    """Somebody who holds migration by grants of his own: is that known and accepted."""
+    def allows(self, today: datetime.date) -> bool:
+        """Return whether the subject is approved on a day."""
+        return self.approved and not self.is_expired(today)
+
+
+class AcknowledgedHolder(_Entry):
+    """A decision whether access by explicit grants is accepted."""
 
     accepted: bool
+
+    def is_expired(self, _today: datetime.date) -> bool:
+        """Return False. The acceptance of explicit grants does not expire."""
+        return False
+
+    def allows(self, _today: datetime.date) -> bool:
+        """Return whether the access is accepted."""
+        return self.accepted
 
 
 class MigrationAccess(_Model):
@@ -131,72 +152,37 @@ class MigrationAccess(_Model):
     api_version: Literal["rbacguard.io/v1alpha1"] = Field(alias="apiVersion")
     kind: Literal["MigrationAccess"]
     approvals: list[Approval] = Field(default_factory=list)
-    holders: list[OwnHolder] = Field(default_factory=list)
+    holders: list[AcknowledgedHolder] = Field(default_factory=list)
 
     @property
     def has_selectors(self) -> bool:
-        """Whether who may where depends on the labels of namespaces."""
+        """Whether decisions depend on labels of namespaces."""
         return any(e.namespace_selector for e in (*self.approvals, *self.holders))
 
     def resolved(self, snapshot: Snapshot) -> MigrationAccess:
-        """Return it with selectors turned into the namespaces of a cluster.
+        """Return the file with the namespaces of a cluster in place of selectors.
 
         Raises:
-            InputError: a decision by selector contradicts another one.
+            InputError: two approvals contradict each other.
         """
         if not self.has_selectors:
             return self
-        spaces = snapshot.namespaces
+        namespaces = snapshot.namespaces
         access = self.model_copy(
             update={
-                "approvals": [each.resolved(spaces) for each in self.approvals],
-                "holders": [each.resolved(spaces) for each in self.holders],
+                "approvals": [each.resolved(namespaces) for each in self.approvals],
+                "holders": [each.resolved(namespaces) for each in self.holders],
             }
         )
-        _refuse_contradictions(access, "approvals")
+        _check_contradictions(access, "approvals")
         return access
-
-    def ending(self, today: datetime.date, within: datetime.timedelta) -> tuple[Approval, ...]:
-        """Return approvals that count today and end within a time."""
-        return tuple(
-            approval
-            for approval in self.approvals
-            if approval.approved
-            and approval.expires is not None
-            and today <= approval.expires <= today + within
-        )
-
-    def approved(self, today: datetime.date) -> tuple[RequiredBinding, ...]:
-        """Return what is approved and has not expired; a day that is over does not count."""
-        return without_covered(
-            need
-            for approval in self.approvals
-            if approval.approved and (approval.expires is None or approval.expires >= today)
-            for need in approval.needs
-        )
-
-    def expired(self, today: datetime.date) -> tuple[RequiredBinding, ...]:
-        """Return what was approved until a day that is over."""
-        return tuple(
-            need
-            for approval in self.approvals
-            if approval.approved and approval.expires is not None and approval.expires < today
-            for need in approval.needs
-        )
-
-    def accepted_needs(self) -> frozenset[RequiredBinding]:
-        """Return who is known to hold migration by grants of his own."""
-        return frozenset(
-            need for holder in self.holders if holder.accepted for need in holder.needs
-        )
 
 
 def load_approvals(path: str) -> MigrationAccess:
     """Read an approvals file.
 
     Raises:
-        InputError: with the field, what was expected and what was found; also when two decisions
-            contradict each other.
+        InputError: the file cannot be read, has a wrong field, or contains contradictory approvals.
     """
     try:
         data = Path(path).read_bytes()
@@ -217,7 +203,11 @@ def load_approvals(path: str) -> MigrationAccess:
 
 
 def parse_approvals(value: object, path: str = "approvals") -> MigrationAccess:
-    """Check plain values against the model.
+    """Return the approvals that plain values describe.
+
+    Args:
+        value: the content of the file.
+        path: the name of the file, for messages.
 
     Raises:
         InputError: see `load_approvals`.
@@ -225,24 +215,24 @@ def parse_approvals(value: object, path: str = "approvals") -> MigrationAccess:
     try:
         access = MigrationAccess.model_validate(value)
     except ValidationError as error:
-        raise InputError(f"{path}: {_first(error)}") from None
-    _refuse_contradictions(access, path)
+        raise InputError(f"{path}: {_message(error)}") from None
+    _check_contradictions(access, path)
     return access
 
 
-def _refuse_contradictions(access: MigrationAccess, path: str) -> None:
+def _check_contradictions(access: MigrationAccess, path: str) -> None:
+    """Raise InputError if a subject is approved and not approved in the same namespace."""
     decisions: dict[RequiredBinding, bool] = {}
     for index, approval in enumerate(access.approvals):
-        for need in approval.needs:
-            if decisions.setdefault(need, approval.approved) != approval.approved:
-                where = need.namespace or "the whole cluster"
+        for pair in approval.pairs:
+            if decisions.setdefault(pair, approval.approved) != approval.approved:
                 raise InputError(
-                    f"{path}: approvals[{index}]: {need.subject} in {where} is approved in one "
-                    "entry and not in another; keep one of them"
+                    f"{path}: approvals[{index}]: {pair} is approved in one entry and not approved "
+                    "in another; keep one of them"
                 )
 
 
-def _first(error: ValidationError) -> str:
+def _message(error: ValidationError) -> str:
     first = error.errors()[0]
     place = "".join(
         f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]

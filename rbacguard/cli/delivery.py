@@ -216,7 +216,7 @@ def generate(
         _refuse_unused(lambda name: name not in used, "--layout cronjob does not look at")
         return _generate_job(job, Path(out), check=check, force=force, shown=shown)
     _refuse_unused(lambda name: name in job, "only --layout cronjob looks at")
-    from rbacguard.approvals.check import review, warnings
+    from rbacguard.approvals.check import check_approvals, warning_messages
     from rbacguard.approvals.model import load_approvals
     from rbacguard.kubevirt.installed import default_target
     from rbacguard.kubevirt.releases import parse_release
@@ -258,7 +258,7 @@ def generate(
         **rails,
     )
     bundle = make_bundle(snapshot, found, request)
-    remarks = review(access, snapshot, today=options.day(today)) if access else ()
+    issues = check_approvals(access, snapshot, today=options.day(today)) if access else ()
     different = differences(bundle.files, Path(out)) if check else None
     changed = False if check else write_bundle(bundle.files, Path(out), force=force)
     report = reports.generate(
@@ -267,7 +267,7 @@ def generate(
         found,
         snapshot,
         changed=changed,
-        more=(*warnings(remarks), *delivery_warnings(snapshot, applier)),
+        more=(*warning_messages(issues), *delivery_warnings(snapshot, applier)),
         different=different,
     )
     options.show(report, **shown)
@@ -340,14 +340,14 @@ def approvals_init(
     force: bool,
 ) -> int:
     """Write an approvals file for those who lose migration; nothing in it is approved."""
-    from rbacguard.approvals.usage import uses
+    from rbacguard.approvals.usage import extract_usage
     from rbacguard.kubevirt.releases import parse_release
     from rbacguard.manifests import render_approvals
     from rbacguard.sources.audit_log import read_audit_logs
     from rbacguard.update.plan import make_plan
     from rbacguard.update.propose import propose_approvals
 
-    used = uses(read_audit_logs(logs), None) if logs else None
+    used = extract_usage(read_audit_logs(logs), None) if logs else None
     snapshot = source.snapshot()
     found = make_plan(
         snapshot, parse_release(target), parse_release(from_release) if from_release else None
@@ -377,15 +377,15 @@ def approvals_check(
 
     Exits 1 on errors and warnings.
     """
-    from rbacguard.approvals.check import review
+    from rbacguard.approvals.check import check_approvals
     from rbacguard.approvals.model import load_approvals
     from rbacguard.output import reports
 
     access = load_approvals(file)
     snapshot = source.snapshot()
     day = options.day(today, snapshot)
-    remarks = review(access, snapshot, today=day, warn_before=warn_before)
-    report = reports.approvals(file, access, remarks, snapshot, day)
+    issues = check_approvals(access, snapshot, today=day, warn_before=warn_before)
+    report = reports.approvals(file, access, issues, snapshot, day)
     options.show(report, **shown)
     return 0 if exit_zero else exits.of_approvals(report)
 
@@ -404,6 +404,7 @@ def approvals_merge(
     Without -o the file itself is rewritten, whole or not at all.
     """
     from rbacguard.approvals.model import load_approvals
+    from rbacguard.approvals.resolve import Decisions
     from rbacguard.kubevirt.releases import parse_release
     from rbacguard.manifests import merged_approvals
     from rbacguard.update.plan import make_plan
@@ -414,7 +415,8 @@ def approvals_merge(
     found = make_plan(
         snapshot, parse_release(target), parse_release(from_release) if from_release else None
     )
-    added = new_entries(access.resolved(snapshot), propose_approvals(snapshot, found))
+    decisions = Decisions(access.resolved(snapshot), options.day(None))
+    added = new_entries(decisions, propose_approvals(snapshot, found))
     options.write(out or file, merged_approvals(file, access, added), force=True)
     count = len(added.approvals) + len(added.holders)
     click.echo(f"rbacguard: {out or file}: {count} to decide on were added", err=True)

@@ -138,7 +138,7 @@ def migrations(
     With an audit log, the report also lists who used the permission, and which subjects have it but
     did not use it.
     """
-    from rbacguard.approvals.usage import unused, uses
+    from rbacguard.approvals.usage import extract_usage, unused_grants
     from rbacguard.output import migrations as output
     from rbacguard.output.suppress import suppressed_findings
     from rbacguard.policy import Category, Context, Workloads, evaluate
@@ -149,11 +149,11 @@ def migrations(
     suppression = options.suppression(known, at.date())
     events = read_audit_logs(logs)
     since = None if days is None else at - datetime.timedelta(days=days)
-    used = uses(events, since) if logs else None
+    used = extract_usage(events, since) if logs else None
     snapshot = source.workloads()
     workloads = Workloads(Inventory(snapshot), at)
     context = Context(snapshot, today=at.date(), inputs=source.arguments, workloads=workloads)
-    idle = None if used is None else unused(snapshot, used)
+    idle = None if used is None else unused_grants(snapshot, used)
     results = evaluate(policies, context, selection)
     report = suppressed_findings(
         output.report(workloads.migrations, workloads.inventory, results, used, idle), suppression

@@ -156,7 +156,7 @@ def verify(
     **shown: Any,
 ) -> int:
     """After the update: is everything as approved, and nothing left over."""
-    from rbacguard.approvals.check import review, warnings
+    from rbacguard.approvals.check import check_approvals, warning_messages
     from rbacguard.approvals.model import load_approvals
     from rbacguard.output import reports
     from rbacguard.update import verify as verification
@@ -170,8 +170,8 @@ def verify(
         before=Source(filenames=before).snapshot() if before else None,
         today=day,
     )
-    remarks = review(access, snapshot, today=day, warn_before=warn_before)
-    report = reports.verify(found, warnings(remarks))
+    issues = check_approvals(access, snapshot, today=day, warn_before=warn_before)
+    report = reports.verify(found, warning_messages(issues))
     options.show(report, **shown)
     return 0 if exit_zero else exits.of_verify(report)
 
@@ -219,7 +219,7 @@ def watch(
     import gc
     import time
 
-    from rbacguard.approvals.check import review, warnings
+    from rbacguard.approvals.check import check_approvals, warning_messages
     from rbacguard.approvals.model import load_approvals
     from rbacguard.output import reports
     from rbacguard.update import verify as verification
@@ -237,8 +237,10 @@ def watch(
         look, deadline=deadline, interval=interval, clock=time.monotonic, sleep=time.sleep
     )
     found = options.last_shown(looks)
-    remarks = review(access, found.snapshot, today=options.day(today), warn_before=warn_before)
-    report = reports.verify(found, warnings(remarks))
+    issues = check_approvals(
+        access, found.snapshot, today=options.day(today), warn_before=warn_before
+    )
+    report = reports.verify(found, warning_messages(issues))
     options.show(report, **shown)
     return exits.of_verify(report)
 

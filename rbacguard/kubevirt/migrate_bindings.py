@@ -30,8 +30,12 @@ class RequiredBinding(Struct, frozen=True, order=True):
 
     def __str__(self) -> str:
         """Return `User alice in namespace web` or `User alice cluster-wide`, for messages."""
-        where = f"in namespace {self.namespace}" if self.namespace else "cluster-wide"
-        return f"{self.subject} {where}"
+        return f"{self.subject} {self.where}"
+
+    @property
+    def where(self) -> str:
+        """`in namespace web` or `cluster-wide`, for messages."""
+        return f"in namespace {self.namespace}" if self.namespace else "cluster-wide"
 
 
 def bound_to_migrate(snapshot: Snapshot) -> Mapping[RequiredBinding, AnyBinding]:

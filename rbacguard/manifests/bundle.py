@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from rbacguard.approvals.model import MigrationAccess
+from rbacguard.approvals.resolve import Decisions
 from rbacguard.errors import OutputError
 from rbacguard.kubevirt.access import changed_namespaces
 from rbacguard.kubevirt.migrate_bindings import GENERATED_BY, RequiredBinding, bindings_for
@@ -156,7 +157,7 @@ class _Digests:
                 continue
             kept = {key: item for key, item in value.items() if key not in _SCOPES}
             text = json.dumps(kept, sort_keys=True, separators=(",", ":"))
-            for need in entry.needs:
+            for need in entry.pairs:
                 self._behind.setdefault(need, []).append(text)
 
     def of(self, binding: AnyBinding) -> str:
@@ -209,7 +210,8 @@ def make_bundle(snapshot: Snapshot, plan: Plan, request: Request) -> Bundle:
     _refuse(plan, request, snapshot)
     roles = _temporary_roles(request)
     access = request.access.resolved(snapshot) if request.access else None
-    approved = access.approved(request.today) if access else ()
+    decisions = Decisions(access, request.today) if access else None
+    approved = decisions.required if decisions else ()
     bindings = bindings_for(approved, snapshot)
     restored = _restored(request)
     reached = _reached(snapshot, plan, roles, request.restore_default)
@@ -243,7 +245,7 @@ def make_bundle(snapshot: Snapshot, plan: Plan, request: Request) -> Bundle:
     if access is None:
         files["approvals.yaml"] = render_approvals(propose_approvals(snapshot, plan))
     files["README.md"] = _summary(
-        plan, request, files, steps, objects, approved, reached, applier, hindered
+        plan, request, files, steps, objects, decisions, reached, applier, hindered
     )
     return Bundle(
         dict(sorted(files.items())), tuple(objects), reached, access is None, applier, hindered
@@ -380,18 +382,18 @@ def _summary(
     files: Collection[str],
     steps: Sequence[_Step],
     objects: Sequence[Mapping[str, Any]],
-    approved: tuple[RequiredBinding, ...],
+    decisions: Decisions | None,
     reached: Mapping[Subject, tuple[str, ...]],
     applier: User | None,
     hindered: tuple[Obstacle, ...],
 ) -> str:
     lost = changed_namespaces(plan.changes, Change.LOST)
-    covered = set(approved)
+    approved = decisions.required if decisions else ()
     still_lost = {
         subject: [
-            s
-            for s in scopes
-            if not covered & {RequiredBinding(s, subject), RequiredBinding("", subject)}
+            scope
+            for scope in scopes
+            if not (decisions and decisions.decide(subject, scope).requires_binding)
         ]
         for subject, scopes in lost.items()
     }

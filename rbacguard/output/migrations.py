@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from rbacguard.approvals.usage import Use
+from rbacguard.approvals.usage import UsageRecord
 from rbacguard.output import wire
 from rbacguard.output.readiness import Section, format_duration
 from rbacguard.output.reports import by_policy, coverage_of, subject
@@ -23,7 +23,7 @@ def report(
     migrations: Sequence[Migration],
     inventory: Inventory,
     results: Iterable[PolicyResult],
-    uses: Sequence[Use] | None,
+    uses: Sequence[UsageRecord] | None,
     unused: Sequence[Subject] | None,
 ) -> wire.MigrationsReport:
     """Return the report.

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from rbacguard.approvals.resolve import Decisions
 from rbacguard.errors import InputError
 from rbacguard.kubevirt.access import ActionAccess, ActionChange, list_access, selected
 from rbacguard.kubevirt.installed import Installed
@@ -31,7 +32,7 @@ from rbacguard.update.verify import Result
 
 if TYPE_CHECKING:
     # What most commands do not need, and takes long to load.
-    from rbacguard.approvals.check import Remark
+    from rbacguard.approvals.check import ApprovalIssue
     from rbacguard.approvals.model import MigrationAccess
     from rbacguard.lint import Linting, LintRule
     from rbacguard.manifests import Bundle
@@ -577,24 +578,24 @@ def _applier(value: Bundle) -> wire.ApplierModel | None:
 def approvals(
     file: str,
     access: MigrationAccess,
-    remarks: Iterable[Remark],
+    issues: Iterable[ApprovalIssue],
     snapshot: Snapshot,
     today: datetime.date,
 ) -> wire.ApprovalsReport:
     """Return the report of `approvals check`."""
     return wire.ApprovalsReport(
         file=file,
-        approved=needs(access.resolved(snapshot).approved(today)),
+        approved=needs(Decisions(access.resolved(snapshot), today).required),
         undecided=sum(not entry.approved for entry in access.approvals),
         remarks=[
             wire.RemarkModel(
                 id=each.id,
-                weight=each.weight.value,
-                place=each.place,
+                weight=each.severity.value,
+                place=each.entry,
                 subject=subject(each.subject),
                 message=each.message,
             )
-            for each in remarks
+            for each in issues
         ],
         gaps=list(snapshot.coverage.missing()),
         origin=origin(snapshot.coverage.origin),

@@ -38,7 +38,7 @@ class Plan(Struct, frozen=True):
         evacuation_changes: the same for the cancellation of evacuations. 4.21 grants it to
             administrators and editors.
         outcomes: the strategies.
-        required: by subject in order, the without_covered namespaces in which losing subjects need the
+        required: by subject in order, the smallest namespaces in which losing subjects need the
             permission to keep it. Accounts of the platform are left out.
         platform: the accounts of the platform that lose access.
         warnings: what an administrator must know first.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, cast
 
-from rbacguard.approvals.model import Approval, ApprovedSubject, MigrationAccess, OwnHolder
-from rbacguard.approvals.usage import Use, told
+from rbacguard.approvals.model import AcknowledgedHolder, Approval, ApprovedSubject, MigrationAccess
+from rbacguard.approvals.resolve import Decisions
+from rbacguard.approvals.usage import UsageRecord, usage_summary
 from rbacguard.kubevirt.access import explicit_access
 from rbacguard.kubevirt.migrate_bindings import RequiredBinding, without_covered
 from rbacguard.kubevirt.subjects import is_platform
@@ -17,7 +18,7 @@ from rbacguard.update.plan import Plan
 
 
 def propose_approvals(
-    snapshot: Snapshot, plan: Plan, used: Iterable[Use] | None = None
+    snapshot: Snapshot, plan: Plan, used: Iterable[UsageRecord] | None = None
 ) -> MigrationAccess:
     """Return entries for subjects that lose live migration, and for subjects with own roles.
 
@@ -48,7 +49,7 @@ def propose_approvals(
     if used is not None:
         known = tuple(used)
         reasons = {
-            need: f"{reason}; {told(need.subject, need.namespace, known)}"
+            need: f"{reason}; {usage_summary(need.subject, need.namespace, known)}"
             for need, reason in reasons.items()
         }
     return _undecided(needs, without_covered(holders), reasons)
@@ -58,27 +59,25 @@ def _reason(grant: Grant) -> str:
     return f"held by {grant.binding} to {grant.role.name}"
 
 
-def new_entries(access: MigrationAccess, proposed: MigrationAccess) -> MigrationAccess:
-    """Return the proposed entries that the approvals file does not decide about.
+def new_entries(decisions: Decisions, proposed: MigrationAccess) -> MigrationAccess:
+    """Return the proposed entries, without those that the approvals file has an entry for.
 
     Args:
-        access: the approvals file, with selectors resolved.
+        decisions: the decisions of the approvals file.
         proposed: the entries that are proposed for a cluster.
     """
-    known = {need for entry in (*access.approvals, *access.holders) for need in entry.needs}
-    everywhere = {need.subject for need in known if not need.namespace}
 
     def new(needs: Iterable[RequiredBinding]) -> list[RequiredBinding]:
-        return [n for n in needs if n not in known and n.subject not in everywhere]
+        return [n for n in needs if not decisions.decide(n.subject, n.namespace).has_entry]
 
     reasons = {
         need: entry.reason
         for entry in (*proposed.approvals, *proposed.holders)
-        for need in entry.needs
+        for need in entry.pairs
     }
     return _undecided(
-        new(need for entry in proposed.approvals for need in entry.needs),
-        new(need for entry in proposed.holders for need in entry.needs),
+        new(need for entry in proposed.approvals for need in entry.pairs),
+        new(need for entry in proposed.holders for need in entry.pairs),
         reasons,
     )
 
@@ -114,7 +113,7 @@ def _undecided(
             for s, scopes in grouped(needs).items()
         ],
         holders=[
-            OwnHolder(
+            AcknowledgedHolder(
                 accepted=False, reason=reasons[RequiredBinding(scopes[0], s)], **entry(s, scopes)
             )
             for s, scopes in grouped(holders).items()

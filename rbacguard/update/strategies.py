@@ -146,7 +146,7 @@ class Simulation:
 
     @property
     def required(self) -> Namespaces:
-        """The without_covered namespaces in which losing subjects need the permission to keep it.
+        """The smallest namespaces in which losing subjects need the permission to keep it.
 
         Accounts of the platform are left out.
         """

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from rbacguard.approvals.resolve import Decisions, Status
 from rbacguard.kubevirt.access import (
     covers_actions,
     explicit_access,
@@ -20,7 +21,6 @@ from rbacguard.kubevirt.migrate_bindings import RequiredBinding, bound_to_migrat
 from rbacguard.kubevirt.names import MIGRATE, UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT
 from rbacguard.kubevirt.permissions import Action, live_migration
 from rbacguard.kubevirt.releases import migrate_rules
-from rbacguard.kubevirt.subjects import is_platform
 from rbacguard.rbac import Grant, ObjectKey, Subject, covers
 from rbacguard.rbac.types import AnyBinding
 from rbacguard.snapshot import Snapshot
@@ -153,15 +153,14 @@ class _Verifier:
         today: datetime.date,
     ) -> None:
         self._snapshot, self._access = snapshot, access
-        self._before, self._today = before, today
+        self._before = before
         self._actions = live_migration().granting
         # Recorded and computed rules: the aggregation controller might not have finished.
         self._views = (
             snapshot.replace(aggregate="as-recorded"),
             snapshot.replace(aggregate="recompute"),
         )
-        self._approved = frozenset(access.approved(today))
-        self._decided = self._approved | access.accepted_needs()
+        self._decisions = Decisions(access, today)
         self._bound = bound_to_migrate(snapshot)
         self.unaccepted: list[RequiredBinding] = []
         self._gaps = snapshot.coverage.missing()
@@ -302,7 +301,7 @@ class _Verifier:
         failures = [
             f"{need.subject} is approved {_in(need.namespace)} "
             + ("but not bound" if exists else f"but {MIGRATE} does not exist")
-            for need in sorted(self._approved)
+            for need in self._decisions.required
             if not (exists and (need in bound or RequiredBinding("", need.subject) in bound))
             and not covers_actions(own.get(need.subject, ()), self._actions, need.namespace)
         ]
@@ -316,21 +315,20 @@ class _Verifier:
         result = Result.UNKNOWN if gaps else Result.FAILED
         return VerifyCheck("approved-bound", title, result, (*failures, *gaps), following)
 
-    def _is_decided(self, need: RequiredBinding) -> bool:
-        """Return whether a subject is approved or accepted in a namespace or cluster-wide."""
-        return any(each in self._decided for each in (need, RequiredBinding("", need.subject)))
+    def _is_approved(self, subject: Subject, namespace: str) -> bool:
+        return self._decisions.decide(subject, namespace).status is Status.APPROVED
 
     def only_approved(self) -> VerifyCheck:
         """Fail for access that is neither approved, nor accepted, nor pre-existing."""
-        expired = set(self._access.expired(self._today))
         pre_existing = self._pre_existing()
         failures: list[str] = []
         evidence: dict[Grant, None] = {}
         for view in self._views:
             for each in list_access(view, self._actions):
-                need = RequiredBinding(each.namespace, each.subject)
-                if is_platform(each.subject) or self._is_decided(need):
+                decision = self._decisions.decide(each.subject, each.namespace)
+                if decision.status in (Status.APPROVED, Status.PLATFORM):
                     continue
+                need = RequiredBinding(each.namespace, each.subject)
                 for action, grants in each.grants_by_action:
                     new = [
                         grant
@@ -338,7 +336,7 @@ class _Verifier:
                         if (each.subject, action, each.namespace, grant.binding) not in pre_existing
                     ]
                     if new:
-                        self._report(need, new, failures, evidence, expired)
+                        self._report(need, new, failures, evidence, decision.expired)
         self.unaccepted = sorted(set(self.unaccepted))
         return self._check(
             "only-approved",
@@ -356,11 +354,11 @@ class _Verifier:
         grants: Sequence[Grant],
         failures: list[str],
         evidence: dict[Grant, None],
-        expired: set[RequiredBinding],
+        expired: bool,
     ) -> None:
         self.unaccepted.append(need)
         first = grants[0]
-        note = " (its approval has expired)" if need in expired else ""
+        note = " (its approval has expired)" if expired else ""
         failures.append(
             f"{need.subject} {_in(need.namespace)}{note}: {first.binding} to {first.role}"
         )
@@ -390,8 +388,7 @@ class _Verifier:
             f"{bound[need].ref} binds {need.subject} to {MIGRATE}, created "
             f"{bound[need].metadata.creation_timestamp or 'at an unknown time'}"
             for need in sorted(bound)
-            # Cluster-wide acceptance is about roles of the subject, not about this binding.
-            if need not in self._decided and RequiredBinding("", need.subject) not in self._approved
+            if not self._decisions.decide(need.subject, need.namespace).covers_binding
         ]
         binders: defaultdict[ObjectKey, list[AnyBinding]] = defaultdict(list)
         for binding in self._snapshot.bindings:
@@ -407,7 +404,7 @@ class _Verifier:
                 holders = [
                     subject
                     for subject in binding.subjects
-                    if not self._is_decided(RequiredBinding(role.key.namespace, subject))
+                    if not self._is_approved(subject, role.key.namespace)
                 ]
                 if holders and not (is_unchanged and binding.ref in known):
                     failures.append(

@@ -27,7 +27,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rbacguard import Snapshot
 from rbacguard.approvals.model import load_approvals
-from rbacguard.approvals.usage import uses
+from rbacguard.approvals.usage import extract_usage
 from rbacguard.errors import RbacguardError
 from rbacguard.kubevirt.releases import RELEASES
 from rbacguard.lint import LintRequest, fixed, lint
@@ -138,7 +138,9 @@ def auditlog(data: bytes) -> None:
     """Read an audit log, and say who used the permission."""
 
     def use(path: Path) -> None:
-        for each in uses(read_audit_logs([str(path)]), NOW - datetime.timedelta(days=10_000)):
+        for each in extract_usage(
+            read_audit_logs([str(path)]), NOW - datetime.timedelta(days=10_000)
+        ):
             assert each.user
             assert each.count > 0
 

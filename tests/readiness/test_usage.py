@@ -14,7 +14,7 @@ from conftest import STATES, Run, account, binding, group, objects, user
 from workload_objects import event
 
 from rbacguard import Subject
-from rbacguard.approvals.usage import Use, unused, uses
+from rbacguard.approvals.usage import UsageRecord, extract_usage, unused_grants
 from rbacguard.errors import InputError
 from rbacguard.sources import from_objects
 from rbacguard.sources.audit_log import read_audit_logs
@@ -41,16 +41,18 @@ NO_USE: list[Object] = [
 
 
 def test_a_use_is_an_allowed_request_of_the_permission() -> None:
-    assert uses(NO_USE, None) == ()
+    assert extract_usage(NO_USE, None) == ()
     # An event that does not count does not hide later events.
-    assert [each.count for each in uses([*NO_USE, event("create", "zoe")], None)] == [1]
+    assert [each.count for each in extract_usage([*NO_USE, event("create", "zoe")], None)] == [1]
     for code in (200, 299):
-        assert len(uses([event("create", "zoe", responseStatus={"code": code})], None)) == 1
-    (nowhere,) = uses([event("create", "zoe", target={"namespace": None})], None)
+        assert (
+            len(extract_usage([event("create", "zoe", responseStatus={"code": code})], None)) == 1
+        )
+    (nowhere,) = extract_usage([event("create", "zoe", target={"namespace": None})], None)
     assert nowhere.namespace == ""
     late = "2026-11-22T08:00:00.000000Z"
     boss = {"username": "boss", "groups": ["bosses"]}
-    found = uses(
+    found = extract_usage(
         [
             event("create", "zoe"),
             event("create", "zoe", requestReceivedTimestamp=late),
@@ -62,18 +64,18 @@ def test_a_use_is_an_allowed_request_of_the_permission() -> None:
     groups = ("devs", "system:authenticated")
     early = "2026-11-20T08:00:00.000000Z"
     assert found == (
-        Use("web", "boss", ("bosses",), "delete", 1, early),
-        Use("web", "zoe", groups, "create", 2, late),
-        Use("web", "zoe", groups, "update virtualmachines/migrate", 1, early),
+        UsageRecord("web", "boss", ("bosses",), "delete", 1, early),
+        UsageRecord("web", "zoe", groups, "create", 2, late),
+        UsageRecord("web", "zoe", groups, "update virtualmachines/migrate", 1, early),
     )
     since = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
-    assert uses([event("create", "zoe")], since) == ()
+    assert extract_usage([event("create", "zoe")], since) == ()
     newer = event("create", "zoe", requestReceivedTimestamp=late)
-    assert [each.count for each in uses([event("create", "zoe"), newer], since)] == [1]
+    assert [each.count for each in extract_usage([event("create", "zoe"), newer], since)] == [1]
     exactly = datetime.datetime(2026, 11, 22, 8, tzinfo=datetime.UTC)
-    assert [each.count for each in uses([newer], exactly)] == [1]
+    assert [each.count for each in extract_usage([newer], exactly)] == [1]
     alone = event("delete", "yan", impersonatedUser={"username": "boss"})
-    assert uses([alone], None) == (Use("web", "boss", (), "delete", 1, early),)
+    assert extract_usage([alone], None) == (UsageRecord("web", "boss", (), "delete", 1, early),)
 
 
 def test_unused_permissions_are_listed_by_user_group_and_service_account() -> None:
@@ -87,11 +89,11 @@ def test_unused_permissions_are_listed_by_user_group_and_service_account() -> No
     ]
     kept = [o for o in objects("E") if o["kind"] not in ("RoleBinding", "ClusterRoleBinding")]
     snapshot = from_objects([*kept, *more])
-    everybody = unused(snapshot, ())
+    everybody = unused_grants(snapshot, ())
     assert len(everybody) == 7
     bot = event("create", robot, user={"username": robot})
-    used = uses([event("create", "zoe"), bot], None)
-    assert unused(snapshot, used) == (
+    used = extract_usage([event("create", "zoe"), bot], None)
+    assert unused_grants(snapshot, used) == (
         Subject("Group", "ops"),
         Subject("ServiceAccount", "idle", "web"),
         Subject("User", "yan"),
@@ -115,7 +117,7 @@ def test_new_approvals_show_the_usage_in_the_audit_log(run: Run, tmp_path: Path)
     }
     assert reasons["alice"] == "used 2 times, last on 2026-11-20"
     # A use in another namespace does not count.
-    assert reasons["carol"] == "not used in the audit log given"
+    assert reasons["carol"] == "not used in the audit log"
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -124,7 +126,7 @@ def test_an_audit_log_can_be_compressed(tmp_path: Path, packed: bool) -> None:
     data = b"\n".join(json.dumps(each).encode() for each in lines) + b"\n\n"
     path = tmp_path / "audit.log"
     path.write_bytes(gzip.compress(data) if packed else data)
-    found = uses(read_audit_logs([str(path)]), None)
+    found = extract_usage(read_audit_logs([str(path)]), None)
     assert [(each.user, each.verb) for each in found] == [("yan", "delete"), ("zoe", "create")]
 
 

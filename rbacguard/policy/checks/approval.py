@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
+from rbacguard.approvals.resolve import Decisions
 from rbacguard.kubevirt.migrate_bindings import RequiredBinding
 from rbacguard.policy.checks.base import Check
 from rbacguard.policy.context import Context
@@ -47,7 +48,8 @@ class RestrictionCheck(Check, frozen=True, tag="restriction"):
         """Yield one fact for each subject and namespace."""
         needs: list[RequiredBinding] = list(context.plan.needs) if context.plan else []
         if context.approvals is not None:
-            needs += context.approvals.resolved(context.snapshot).approved(context.today)
+            approvals = context.approvals.resolved(context.snapshot)
+            needs += Decisions(approvals, context.today).required
         groups = dict(context.snapshot.groups)
         for need in sorted(set(needs)):
             restrictions = context.snapshot.restrictions.get(need.namespace, ())
