@@ -21,6 +21,7 @@ from strategies import examples
 
 from rbacguard import Snapshot, Subject
 from rbacguard.approvals.model import MigrationAccess, load_approvals, parse_approvals
+from rbacguard.approvals.resolve import Decisions
 from rbacguard.errors import OutputError
 from rbacguard.kubevirt.permissions import live_migration
 from rbacguard.kubevirt.releases import parse_release
@@ -126,7 +127,7 @@ def test_after_the_update_the_approved_hold_it_and_nobody_else_who_lost_it() -> 
     plan, bundle = generated("A")
     alone = holders(apply_update(state("A"), plan.now, plan.target))
     after = holders(apply_update(applied("A", dict(bundle.files), "10-"), plan.now, plan.target))
-    approved = {(need.subject, need.namespace) for need in APPROVALS.approved(TODAY)}
+    approved = {(need.subject, need.namespace) for need in Decisions(APPROVALS, TODAY).required}
     assert {(subject, scope) for subject, _, scope in after - alone} == approved
     # Everything but get, which the default roles keep.
     assert len(after - alone) == 6 * len(approved)
@@ -212,8 +213,8 @@ def test_nothing_is_approved_by_default() -> None:
     _, bundle = generated("A", access=None)
     assert bundle.objects == ()
     access = parse_approvals(next(yaml.documents(bundle.files["approvals.yaml"].encode())).value)
-    assert access.approved(TODAY) == ()
-    assert access.accepted_needs() == frozenset()
+    entries = (*access.approvals, *access.holders)
+    assert not any(each.allows(TODAY) for each in entries)
     assert {h.subject.name for h in access.holders} >= {"root", "cluster-admins", "runner"}
 
 
@@ -552,7 +553,7 @@ def test_a_group_that_an_account_is_in_is_tried_as_a_group() -> None:
         d.value for d in yaml.documents(bundle.files["try/subject-access-reviews.yaml"].encode())
     ]
     specs = [json.dumps(r["spec"], sort_keys=True) for r in reviews if isinstance(r, dict)]
-    assert len(specs) == 2 * len(APPROVALS.approved(TODAY))
+    assert len(specs) == 2 * len(Decisions(APPROVALS, TODAY).required)
     assert any('"groups": ["payments-admins"]' in spec for spec in specs)
     assert any('"subresource": "migrate"' in spec for spec in specs)
 

@@ -19,8 +19,9 @@ from conftest import (
 )
 
 from rbacguard import Snapshot
-from rbacguard.approvals.check import review, warnings
+from rbacguard.approvals.check import check_approvals, warning_messages
 from rbacguard.approvals.model import MigrationAccess, load_approvals, parse_approvals
+from rbacguard.approvals.resolve import Decisions
 from rbacguard.errors import InputError
 from rbacguard.snapshot import AggregateMode
 from rbacguard.sources import from_objects
@@ -46,7 +47,7 @@ def verified(snapshot: Snapshot, before: str | None = "A", **options: Any) -> Ve
 
 
 def doubts(found: MigrationAccess, snapshot: Snapshot) -> tuple[str, ...]:
-    return warnings(review(found, snapshot, today=TODAY))
+    return warning_messages(check_approvals(found, snapshot, today=TODAY))
 
 
 def failed(found: Verification) -> set[str]:
@@ -429,9 +430,8 @@ def access(**fields: Any) -> dict[str, Any]:
 
 def test_an_approval_ends_with_its_day() -> None:
     found = parse_approvals(access(expires="2026-11-23"))
-    assert len(found.approved(TODAY)) == 1
-    assert found.expired(TODAY) == ()
-    assert found.approved(TODAY + datetime.timedelta(days=1)) == ()
+    assert len(Decisions(found, TODAY).required) == 1
+    assert Decisions(found, TODAY + datetime.timedelta(days=1)).required == ()
     expired = verified(state("D"), access=found, today=TODAY + datetime.timedelta(days=1))
     assert any("its approval has expired" in d for c in expired.checks for d in c.details)
 
@@ -454,19 +454,19 @@ BROKEN: tuple[tuple[Any, str], ...] = (
     ),
     (
         access(subject={"kind": "ServiceAccount", "name": "a"}),
-        "approvals[0].subject: a ServiceAccount needs its namespace",
+        "approvals[0].subject: a ServiceAccount must have a namespace",
     ),
     (
         access(subject={"kind": "User", "name": "a", "namespace": "b"}),
-        "approvals[0].subject: a User has no namespace",
+        "approvals[0].subject: a User must not have a namespace",
     ),
     (
         access(namespaces=[]),
-        "approvals[0]: give one of namespaces, namespaceSelector or clusterWide: true",
+        "approvals[0]: give one of namespaces, namespaceSelector, or clusterWide: true",
     ),
     (
         access(clusterWide=True),
-        "approvals[0]: give one of namespaces, namespaceSelector or clusterWide: true",
+        "approvals[0]: give one of namespaces, namespaceSelector, or clusterWide: true",
     ),
     (
         access(approved="yes"),
@@ -498,15 +498,15 @@ def test_a_day_that_is_none_is_refused_with_its_field() -> None:
 def test_decisions_that_contradict_each_other_are_refused() -> None:
     both = access()
     both["approvals"].append(both["approvals"][0] | {"approved": False})
-    with pytest.raises(InputError, match="approved in one entry and not in another"):
+    with pytest.raises(InputError, match="approved in one entry and not approved in another"):
         parse_approvals(both)
 
 
 def test_names_that_nobody_knows_are_warned_of() -> None:
     wrong = access(subject={"kind": "User", "name": "alcie"}, namespaces=["paymnets"])
     assert doubts(parse_approvals(wrong), state("D")) == (
-        "User alcie is named nowhere in the input; is it spelt right?",
-        "namespace paymnets is not in the input",
+        "User alcie was not found in the input; check the spelling",
+        "namespace paymnets was not found in the input",
     )
     assert doubts(approvals(), state("D")) == ()
 
@@ -514,7 +514,7 @@ def test_names_that_nobody_knows_are_warned_of() -> None:
 def test_an_approval_wider_than_what_is_held_is_warned_of() -> None:
     wide = access(namespaces=[], clusterWide=True)
     assert doubts(parse_approvals(wide), state("A")) == (
-        "User alice is approved in the whole cluster, but holds migration in 1 namespaces only",
+        "User alice is approved cluster-wide, but has the permission only in namespace payments",
     )
     root = access(subject={"kind": "User", "name": "root"}, namespaces=[], clusterWide=True)
     assert doubts(parse_approvals(root), state("A")) == ()
