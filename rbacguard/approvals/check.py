@@ -79,8 +79,10 @@ def check_approvals(
     """
     checker = _Checker(snapshot, today, warn_before)
     resolved = access.resolved(snapshot)
-    entries = [(f"approvals[{n}]", each) for n, each in enumerate(resolved.approvals)]
-    entries += [(f"holders[{n}]", each) for n, each in enumerate(resolved.holders)]
+    entries: list[tuple[str, _Entry]] = [
+        *((f"approvals[{n}]", each) for n, each in enumerate(resolved.approvals)),
+        *((f"holders[{n}]", each) for n, each in enumerate(resolved.holders)),
+    ]
     return tuple(
         ApprovalIssue(issue, severity, name, entry.subject.subject, message)
         for name, entry in entries

@@ -42,15 +42,17 @@ def who_can(
     group is found in the rules of the input; 'NAME.' is the core group.
     """
     from rbacguard.output import reports
-    from rbacguard.queries import request as question
+    from rbacguard.queries import who_can as query
+    from rbacguard.queries.resolve import resolve_resource
     from rbacguard.rbac import Attributes
 
     if namespace and all_namespaces:
         raise click.UsageError("give -n or -A, not both")
-    asked = Attributes(**options.attributes(verb, resource, name, subresource, namespace))
+    request = Attributes(**options.attributes(verb, resource, name, subresource, namespace))
     snapshot = source.snapshot(aggregate, namespace=namespace)
-    asked = question.meant(snapshot, asked)
-    report = reports.who_can(snapshot, asked, everywhere=all_namespaces)
+    request = resolve_resource(snapshot, request)
+    answer = query.who_can(snapshot, request, all_namespaces=all_namespaces)
+    report = reports.who_can(answer, snapshot.coverage.origin)
     options.show(report, **shown)
     return exits.of_gaps(report.gaps)
 
@@ -91,15 +93,15 @@ def can_i(
     RESOURCE is written as for who-can.
     """
     from rbacguard.output import reports
-    from rbacguard.queries import request as question
     from rbacguard.queries.can_i import check_access
+    from rbacguard.queries.resolve import resolve_resource
     from rbacguard.rbac import Attributes
 
     fields = options.attributes(verb, resource, name, subresource, namespace)
-    asked = Attributes(**fields, user=user, groups=groups)
+    request = Attributes(**fields, user=user, groups=groups)
     snapshot = source.snapshot(aggregate, namespace=namespace)
-    answer = check_access(snapshot, question.meant(snapshot, asked))
-    report = reports.can_i(answer, snapshot)
+    answer = check_access(snapshot, resolve_resource(snapshot, request))
+    report = reports.can_i(answer, snapshot.coverage.origin)
     options.show(report, **shown)
     return 0 if exit_zero else exits.of_can_i(report)
 
@@ -115,10 +117,11 @@ def explain(subject: str, source: Source, aggregate: AggregateMode, **shown: Any
     SUBJECT is a name, or user/NAME, group/NAME or sa/NAMESPACE/NAME.
     """
     from rbacguard.output import reports
-    from rbacguard.queries.explain import explain as explained
+    from rbacguard.queries import explain as query
 
     snapshot = source.snapshot(aggregate)
-    report = reports.explain(subject, explained(snapshot, subject), snapshot)
+    answer = query.explain(snapshot, subject)
+    report = reports.explain(subject, answer, snapshot.coverage.origin)
     options.show(report, **shown)
     return exits.of_gaps(report.gaps)
 
@@ -143,10 +146,10 @@ def diff(
     Without AFTER, the cluster is what came after.
     """
     from rbacguard.output import reports
-    from rbacguard.queries.diff import compare
+    from rbacguard.queries import diff as query
 
     files = Source(filenames=(after,)) if after else source
-    found = compare(Source(filenames=(before,)).snapshot(aggregate), files.snapshot(aggregate))
-    report = reports.diff(found)
+    old = Source(filenames=(before,)).snapshot(aggregate)
+    report = reports.diff(query.diff(old, files.snapshot(aggregate)))
     options.show(report, **shown)
     return 0 if exit_zero else exits.of_diff(report)

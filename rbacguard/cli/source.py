@@ -240,10 +240,10 @@ class Source:
         Raises:
             ClusterError: the cluster does not answer.
         """
-        from rbacguard.queries.cross_check import SAMPLE, questions
+        from rbacguard.queries.cross_check import SAMPLE, sample_requests
         from rbacguard.sources.live.reviews import review_access
 
-        asked = questions(snapshot, limit=None if extent == "all" else SAMPLE)
+        asked = sample_requests(snapshot, limit=None if extent == "all" else SAMPLE)
         click.echo(f"rbacguard: asking {len(asked)} access reviews, which create nothing", err=True)
         with self.connection() as connection, _progress() as progress:
             return review_access(connection, asked, progress)

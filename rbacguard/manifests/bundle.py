@@ -42,10 +42,7 @@ from rbacguard.manifests.render import (
     render_approvals,
     render_manifest,
 )
-from rbacguard.queries.preflight import (
-    Obstacle,
-    obstacles,
-)
+from rbacguard.queries.preflight import Denial, check_apply
 from rbacguard.rbac import ClusterRole, ObjectMeta, Subject
 from rbacguard.rbac.access import Change
 from rbacguard.rbac.identity import User, identify, service_account_of
@@ -131,7 +128,7 @@ class Bundle(Struct, frozen=True):
         reached: who gets migration by the temporary role or the restored default, and where.
         unapproved: whether this is a proposal, with nothing approved.
         applier: who is to apply it, where that was asked.
-        obstacles: why something would be refused to him.
+        denials: the reasons why the API server would deny objects to the applier.
     """
 
     files: Mapping[str, str]
@@ -139,7 +136,7 @@ class Bundle(Struct, frozen=True):
     reached: Mapping[Subject, tuple[str, ...]]
     unapproved: bool
     applier: User | None = None
-    obstacles: tuple[Obstacle, ...] = ()
+    denials: tuple[Denial, ...] = ()
 
 
 class _Digests:
@@ -239,16 +236,16 @@ def make_bundle(snapshot: Snapshot, plan: Plan, request: Request) -> Bundle:
     applier = None
     if request.applier:
         applier = identify(request.applier, members=snapshot.groups)
-    hindered = _obstacles(snapshot, plan, steps, applier) if applier else ()
+    denials = _denials(snapshot, plan, steps, applier) if applier else ()
     if approved:
         files[f"{TRY}/subject-access-reviews.yaml"] = _reviews(approved, request, plan.target)
     if access is None:
         files["approvals.yaml"] = render_approvals(propose_approvals(snapshot, plan))
     files["README.md"] = _summary(
-        plan, request, files, steps, objects, decisions, reached, applier, hindered
+        plan, request, files, steps, objects, decisions, reached, applier, denials
     )
     return Bundle(
-        dict(sorted(files.items())), tuple(objects), reached, access is None, applier, hindered
+        dict(sorted(files.items())), tuple(objects), reached, access is None, applier, denials
     )
 
 
@@ -262,14 +259,17 @@ def _binding(
     return manifest(value, LABELS, {**annotations, **noted})
 
 
-def _obstacles(
+def _denials(
     snapshot: Snapshot, plan: Plan, steps: Iterable[_Step], applier: User
-) -> tuple[Obstacle, ...]:
-    """Return what hinders each step: those after the update are looked at as of then."""
+) -> tuple[Denial, ...]:
+    """Return the denials of each step. Steps after the update are checked in the updated state."""
     before = [value for step, value in steps if step == BEFORE]
     later = [value for step, value in steps if step != BEFORE]
     updated = apply_update(snapshot.replace(before), plan.now, plan.target)
-    return (*obstacles(snapshot, before, applier), *obstacles(updated, later, applier))
+    return (
+        *check_apply(snapshot, before, applier),
+        *check_apply(updated, later, applier),
+    )
 
 
 def _guard(request: Request, approved: Iterable[RequiredBinding]) -> list[dict[str, Any]]:
@@ -385,7 +385,7 @@ def _summary(
     decisions: Decisions | None,
     reached: Mapping[Subject, tuple[str, ...]],
     applier: User | None,
-    hindered: tuple[Obstacle, ...],
+    denials: tuple[Denial, ...],
 ) -> str:
     lost = changed_namespaces(plan.changes, Change.LOST)
     approved = decisions.required if decisions else ()
@@ -424,7 +424,7 @@ def _summary(
         gaps=list(plan.gaps),
         warnings=list(plan.warnings),
         applier=str(applier) if applier else "",
-        hindered=[(str(each.object), each.message) for each in hindered],
+        hindered=[(str(each.object), each.message) for each in denials],
         undo={step: _undo(step, files, request) for step in STEPS},
         guard=[o for o in objects if not o["apiVersion"].startswith(RBAC_GROUP)],
         managers=list(request.managers),

@@ -13,14 +13,14 @@ from rbacguard.errors import InputError
 from rbacguard.kubevirt.access import ActionAccess, ActionChange, list_access, selected
 from rbacguard.kubevirt.installed import Installed
 from rbacguard.kubevirt.migrate_bindings import RequiredBinding
-from rbacguard.kubevirt.permissions import Action, Directness, live_migration
+from rbacguard.kubevirt.permissions import Action, live_migration
 from rbacguard.kubevirt.subjects import well_known_subject
 from rbacguard.output import wire
 from rbacguard.queries.can_i import AccessCheck
-from rbacguard.queries.cross_check import disagreements
-from rbacguard.queries.diff import Comparison
+from rbacguard.queries.cross_check import mismatches
+from rbacguard.queries.diff import AccessDiff
 from rbacguard.queries.explain import Explanation
-from rbacguard.queries.request import remarks, unnamed
+from rbacguard.queries.who_can import AllowedSubjects
 from rbacguard.rbac import Attributes, Grant, ObjectKey, PolicyRule, Subject
 from rbacguard.rbac.access import Change
 from rbacguard.rbac.types import CLUSTER_WIDE
@@ -280,7 +280,7 @@ def _cross_check(context: Context) -> wire.CrossCheckModel | None:
     return wire.CrossCheckModel(
         by=found.by,
         asked=len(found.answers),
-        disagreed=len(disagreements(context.snapshot, found.answers)),
+        disagreed=len(mismatches(context.snapshot, found.answers)),
         note=found.note,
     )
 
@@ -463,48 +463,38 @@ def request(attributes: Attributes, *, everywhere: bool = False) -> wire.Request
     )
 
 
-def who_can(snapshot: Snapshot, attributes: Attributes, *, everywhere: bool) -> wire.WhoCanReport:
+def who_can(answer: AllowedSubjects, origin_of: ClusterOrigin | None) -> wire.WhoCanReport:
     """Return the report of `who-can`."""
-    authorizer = snapshot.authorizer
-    found = (
-        tuple(authorizer.grants_everywhere(attributes))
-        if everywhere
-        else tuple(authorizer.grants(attributes))
-    )
-    first = authorizer.allowed_subjects(attributes)
-    gaps = snapshot.coverage.missing(namespace="" if everywhere else attributes.namespace)
-    subjects = dict.fromkeys([first[0], *(each.subject for each in found)])
     return wire.WhoCanReport(
-        request=request(attributes, everywhere=everywhere),
-        subjects=[subject(each) for each in subjects],
-        grants=_grants(found),
-        complete=not gaps,
-        gaps=list(gaps),
-        origin=origin(snapshot.coverage.origin),
-        notes=list(remarks(snapshot, attributes, everywhere=everywhere)),
+        request=request(answer.request, everywhere=answer.all_namespaces),
+        subjects=[subject(each) for each in answer.subjects],
+        grants=_grants(answer.grants),
+        complete=not answer.gaps,
+        gaps=list(answer.gaps),
+        origin=origin(origin_of),
+        notes=list(answer.hints),
     )
 
 
-def can_i(answer: AccessCheck, snapshot: Snapshot) -> wire.CanIReport:
-    """Return the report of `can-i`; a refusal with gaps is no answer."""
-    attributes, decision, found = answer.attributes, answer.decision, answer.gaps
-    allowed = True if decision.allowed else (None if found else False)
+def can_i(answer: AccessCheck, origin_of: ClusterOrigin | None) -> wire.CanIReport:
+    """Return the report of `can-i`. With gaps, a request that is not allowed is unknown."""
+    decision = answer.decision
     return wire.CanIReport(
-        request=request(attributes),
-        user=attributes.user,
-        groups=list(attributes.groups),
-        allowed=allowed,
+        request=request(answer.request),
+        user=answer.request.user,
+        groups=list(answer.request.groups),
+        allowed=True if decision.allowed else (None if answer.gaps else False),
         reason=decision.reason,
         grants=_grants(decision.grants),
-        gaps=[] if decision.allowed else list(found),
-        origin=origin(snapshot.coverage.origin),
-        notes=[] if decision.allowed else list(remarks(snapshot, attributes, answer.unread_groups)),
+        gaps=list(answer.gaps),
+        origin=origin(origin_of),
+        notes=list(answer.hints),
     )
 
 
-def diff(value: Comparison) -> wire.DiffReport:
+def diff(value: AccessDiff) -> wire.DiffReport:
     """Return the report of `diff`."""
-    models = _Models(value.asked)
+    models = _Models(value.actions)
     return wire.DiffReport(
         before=installed(value.before),
         after=installed(value.after),
@@ -570,7 +560,7 @@ def _applier(value: Bundle) -> wire.ApplierModel | None:
                 rule=_rule(each.rule) if each.rule else None,
                 namespace=each.namespace or None,
             )
-            for each in value.obstacles
+            for each in value.denials
         ],
     )
 
@@ -602,40 +592,24 @@ def approvals(
     )
 
 
-def explain(text: str, value: Explanation, snapshot: Snapshot) -> wire.ExplainReport:
+def explain(text: str, value: Explanation, origin_of: ClusterOrigin | None) -> wire.ExplainReport:
     """Return the report of `explain`."""
     return wire.ExplainReport(
         subject=text,
         identities=[subject(each) for each in value.identities],
         members=None if value.members is None else list(value.members),
-        holds=_holders(value.holds),
+        holds=_holders(value.access),
         complete=not value.gaps,
         gaps=list(value.gaps),
-        origin=origin(snapshot.coverage.origin),
-        notes=list(unnamed(snapshot, value.identities[0])),
-        revoke=_revoke(value, snapshot),
+        origin=origin(origin_of),
+        notes=[value.hint] if value.hint else [],
+        revoke=[
+            wire.RevokeModel(
+                _object(each.binding), [subject(other) for other in each.other_subjects]
+            )
+            for each in value.bindings
+        ],
     )
-
-
-def _revoke(value: Explanation, snapshot: Snapshot) -> list[wire.RevokeModel]:
-    """Return the bindings that allow to start a migration, each once."""
-    bindings = dict.fromkeys(
-        grant.binding
-        for held in value.holds
-        for action, grants in held.grants_by_action
-        if action.directness is Directness.DIRECT
-        for grant in grants
-    )
-    first, *more = value.identities
-    # Whoever else is in a group of his loses it as well.
-    alone = {first, *(each for each in more if each.kind != "Group")}
-    found = []
-    for key in bindings:
-        binding = snapshot.binding(key)
-        named = binding.subjects if binding else ()
-        others = [each for each in named if each not in alone]
-        found.append(wire.RevokeModel(_object(key), [subject(each) for each in others]))
-    return found
 
 
 def lint(value: Linting, *, fixed: int = 0) -> wire.LintReport:

@@ -1,4 +1,4 @@
-"""What to ask the API server itself, and where its answers differ from ours."""
+"""Comparison of the API server's access reviews with the decisions of `rbac.authorizer`."""
 
 from __future__ import annotations
 
@@ -14,46 +14,49 @@ from rbacguard.rbac.types import can_apply
 from rbacguard.snapshot import Snapshot
 
 SAMPLE = 200
-"""How many questions a sample has, at most."""
-NOBODY = "rbacguard:nobody"
-"""A user whom no binding names: a server that allows him anything has another authorizer."""
+"""The default number of requests in a sample."""
+PROBE_USER = "rbacguard:nobody"
+"""A user that no binding contains. If the server allows it a request that RBAC does not, the
+server has another authorizer."""
 
 
-class Disagreement(Struct, frozen=True):
-    """A request on which the server and this tool differ."""
+class Mismatch(Struct, frozen=True):
+    """An access review of the server that differs from the decision."""
 
     review: Review
     decision: Decision
 
 
-def questions(snapshot: Snapshot, *, limit: int | None = SAMPLE) -> tuple[Attributes, ...]:
-    """Return requests about migration: every subject of a binding, in every namespace that has one.
+def sample_requests(snapshot: Snapshot, *, limit: int | None = SAMPLE) -> tuple[Attributes, ...]:
+    """Return requests for live migration, of each subject in each namespace that has a binding.
 
     Args:
-        snapshot: the cluster as it was read.
-        limit: how many; None for all. A sample has as many that are allowed as that are not, if
-            there are enough, and is the same for the same cluster.
+        snapshot: the cluster.
+        limit: the number of requests, or None for all. A sample has as many allowed as denied
+            requests, if there are enough. It is the same for the same cluster.
     """
-    found = list(_all(snapshot))
+    found = list(_all_requests(snapshot))
     if limit is None or len(found) <= limit:
         return tuple(found)
-    by_answer: dict[bool, list[Attributes]] = {True: [], False: []}
-    for attributes in sorted(found, key=_shuffled):
-        by_answer[snapshot.authorizer.authorize(attributes).allowed].append(attributes)
-    half = max(limit // 2, limit - len(by_answer[False]))
-    yes = by_answer[True][:half]
-    return tuple(sorted((*yes, *by_answer[False][: limit - len(yes)]), key=_shuffled))
+    by_decision: dict[bool, list[Attributes]] = {True: [], False: []}
+    for request in sorted(found, key=_digest):
+        by_decision[snapshot.authorizer.authorize(request).allowed].append(request)
+    half = max(limit // 2, limit - len(by_decision[False]))
+    allowed = by_decision[True][:half]
+    denied = by_decision[False][: limit - len(allowed)]
+    return tuple(sorted((*allowed, *denied), key=_digest))
 
 
-def _shuffled(attributes: Attributes) -> str:
-    return hashlib.sha256(repr(attributes).encode()).hexdigest()
+def _digest(request: Attributes) -> str:
+    """Return a key that sorts requests in a random but stable order."""
+    return hashlib.sha256(repr(request).encode()).hexdigest()
 
 
-def _all(snapshot: Snapshot) -> Iterator[Attributes]:
+def _all_requests(snapshot: Snapshot) -> Iterator[Attributes]:
     subjects = {each for binding in snapshot.bindings for each in binding.subjects}
     namespaces = ["", *sorted({b.ref.namespace for b in snapshot.bindings if b.ref.namespace})]
-    for subject in sorted({*filter(can_apply, subjects), Subject("User", NOBODY)}):
-        user = identify_subject(subject, nobody=NOBODY)
+    for subject in sorted({*filter(can_apply, subjects), Subject("User", PROBE_USER)}):
+        user = identify_subject(subject, nobody=PROBE_USER)
         for namespace in namespaces:
             for action in live_migration().granting:
                 yield Attributes(
@@ -67,11 +70,11 @@ def _all(snapshot: Snapshot) -> Iterator[Attributes]:
                 )
 
 
-def disagreements(snapshot: Snapshot, reviews: Iterable[Review]) -> tuple[Disagreement, ...]:
-    """Return the requests that the server answers otherwise than this tool."""
+def mismatches(snapshot: Snapshot, reviews: Iterable[Review]) -> tuple[Mismatch, ...]:
+    """Return the access reviews that differ from the decisions about the same requests."""
     found = []
     for review in reviews:
         decision = snapshot.authorizer.authorize(review.attributes)
         if decision.allowed is not review.allowed:
-            found.append(Disagreement(review, decision))
+            found.append(Mismatch(review, decision))
     return tuple(found)

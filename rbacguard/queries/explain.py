@@ -1,14 +1,15 @@
-"""The access of one subject, with the grants behind it."""
+"""The access of one subject, with the grants behind it and the bindings to delete."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
 from rbacguard.kubevirt.access import ActionAccess, list_access
-from rbacguard.kubevirt.permissions import permissions
-from rbacguard.rbac import Subject
+from rbacguard.kubevirt.permissions import Directness, permissions
+from rbacguard.queries.hints import unknown_subject_hint
+from rbacguard.rbac import ObjectKey, Subject
 from rbacguard.rbac.identity import (
     OAUTH,
     identify,
@@ -27,20 +28,36 @@ _PREFIXES = {
 }
 
 
+class RevocableBinding(Struct, frozen=True):
+    """A binding that lets the subject start migrations.
+
+    Attributes:
+        binding: the binding.
+        other_subjects: its other subjects, which also lose the access if it is deleted.
+    """
+
+    binding: ObjectKey
+    other_subjects: tuple[Subject, ...]
+
+
 class Explanation(Struct, frozen=True):
     """The access of a subject.
 
     Attributes:
-        identities: the subjects of bindings that apply to it: itself, and its groups.
+        identities: the subjects of bindings that apply to it: the subject itself, then its groups.
         members: the users of a group, or None if they are not known.
-        holds: its access to every permission that leads to a migration.
-        gaps: what was not read.
+        access: its access to every permission that leads to a migration.
+        bindings: the bindings to delete so that it cannot start migrations.
+        gaps: objects that were not read.
+        hint: a hint about the name of the subject, or ''.
     """
 
     identities: tuple[Subject, ...]
     members: tuple[str, ...] | None
-    holds: tuple[ActionAccess, ...]
+    access: tuple[ActionAccess, ...]
+    bindings: tuple[RevocableBinding, ...]
     gaps: tuple[str, ...]
+    hint: str
 
 
 def identities(text: str, snapshot: Snapshot) -> tuple[Subject, ...]:
@@ -85,18 +102,43 @@ def _with_groups(
 
 
 def explain(snapshot: Snapshot, text: str) -> Explanation:
-    """Return the access of a subject, by itself and through its groups."""
+    """Return the access of a subject, by itself and through its groups.
+
+    Args:
+        snapshot: the cluster.
+        text: a name, or `user/NAME`, `group/NAME`, `sa/NAMESPACE/NAME`.
+    """
     subjects = identities(text, snapshot)
     actions = [action for permission in permissions().values() for action in permission.granting]
-    gaps = list(snapshot.coverage.missing())
+    access = tuple(list_access(snapshot, actions, sorted(subjects)))
+    gaps = snapshot.coverage.missing()
     if snapshot.coverage.kinds["Group"].state is not State.READ:
-        gaps.append("Group: not in the input, so the groups of a user are not known")
-    members = None
-    if subjects and subjects[0].kind == "Group":
-        members = snapshot.groups.get(subjects[0].name)
+        gaps += ("Group: not in the input, so the groups of a user are not known",)
+    is_group = subjects[0].kind == "Group"
     return Explanation(
         subjects,
-        members,
-        tuple(list_access(snapshot, actions, sorted(subjects))),
-        tuple(gaps),
+        snapshot.groups.get(subjects[0].name) if is_group else None,
+        access,
+        tuple(_revocable_bindings(snapshot, subjects, access)),
+        gaps,
+        unknown_subject_hint(snapshot, subjects[0]),
     )
+
+
+def _revocable_bindings(
+    snapshot: Snapshot, identities: Sequence[Subject], access: Iterable[ActionAccess]
+) -> Iterator[RevocableBinding]:
+    first, *more = identities
+    # A group has other members, which lose the access too.
+    own = {first, *(each for each in more if each.kind != "Group")}
+    bindings = dict.fromkeys(
+        grant.binding
+        for each in access
+        for action, grants in each.grants_by_action
+        if action.directness is Directness.DIRECT
+        for grant in grants
+    )
+    for key in bindings:
+        binding = snapshot.binding(key)
+        subjects = binding.subjects if binding else ()
+        yield RevocableBinding(key, tuple(each for each in subjects if each not in own))

@@ -1,8 +1,4 @@
-"""Whether the identity that GitOps runs as may make what was generated, and what it lacks.
-
-Behaviour of kubernetes pkg/registry/rbac: escalation_check.go, clusterrole/policybased/storage.go
-and rolebinding/policybased/storage.go; and of OpenShift's restrictusers admission.
-"""
+"""Denials of generated objects: whether a user can apply them, and the rules that are missing."""
 
 from __future__ import annotations
 
@@ -18,151 +14,128 @@ from rbacguard.rbac import (
     PolicyRule,
     Role,
     RoleBinding,
-    covers,
 )
-from rbacguard.rbac.authorizer import SYSTEM_MASTERS
+from rbacguard.rbac.escalation import (
+    RESOURCES,
+    binding_authorized,
+    escalation_allowed,
+    missing_to_bind,
+    missing_to_create_role,
+)
 from rbacguard.rbac.identity import User, subject_applies
-from rbacguard.rbac.types import RBAC_GROUP, AnyBinding, AnyRole
+from rbacguard.rbac.rules import rules_allow
+from rbacguard.rbac.types import CLUSTER_WIDE, RBAC_GROUP, AnyBinding, AnyRole
 from rbacguard.snapshot import Snapshot
 
-_PLURALS = {
-    "ClusterRole": "clusterroles",
-    "Role": "roles",
-    "ClusterRoleBinding": "clusterrolebindings",
-    "RoleBinding": "rolebindings",
-}
 _VERBS = ("create", "get", "patch")
+"""The verbs of `kubectl apply`."""
 
 
-class Obstacle(Struct, frozen=True):
-    """Why one object would be refused.
+class Denial(Struct, frozen=True):
+    """A reason why the API server would deny an object.
 
     Attributes:
-        object: which.
-        message: what is missing, in words.
-        rule: what to grant, or None where no rule helps.
-        namespace: where to grant it; '' is the whole cluster.
+        object: the object.
+        message: the reason.
+        rule: the rule to grant to the user, or None if no rule helps.
+        namespace: where to grant the rule: a namespace, or `CLUSTER_WIDE`.
     """
 
     object: ObjectKey
     message: str
     rule: PolicyRule | None = None
-    namespace: str = ""
+    namespace: str = CLUSTER_WIDE
 
 
-def obstacles(
-    snapshot: Snapshot, objects: Iterable[AnyRole | AnyBinding], applier: User
-) -> tuple[Obstacle, ...]:
-    """Return why objects would be refused, each taken up before the next one is looked at."""
-    found: list[Obstacle] = []
+def check_apply(
+    snapshot: Snapshot, objects: Iterable[AnyRole | AnyBinding], user: User
+) -> tuple[Denial, ...]:
+    """Return the denials of objects that a user applies one after the other.
+
+    Args:
+        snapshot: the cluster before the first object is applied.
+        objects: the objects, in order.
+        user: the user.
+    """
+    if escalation_allowed(user.groups):
+        return ()
+    denials: dict[Denial, None] = {}
     for value in objects:
-        found += _refusals(snapshot, value, applier)
-        snapshot = snapshot.replace([value]) if _is_new(snapshot, value) else snapshot
-    return tuple(dict.fromkeys(found))
+        denials |= dict.fromkeys(_denials(snapshot, value, user))
+        # The label on an existing ClusterRole does not change the rules of the role.
+        if not (isinstance(value, ClusterRole) and value.metadata.name in snapshot.cluster_roles):
+            snapshot = snapshot.replace([value])
+    return tuple(denials)
 
 
-def _key(value: AnyRole | AnyBinding) -> ObjectKey:
-    return value.key if isinstance(value, ClusterRole | Role) else value.ref
-
-
-def _is_new(snapshot: Snapshot, value: AnyRole | AnyBinding) -> bool:
-    """Whether it is made; what only labels a role that is there keeps the role's rules."""
-    return not (isinstance(value, ClusterRole) and value.metadata.name in snapshot.cluster_roles)
-
-
-def _refusals(snapshot: Snapshot, value: AnyRole | AnyBinding, applier: User) -> Iterator[Obstacle]:
-    key = _key(value)
-    plural = _PLURALS[key.kind]
+def _denials(snapshot: Snapshot, value: AnyRole | AnyBinding, user: User) -> Iterator[Denial]:
+    key = value.key if isinstance(value, ClusterRole | Role) else value.ref
+    resource = RESOURCES[key.kind]
+    user_rules = _rules_for(snapshot, user, key.namespace)
     for verb in _VERBS:
-        # A request that makes something has no name that a rule could be limited to.
+        # A create request has no name that a rule could be limited to.
         name = "" if verb == "create" else key.name
-        if not _may(snapshot, applier, verb, plural, key.namespace, name):
-            rule = PolicyRule((verb,), (RBAC_GROUP,), (plural,))
-            yield Obstacle(key, f"may not {verb} {plural}", rule, key.namespace)
-    if SYSTEM_MASTERS.name in applier.groups:
-        return
+        request = Attributes(verb=verb, api_group=RBAC_GROUP, resource=resource, name=name)
+        if rules_allow(request, user_rules) is None:
+            rule = PolicyRule((verb,), (RBAC_GROUP,), (resource,))
+            yield Denial(key, f"cannot {verb} {resource}", rule, key.namespace)
     if isinstance(value, ClusterRoleBinding | RoleBinding):
-        yield from _binding_refusals(snapshot, value, applier)
-    elif value.rules:
-        yield from _role_refusals(snapshot, value, applier)
-
-
-def _role_refusals(snapshot: Snapshot, role: AnyRole, applier: User) -> Iterator[Obstacle]:
-    """A role may hold only what its maker holds, but for who may `escalate`."""
-    key = role.key
-    held = _rules(snapshot, applier, key.namespace)
-    covered, missing = covers(held, role.rules)
-    if covered or _may(snapshot, applier, "escalate", _PLURALS[key.kind], key.namespace, ""):
+        yield from _restrictions(snapshot, value)
+        yield from _binding_denials(snapshot, value, user_rules)
         return
-    rule = PolicyRule(("escalate",), (RBAC_GROUP,), (_PLURALS[key.kind],))
-    yield Obstacle(key, f"holds less than the role: lacks {_listed(missing)}", rule, key.namespace)
+    missing = missing_to_create_role(user_rules, key.kind, value.rules)
+    if missing:
+        rule = PolicyRule(("escalate",), (RBAC_GROUP,), (resource,))
+        message = f"does not have all rules of the role; missing: {_format(missing)}"
+        yield Denial(key, message, rule, key.namespace)
 
 
-def _binding_refusals(snapshot: Snapshot, binding: AnyBinding, applier: User) -> Iterator[Obstacle]:
-    """Only what one holds may be bound, but for who may `bind` that role."""
-    key, reference = binding.ref, binding.role_ref
-    plural = _PLURALS[reference.kind]
-    yield from _restrictions(snapshot, binding)
-    if _may(snapshot, applier, "bind", plural, key.namespace, reference.name):
+def _binding_denials(
+    snapshot: Snapshot, binding: AnyBinding, user_rules: tuple[PolicyRule, ...]
+) -> Iterator[Denial]:
+    key, role_ref = binding.ref, binding.role_ref
+    role = snapshot.role(role_ref.key(key.namespace))
+    if role is None and not binding_authorized(user_rules, role_ref):
+        message = f"{role_ref.name} does not exist yet, so only the verb bind allows the binding"
+    elif role and (missing := missing_to_bind(user_rules, role_ref, snapshot.rules[role.key])):
+        message = f"does not have all rules of {role_ref.name}; missing: {_format(missing)}"
+    else:
         return
-    rule = PolicyRule(("bind",), (RBAC_GROUP,), (plural,), (reference.name,))
-    role = snapshot.role(reference.key(key.namespace))
-    if role is None:
-        message = f"{reference.name} does not exist yet, so only who may bind it can be let do so"
-        yield Obstacle(key, message, rule, key.namespace)
-        return
-    held = _rules(snapshot, applier, key.namespace)
-    covered, missing = covers(held, snapshot.rules[role.key])
-    if not covered:
-        message = f"holds less than {reference.name}: lacks {_listed(missing)}"
-        yield Obstacle(key, message, rule, key.namespace)
+    rule = PolicyRule(("bind",), (RBAC_GROUP,), (RESOURCES[role_ref.kind],), (role_ref.name,))
+    yield Denial(key, message, rule, key.namespace)
 
 
-def _restrictions(snapshot: Snapshot, binding: AnyBinding) -> Iterator[Obstacle]:
-    """OpenShift's RoleBindingRestrictions: where there is one, each new subject must fit one."""
+def _restrictions(snapshot: Snapshot, binding: AnyBinding) -> Iterator[Denial]:
+    """Yield the denials of OpenShift's admission plugin RestrictSubjectBindings.
+
+    If a namespace has RoleBindingRestrictions, every subject must match one of them.
+    """
     restrictions = snapshot.restrictions.get(binding.ref.namespace)
     if not restrictions:
         return
     groups = dict(snapshot.groups)
+    names = ", ".join(each.metadata.name for each in restrictions)
+    ignored = any(each.has_selector for each in restrictions)
+    note = " (label selectors were not evaluated)" if ignored else ""
     for subject in binding.subjects:
         if not any(each.allows(subject, groups) for each in restrictions):
-            names = ", ".join(each.metadata.name for each in restrictions)
-            unseen = any(each.has_selector for each in restrictions)
-            note = " (their labels were not looked at)" if unseen else ""
-            message = f"{subject} fits none of the RoleBindingRestrictions {names}{note}"
-            yield Obstacle(binding.ref, message)
+            message = f"{subject} matches none of the RoleBindingRestrictions {names}{note}"
+            yield Denial(binding.ref, message)
 
 
-def _may(
-    snapshot: Snapshot, applier: User, verb: str, plural: str, namespace: str, name: str
-) -> bool:
-    asked = Attributes(
-        verb=verb,
-        user=applier.name,
-        groups=applier.groups,
-        api_group=RBAC_GROUP,
-        resource=plural,
-        name=name,
-        namespace=namespace,
-    )
-    return snapshot.authorizer.authorize(asked).allowed
-
-
-def _rules(snapshot: Snapshot, applier: User, namespace: str) -> tuple[PolicyRule, ...]:
-    """Return every rule that an identity holds in a namespace, '' for the whole cluster."""
+def _rules_for(snapshot: Snapshot, user: User, namespace: str) -> tuple[PolicyRule, ...]:
+    """Return the rules of a user in a namespace (validation/rule.go, RulesFor)."""
     found: dict[PolicyRule, None] = {}
-    for binding in snapshot.bindings:
-        space = binding.ref.namespace
-        if space not in ("", namespace):
-            continue
-        if any(subject_applies(s, applier.name, applier.groups) for s in binding.subjects):
-            role = binding.role_ref.key(space)
-            found |= dict.fromkeys(snapshot.rules.get(role, ()))
+    for where in dict.fromkeys((CLUSTER_WIDE, namespace)):
+        for binding in snapshot.bindings_in.get(where, ()):
+            if any(subject_applies(each, user.name, user.groups) for each in binding.subjects):
+                rules = snapshot.rules.get(binding.role_ref.key(where), ())
+                found |= dict.fromkeys(rules)
     return tuple(found)
 
 
-def _listed(rules: Iterable[PolicyRule]) -> str:
-    """Return rules in short, verbs of one resource together."""
+def _format(rules: Iterable[PolicyRule]) -> str:
+    """Return rules as text, with the verbs of one resource together."""
     verbs: dict[str, dict[str, None]] = {}
     for rule in rules:
         for resource in rule.resources or rule.non_resource_urls:

@@ -38,8 +38,8 @@ from control_plane import CUSTOM_RESOURCES, ControlPlane, assets, cleaned, write
 
 from rbacguard.manifests.cronjob import Publish, publish_command
 from rbacguard.manifests.render import manifest
-from rbacguard.queries.cross_check import disagreements, questions
-from rbacguard.queries.preflight import obstacles
+from rbacguard.queries.cross_check import mismatches, sample_requests
+from rbacguard.queries.preflight import check_apply
 from rbacguard.rbac import ClusterRoleBinding, ObjectMeta, RoleBinding, RoleRef, Subject
 from rbacguard.rbac.identity import identify
 from rbacguard.rbac.types import RBAC_GROUP
@@ -143,11 +143,11 @@ def disagreeing(plane: ControlPlane, tool: Tool, folder: Path) -> list[str]:
     snapshot = load([str(file)])
     access = find_config(Overrides(kubeconfig=str(plane.kubeconfig)), {}, folder)
     with Connection(access) as connection:
-        reviews = review_access(connection, questions(snapshot, limit=None))
+        reviews = review_access(connection, sample_requests(snapshot, limit=None))
     assert reviews.by == "SubjectAccessReview"
     assert len(reviews.answers) > 2000
     assert not reviews.note
-    return [str(each.review) for each in disagreements(snapshot, reviews.answers)]
+    return [str(each.review) for each in mismatches(snapshot, reviews.answers)]
 
 
 def test_the_audit_of_the_cluster_is_that_of_its_dump(tool: Tool) -> None:
@@ -706,10 +706,10 @@ def test_what_hinders_the_applier_is_what_the_server_refuses(
             applier = identify(who, members=snapshot.groups)
             impersonated = ["--as", who, *(f"--as-group={g}" for g in applier.groups)]
             for value in values:
-                found = obstacles(snapshot, [value], applier)
+                found = check_apply(snapshot, [value], applier)
                 # `create` is tried; `get` and `patch` are for those who apply again later.
                 predicted = [
-                    o for o in found if not o.message.startswith(("may not get", "may not p"))
+                    o for o in found if not o.message.startswith(("cannot get", "cannot patch"))
                 ]
                 refusal = tried(plane, manifest(value, {}, {}), *impersonated)
                 assert bool(predicted) == bool(refusal), (who, value, predicted, refusal)

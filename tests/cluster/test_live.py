@@ -221,7 +221,7 @@ def test_without_openshifts_groups_an_answer_that_rests_on_them_is_unknown(live:
         done = live(api, "can-i", "create", VMIM, "-n", "payments", "--as", "zoe")
         known = live(api, "can-i", "create", VMIM, "-n", "payments", "--as", "alice")
     assert (done.returncode, known.returncode) == (3, 0)
-    assert "the members of Group payments-admins, which may do it, are not known" in done.stdout
+    assert "the members of Group payments-admins, which is allowed, are not known" in done.stdout
 
 
 def test_a_cluster_without_kubevirt_is_unknown_not_clean(live: LiveRun) -> None:

@@ -213,8 +213,8 @@ def test_nothing_is_approved_by_default() -> None:
     _, bundle = generated("A", access=None)
     assert bundle.objects == ()
     access = parse_approvals(next(yaml.documents(bundle.files["approvals.yaml"].encode())).value)
-    entries = (*access.approvals, *access.holders)
-    assert not any(each.allows(TODAY) for each in entries)
+    assert not any(each.approved for each in access.approvals)
+    assert not any(each.accepted for each in access.holders)
     assert {h.subject.name for h in access.holders} >= {"root", "cluster-admins", "runner"}
 
 

@@ -26,7 +26,7 @@ from rbacguard.kubevirt.releases import parse_release
 from rbacguard.kubevirt.subjects import is_platform
 from rbacguard.output import reports
 from rbacguard.policy import Context, evaluate, load_policies
-from rbacguard.queries.diff import compare
+from rbacguard.queries.diff import diff
 from rbacguard.rbac import ObjectKey
 from rbacguard.rbac.access import Change
 from rbacguard.snapshot.coverage import ClusterOrigin
@@ -273,7 +273,7 @@ def _planned_is_what_happens(items: Objects) -> None:
 def _differences(before: Snapshot, after: Snapshot) -> set[tuple[str, str, str, str]]:
     return {
         (str(row.subject), str(row.action), row.namespace, row.change.value)
-        for change in compare(before, after).changes
+        for change in diff(before, after).changes
         for row in change.rows()
         if row.change is not Change.KEPT
     }

@@ -45,9 +45,8 @@ def test_a_use_is_an_allowed_request_of_the_permission() -> None:
     # An event that does not count does not hide later events.
     assert [each.count for each in extract_usage([*NO_USE, event("create", "zoe")], None)] == [1]
     for code in (200, 299):
-        assert (
-            len(extract_usage([event("create", "zoe", responseStatus={"code": code})], None)) == 1
-        )
+        allowed = event("create", "zoe", responseStatus={"code": code})
+        assert len(extract_usage([allowed], None)) == 1
     (nowhere,) = extract_usage([event("create", "zoe", target={"namespace": None})], None)
     assert nowhere.namespace == ""
     late = "2026-11-22T08:00:00.000000Z"

@@ -29,7 +29,7 @@ from rbacguard import Snapshot
 from rbacguard.approvals.model import MigrationAccess, load_approvals
 from rbacguard.kubevirt.migrate_bindings import RequiredBinding
 from rbacguard.kubevirt.releases import parse_release
-from rbacguard.queries.diff import compare
+from rbacguard.queries.diff import diff
 from rbacguard.rbac import Grant, Subject
 from rbacguard.sources import from_objects
 from rbacguard.update.delegation import delegations
@@ -225,9 +225,9 @@ def words(snapshot: Snapshot) -> dict[str, Any]:
         },
         "against D": [
             [str(each.subject), *{row.change.value: None for row in each.rows()}]
-            for each in compare(state("D"), snapshot).changes
+            for each in diff(state("D"), snapshot).changes
         ],
-        "gaps against D": list(compare(state("D"), snapshot).gaps),
+        "gaps against D": list(diff(state("D"), snapshot).gaps),
     }
     for title, approved, before, today in (
         ("verify", access, None, TODAY),

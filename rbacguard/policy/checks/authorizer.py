@@ -8,7 +8,7 @@ from typing import ClassVar
 from rbacguard.policy.checks.base import Check
 from rbacguard.policy.context import Context
 from rbacguard.policy.facts import CrossCheckFact, FactClass
-from rbacguard.queries.cross_check import disagreements
+from rbacguard.queries.cross_check import mismatches
 from rbacguard.rbac.attributes import format_action
 
 
@@ -30,7 +30,7 @@ class CrossCheck(Check, frozen=True, tag="cross-check"):
     def run(self, context: Context) -> Iterator[CrossCheckFact]:
         """Yield one fact for each different decision."""
         answers = context.reviews.answers if context.reviews else ()
-        for found in disagreements(context.snapshot, answers):
+        for found in mismatches(context.snapshot, answers):
             request, allowed = found.review.attributes, found.review.allowed
             words = (request.verb, request.resource, request.api_group, request.subresource)
             yield CrossCheckFact(
