@@ -127,23 +127,11 @@ class Approval(_Entry):
         """Return whether an approval has ended. It includes its last day."""
         return self.approved and self.expires is not None and self.expires < today
 
-    def allows(self, today: datetime.date) -> bool:
-        """Return whether the subject is approved on a day."""
-        return self.approved and not self.is_expired(today)
-
 
 class AcknowledgedHolder(_Entry):
     """A decision whether access by explicit grants is accepted."""
 
     accepted: bool
-
-    def is_expired(self, _today: datetime.date) -> bool:
-        """Return False. The acceptance of explicit grants does not expire."""
-        return False
-
-    def allows(self, _today: datetime.date) -> bool:
-        """Return whether the access is accepted."""
-        return self.accepted
 
 
 class MigrationAccess(_Model):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
-from enum import StrEnum
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 from rbacguard.kubevirt.migrate_bindings import RequiredBinding, without_covered
@@ -14,7 +15,7 @@ from rbacguard.rbac.types import CLUSTER_WIDE
 
 if TYPE_CHECKING:
     # The import of pydantic takes long, and most commands do not need it.
-    from rbacguard.approvals.model import AcknowledgedHolder, Approval, MigrationAccess
+    from rbacguard.approvals.model import MigrationAccess
 
 
 class Status(StrEnum):
@@ -44,6 +45,15 @@ class Decision(NamedTuple):
     covers_binding: bool
 
 
+class _Entry(Enum):
+    """What an entry says about a subject in a namespace."""
+
+    APPROVED = auto()
+    EXPIRED = auto()
+    ACCEPTED = auto()
+    REFUSED = auto()
+
+
 class Decisions:
     """The decisions of an approvals file on one day.
 
@@ -53,10 +63,18 @@ class Decisions:
     """
 
     def __init__(self, access: MigrationAccess, today: datetime.date) -> None:
-        """Store the entries by subject and namespace."""
-        self._today = today
-        self._approvals = _by_pair(access.approvals)
-        self._holders = _by_pair(access.holders)
+        """Store what the entries say, by subject and namespace."""
+        found: defaultdict[RequiredBinding, set[_Entry]] = defaultdict(set)
+        for approval in access.approvals:
+            entry = _Entry.APPROVED if approval.approved else _Entry.REFUSED
+            if approval.is_expired(today):
+                entry = _Entry.EXPIRED
+            for pair in approval.pairs:
+                found[pair].add(entry)
+        for holder in access.holders:
+            for pair in holder.pairs:
+                found[pair].add(_Entry.ACCEPTED if holder.accepted else _Entry.REFUSED)
+        self._entries: Mapping[RequiredBinding, Collection[_Entry]] = dict(found)
 
     def decide(self, subject: Subject, namespace: str) -> Decision:
         """Return the decision about a subject in a namespace, or in `CLUSTER_WIDE`.
@@ -64,29 +82,25 @@ class Decisions:
         Cluster-wide entries apply in every namespace. An entry that allows access takes precedence
         over every entry that refuses it, and over the platform status.
         """
-        here, wide = RequiredBinding(namespace, subject), RequiredBinding(CLUSTER_WIDE, subject)
-        own = self._approvals.get(here, ())
-        approvals = (*own, *self._approvals.get(wide, ()))
-        own_holders = self._holders.get(here, ())
-        entries = (*approvals, *own_holders, *self._holders.get(wide, ()))
-        today = self._today
-        approved = any(each.allows(today) for each in approvals)
-        if any(each.allows(today) for each in entries):
+        own = self._entries.get(RequiredBinding(namespace, subject), ())
+        entries = {*own, *self._entries.get(RequiredBinding(CLUSTER_WIDE, subject), ())}
+        approved = _Entry.APPROVED in entries
+        if approved or _Entry.ACCEPTED in entries:
             status = Status.APPROVED
         elif is_platform(subject):
             status = Status.PLATFORM
-        elif all(each.is_expired(today) for each in entries):
-            status = Status.UNREVIEWED
-        else:
+        elif _Entry.REFUSED in entries:
             status = Status.REFUSED
+        else:
+            status = Status.UNREVIEWED
         return Decision(
             status,
-            expired=status is not Status.APPROVED and any(each.is_expired(today) for each in own),
+            expired=status is not Status.APPROVED and _Entry.EXPIRED in own,
             has_entry=bool(entries),
             requires_binding=approved,
             # Accepted cluster-wide access comes from another role than kubevirt.io:migrate, so it
             # does not cover a binding in a namespace.
-            covers_binding=approved or any(each.allows(today) for each in own_holders),
+            covers_binding=approved or _Entry.ACCEPTED in own,
         )
 
     @property
@@ -94,16 +108,6 @@ class Decisions:
         """The bindings to kubevirt.io:migrate that the approvals require, in order."""
         return without_covered(
             pair
-            for pair in self._approvals
+            for pair in self._entries
             if self.decide(pair.subject, pair.namespace).requires_binding
         )
-
-
-def _by_pair(
-    entries: list[Approval] | list[AcknowledgedHolder],
-) -> Mapping[RequiredBinding, list[Approval | AcknowledgedHolder]]:
-    found: dict[RequiredBinding, list[Approval | AcknowledgedHolder]] = {}
-    for entry in entries:
-        for pair in entry.pairs:
-            found.setdefault(pair, []).append(entry)
-    return found
