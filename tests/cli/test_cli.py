@@ -293,13 +293,13 @@ def test_a_resource_is_what_kubectl_takes_for_it(run: Run) -> None:
         assert message in refused.stderr
 
 
-def test_an_odd_question_is_answered_and_remarked_on(run: Run) -> None:
+def test_an_unclear_question_is_answered_with_hints(run: Run) -> None:
     odd = run("can-i", "create", "vmim", "--as", "alicee", "-n", "pay", "-f", A)
     assert odd.returncode == 1
     assert "! User alicee was not found in the input; did you mean User alice?" in odd.stdout
     assert "! namespace pay was not found in the input" in odd.stdout
     cluster = run("can-i", "create", "vmim", "--as", "alice", "-f", A, "-o", "json")
-    assert json.loads(cluster.stdout)["notes"][-1].endswith("others allow it in payments")
+    assert json.loads(cluster.stdout)["notes"][-1].endswith("they allow it in payments")
     for arguments in (["who-can", "create", "vmim"], ["explain", "alicee"]):
         assert "\n! " in run(*arguments, "-f", A).stdout
 
