@@ -54,7 +54,7 @@ mutants: .venv/ready
 	RBACGUARD_IN_PROCESS=1 $(BIN)/coverage run --branch --data-file=build/coverage \
 	  --source=rbacguard/rbac,rbacguard/update -m pytest -q \
 	  tests/rbac tests/approvals tests/queries tests/update tests/policies tests/properties \
-	  tests/readiness/test_requirements.py
+	  tests/readiness/test_usage.py
 	$(BIN)/coverage report --data-file=build/coverage
 
 # The tests with the oldest and the newest versions that pyproject.toml allows, and with the locked ones.
