@@ -116,22 +116,22 @@ class _Entry(_Model):
 
 
 class Approval(_Entry):
-    """A decision whether a subject can migrate VMs."""
+    """A decision whether a subject can migrate VMs. `approved: null` is not decided yet."""
 
-    approved: bool
+    approved: bool | None
     owner: str = ""
     ticket: str = ""
     expires: datetime.date | None = Field(default=None, strict=False)
 
     def is_expired(self, today: datetime.date) -> bool:
         """Return whether an approval has ended. It includes its last day."""
-        return self.approved and self.expires is not None and self.expires < today
+        return self.approved is True and self.expires is not None and self.expires < today
 
 
 class AcknowledgedHolder(_Entry):
-    """A decision whether access by explicit grants is accepted."""
+    """A decision whether access by explicit grants is accepted. Null is not decided yet."""
 
-    accepted: bool
+    accepted: bool | None
 
 
 class MigrationAccess(_Model):
@@ -212,6 +212,8 @@ def _check_contradictions(access: MigrationAccess, path: str) -> None:
     """Raise InputError if a subject is approved and not approved in the same namespace."""
     decisions: dict[RequiredBinding, bool] = {}
     for index, approval in enumerate(access.approvals):
+        if approval.approved is None:
+            continue
         for pair in approval.pairs:
             if decisions.setdefault(pair, approval.approved) != approval.approved:
                 raise InputError(

@@ -31,7 +31,8 @@ class Decision(NamedTuple):
     """The decision about the access of a subject in a namespace.
 
     Attributes:
-        status: `UNREVIEWED` if there is no entry, or if an approval has expired.
+        status: `UNREVIEWED` if there is no entry, if an entry is not decided yet, or if an approval
+            has expired.
         expired: whether an approval for this namespace, or cluster-wide access, has expired.
         has_entry: whether any entry applies, whatever it decides.
         requires_binding: whether the subject must be bound to kubevirt.io:migrate.
@@ -52,6 +53,10 @@ class _Entry(Enum):
     EXPIRED = auto()
     ACCEPTED = auto()
     REFUSED = auto()
+    UNDECIDED = auto()
+
+
+_VALUES = {None: _Entry.UNDECIDED, False: _Entry.REFUSED}
 
 
 class Decisions:
@@ -66,41 +71,67 @@ class Decisions:
         """Store what the entries say, by subject and namespace."""
         found: defaultdict[RequiredBinding, set[_Entry]] = defaultdict(set)
         for approval in access.approvals:
-            entry = _Entry.APPROVED if approval.approved else _Entry.REFUSED
+            entry = _VALUES.get(approval.approved, _Entry.APPROVED)
             if approval.is_expired(today):
                 entry = _Entry.EXPIRED
             for pair in approval.pairs:
                 found[pair].add(entry)
         for holder in access.holders:
             for pair in holder.pairs:
-                found[pair].add(_Entry.ACCEPTED if holder.accepted else _Entry.REFUSED)
+                found[pair].add(_VALUES.get(holder.accepted, _Entry.ACCEPTED))
         self._entries: Mapping[RequiredBinding, Collection[_Entry]] = dict(found)
 
     def decide(self, subject: Subject, namespace: str) -> Decision:
         """Return the decision about a subject in a namespace, or in `CLUSTER_WIDE`.
 
-        Cluster-wide entries apply in every namespace. An entry that allows access takes precedence
-        over every entry that refuses it, and over the platform status.
+        Entries for the namespace take precedence over cluster-wide entries. For the same
+        namespace, a refusal takes precedence. A decision takes precedence over the platform status.
         """
         own = self._entries.get(RequiredBinding(namespace, subject), ())
-        entries = {*own, *self._entries.get(RequiredBinding(CLUSTER_WIDE, subject), ())}
-        approved = _Entry.APPROVED in entries
-        if approved or _Entry.ACCEPTED in entries:
-            status = Status.APPROVED
-        elif is_platform(subject):
+        wide = self._entries.get(RequiredBinding(CLUSTER_WIDE, subject), ())
+        status, approved = Status.UNREVIEWED, False
+        for entries in (own, wide):
+            if _Entry.REFUSED in entries:
+                status = Status.REFUSED
+                break
+            approved = _Entry.APPROVED in {*own, *wide}
+            if _Entry.APPROVED in entries or _Entry.ACCEPTED in entries:
+                status = Status.APPROVED
+                break
+        if status is Status.UNREVIEWED and is_platform(subject):
             status = Status.PLATFORM
-        elif _Entry.REFUSED in entries:
-            status = Status.REFUSED
-        else:
-            status = Status.UNREVIEWED
+        approved = approved and status is Status.APPROVED
         return Decision(
             status,
             expired=status is not Status.APPROVED and _Entry.EXPIRED in own,
-            has_entry=bool(entries),
+            has_entry=bool(own or wide),
             requires_binding=approved,
             # Accepted cluster-wide access comes from another role than kubevirt.io:migrate, so it
             # does not cover a binding in a namespace.
-            covers_binding=approved or _Entry.ACCEPTED in own,
+            covers_binding=approved or (status is Status.APPROVED and _Entry.ACCEPTED in own),
+        )
+
+    def refused_namespaces(self, subject: Subject) -> tuple[str, ...]:
+        """Return the namespaces in which a subject is refused, in order.
+
+        Cluster-wide access includes them.
+        """
+        return tuple(
+            sorted(
+                pair.namespace
+                for pair, entries in self._entries.items()
+                if pair.subject == subject and _Entry.REFUSED in entries
+            )
+        )
+
+    @property
+    def contradictions(self) -> tuple[RequiredBinding, ...]:
+        """The refusals in namespaces of subjects that must be bound cluster-wide, in order."""
+        return tuple(
+            RequiredBinding(namespace, pair.subject)
+            for pair in self.required
+            if pair.namespace == CLUSTER_WIDE
+            for namespace in self.refused_namespaces(pair.subject)
         )
 
     @property

@@ -208,6 +208,13 @@ def make_bundle(snapshot: Snapshot, plan: Plan, request: Request) -> Bundle:
     roles = _temporary_roles(request)
     access = request.access.resolved(snapshot) if request.access else None
     decisions = Decisions(access, request.today) if access else None
+    if decisions and decisions.contradictions:
+        first = decisions.contradictions[0]
+        raise OutputError(
+            f"approvals: {first.subject} is approved cluster-wide and refused in namespace "
+            f"{first.namespace}; a ClusterRoleBinding includes every namespace, so approve single "
+            "namespaces instead"
+        )
     approved = decisions.required if decisions else ()
     bindings = bindings_for(approved, snapshot)
     restored = _restored(request)

@@ -44,10 +44,16 @@ def _user(name: str) -> Subject:
     return Subject("User", name)
 
 
+class NamespaceMeta(ObjectMeta, frozen=True, gc=False, rename="camel"):
+    """The metadata of a Namespace. The UID of kube-system identifies a cluster."""
+
+    uid: str = ""
+
+
 class Namespace(Struct, frozen=True):
     """A Namespace, or OpenShift's Project."""
 
-    metadata: ObjectMeta
+    metadata: NamespaceMeta
 
 
 class ServiceAccount(Struct, frozen=True):

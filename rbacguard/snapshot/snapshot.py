@@ -94,6 +94,14 @@ class Snapshot:
         """Return the number of objects."""
         return sum(map(len, self.by_kind.values()))
 
+    @property
+    def cluster_id(self) -> str:
+        """The UID of namespace kube-system, which identifies the cluster; '' if unknown."""
+        namespace = self.by_kind.get("Namespace", {}).get(ObjectKey("Namespace", "", "kube-system"))
+        uid = namespace.metadata.uid if isinstance(namespace, Namespace) else ""
+        origin = self.coverage.origin
+        return uid or (origin.cluster_id if origin else "")
+
     @cached_property
     def latest_timestamp(self) -> str:
         """The end of reading or the latest creation of an object; RFC 3339, UTC; '' if unknown."""

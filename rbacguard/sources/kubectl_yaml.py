@@ -35,12 +35,12 @@ _FROM_API_SERVER = re.compile(rb"(?:---\n)?apiVersion: [^\n]+\nitems:\n- ")
 _ITEM = re.compile(rb"\n- ")
 _MARKERS = (b"\n---", b"\n...")
 _ANCHOR = re.compile(rb"(?:^|: |- )[&*][A-Za-z0-9]", re.MULTILINE)
-UNUSED = ("managedFields", "uid", "resourceVersion", "generation")
+UNUSED = ("managedFields", "resourceVersion", "generation")
 """Metadata that no answer about access depends on. They are up to half of a dump."""
 _UNUSED = re.compile(
     # The content of managedFields is indented further, or is an entry of its list.
     rb"\n    managedFields:(?:\n    [- ] [^\n]*)+"
-    rb"|\n    (?:uid|resourceVersion|generation): [^\n]*"
+    rb"|\n    (?:resourceVersion|generation): [^\n]*"
 )
 
 

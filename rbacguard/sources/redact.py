@@ -33,6 +33,7 @@ from rbacguard.snapshot.coverage import ClusterOrigin, Coverage, InvalidField, K
 from rbacguard.snapshot.objects import (
     Group,
     GroupRestriction,
+    NamespaceMeta,
     RestrictionSpec,
     RoleBindingRestriction,
     ServiceAccountReference,
@@ -160,6 +161,10 @@ class Redactor:
         if key.kind == "Namespace":
             labels = {"kubernetes.io/metadata.name": new.name}
             annotations = {}
+        if isinstance(metadata, NamespaceMeta):
+            # The UID is the key of the replaced names. Its digest still identifies the cluster.
+            digest = hashlib.sha256(f"uid\0{metadata.uid}".encode()).hexdigest()
+            metadata = replace(metadata, uid=digest if metadata.uid else "")
         return replace(
             metadata,
             name=new.name,

@@ -22,7 +22,7 @@ def propose_approvals(
 ) -> MigrationAccess:
     """Return entries for subjects that lose live migration, and for subjects with own roles.
 
-    No entry is approved or accepted.
+    No entry is decided yet.
 
     Args:
         snapshot: the cluster.
@@ -108,13 +108,13 @@ def _undecided(
         kind="MigrationAccess",
         approvals=[
             Approval(
-                approved=False, reason=reasons[RequiredBinding(scopes[0], s)], **entry(s, scopes)
+                approved=None, reason=reasons[RequiredBinding(scopes[0], s)], **entry(s, scopes)
             )
             for s, scopes in grouped(needs).items()
         ],
         holders=[
             AcknowledgedHolder(
-                accepted=False, reason=reasons[RequiredBinding(scopes[0], s)], **entry(s, scopes)
+                accepted=None, reason=reasons[RequiredBinding(scopes[0], s)], **entry(s, scopes)
             )
             for s, scopes in grouped(holders).items()
         ],

@@ -20,10 +20,11 @@ from rbacguard.kubevirt.installed import installed
 from rbacguard.kubevirt.migrate_bindings import RequiredBinding, bound_to_migrate
 from rbacguard.kubevirt.names import MIGRATE, UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT
 from rbacguard.kubevirt.permissions import Action, live_migration
-from rbacguard.kubevirt.releases import migrate_rules
+from rbacguard.kubevirt.releases import FIRST_RESTRICTED, migrate_rules
 from rbacguard.rbac import Grant, ObjectKey, Subject, covers
-from rbacguard.rbac.types import AnyBinding
+from rbacguard.rbac.types import CLUSTER_WIDE, AnyBinding
 from rbacguard.snapshot import Snapshot
+from rbacguard.update.simulate import apply_update
 from rbacguard.update.temporary_role import (
     AGGREGATED_DEFAULTS,
     aggregated_into,
@@ -194,6 +195,7 @@ class _Verifier:
             gaps += self._snapshot.coverage.missing(["Namespace"])
         if self._before is not None:
             gaps += [f"before: {gap}" for gap in self._before.coverage.missing()]
+            gaps += _problems_of_before(self._before, self._snapshot)
         following = _COMPLETE_DUMP
         if self._before is not None and temporary_roles(self._before):
             # Grants that were delegated by then would count as pre-existing.
@@ -326,9 +328,18 @@ class _Verifier:
         for view in self._views:
             for each in list_access(view, self._actions):
                 decision = self._decisions.decide(each.subject, each.namespace)
+                need = RequiredBinding(each.namespace, each.subject)
+                refused = decision.status is Status.REFUSED or (
+                    each.namespace == CLUSTER_WIDE
+                    and self._decisions.refused_namespaces(each.subject)
+                )
+                if refused:
+                    # A refusal counts for access of any age.
+                    self._report(need, each.grants, failures, evidence, note=_refusal(refused))
+                    continue
                 if decision.status in (Status.APPROVED, Status.PLATFORM):
                     continue
-                need = RequiredBinding(each.namespace, each.subject)
+                note = " (its approval has expired)" if decision.expired else ""
                 for action, grants in each.grants_by_action:
                     new = [
                         grant
@@ -336,7 +347,7 @@ class _Verifier:
                         if (each.subject, action, each.namespace, grant.binding) not in pre_existing
                     ]
                     if new:
-                        self._report(need, new, failures, evidence, decision.expired)
+                        self._report(need, new, failures, evidence, note=note)
         self.unaccepted = sorted(set(self.unaccepted))
         return self._check(
             "only-approved",
@@ -354,31 +365,28 @@ class _Verifier:
         grants: Sequence[Grant],
         failures: list[str],
         evidence: dict[Grant, None],
-        expired: bool,
+        *,
+        note: str,
     ) -> None:
         self.unaccepted.append(need)
         first = grants[0]
-        note = " (its approval has expired)" if expired else ""
         failures.append(
             f"{need.subject} {_in(need.namespace)}{note}: {first.binding} to {first.role}"
         )
         evidence |= dict.fromkeys(grants)
 
     def _pre_existing(self) -> frozenset[tuple[Subject, Action, str, ObjectKey]]:
-        """Return access before the update that did not come from the previous default.
+        """Return the access before the update that the update alone keeps, by roles of its own.
 
         A grant is pre-existing only if the same binding gave the same access before. A binding
-        that was created since then is reported.
+        that was created since then is reported, and so is access that the update removes.
         """
         if self._before is None:
             return frozenset()
-        return frozenset(
-            (subject, action, each.namespace, grant.binding)
-            for subject, access in explicit_access(self._before).items()
-            for each in access
-            for action, grants in each.grants_by_action
-            for grant in grants
-        )
+        release = installed(self._snapshot).release or FIRST_RESTRICTED
+        target = max(release, FIRST_RESTRICTED)
+        updated = apply_update(self._before, installed(self._before), target)
+        return _explicit_grants(self._before) & _explicit_grants(updated)
 
     def delegated_grants(self) -> VerifyCheck:
         """Find bindings and Roles from the time when tenants could delegate live migration."""
@@ -435,6 +443,44 @@ class _Verifier:
             following="Delete the binding",
             needs=["ClusterRoleBinding", "RoleBinding"],
         )
+
+
+def _explicit_grants(
+    snapshot: Snapshot,
+) -> frozenset[tuple[Subject, Action, str, ObjectKey]]:
+    """Return live migration access by roles of the subject's own, with the binding of each."""
+    return frozenset(
+        (subject, action, each.namespace, grant.binding)
+        for subject, access in explicit_access(snapshot).items()
+        for each in access
+        for action, grants in each.grants_by_action
+        for grant in grants
+    )
+
+
+def _problems_of_before(before: Snapshot, after: Snapshot) -> list[str]:
+    """Return why a snapshot cannot be the state of the same cluster before the update."""
+    problems = []
+    now = installed(before)
+    if now.restricted:
+        problems.append("before: its roles are those of 4.19 or later, from after the update")
+    if now.update_in_progress:
+        problems.append("before: an update is in progress")
+    if before.cluster_id and after.cluster_id and before.cluster_id != after.cluster_id:
+        problems.append("before: another cluster (the UID of namespace kube-system differs)")
+    if before.latest_timestamp > after.latest_timestamp != "":
+        problems.append(
+            f"before: newer than the cluster state ({before.latest_timestamp}, "
+            f"{after.latest_timestamp})"
+        )
+    return problems
+
+
+def _refusal(refused: object) -> str:
+    """Return a note about the refusal of access: in which namespaces, or for all of it."""
+    if isinstance(refused, tuple):
+        return f" (refused in {', '.join(each or 'the whole cluster' for each in refused)})"
+    return " (refused)"
 
 
 def _in(namespace: str) -> str:

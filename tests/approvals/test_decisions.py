@@ -23,6 +23,8 @@ ENTRIES: dict[str, dict[str, Any]] = {
     "refused": {"approved": False},
     "accepted": {"accepted": True},
     "not accepted": {"accepted": False},
+    "not decided": {"approved": None},
+    "holder not decided": {"accepted": None},
     "none": {},
 }
 
@@ -51,6 +53,8 @@ ALONE = {
     "refused": (REFUSED, False, False),
     "accepted": (APPROVED, False, True),
     "not accepted": (REFUSED, False, False),
+    "not decided": (UNREVIEWED, False, False),
+    "holder not decided": (UNREVIEWED, False, False),
     "none": (UNREVIEWED, False, False),
 }
 
@@ -78,30 +82,46 @@ def test_a_cluster_wide_entry_decides_for_every_namespace(name: str) -> None:
 
 
 @pytest.mark.parametrize(("here", "wide"), list(product(ENTRIES, ENTRIES)))
-def test_an_entry_that_allows_access_takes_precedence(here: str, wide: str) -> None:
-    statuses = {ALONE[here][0], ALONE[wide][0]}
-    expected = next(each for each in (APPROVED, REFUSED, UNREVIEWED) if each in statuses)
+def test_an_entry_for_the_namespace_takes_precedence(here: str, wide: str) -> None:
+    expected = ALONE[wide][0] if ALONE[here][0] is UNREVIEWED else ALONE[here][0]
     found = decide(here, wide)
+    allowed = expected is APPROVED
     assert found.status is expected
-    assert found.expired is (here == "expired" and expected is not APPROVED)
-    assert found.requires_binding is (ALONE[here][1] or ALONE[wide][1])
-    assert found.covers_binding is (ALONE[here][2] or ALONE[wide][1])
+    assert found.expired is (here == "expired" and not allowed)
+    assert found.requires_binding is (allowed and (ALONE[here][1] or ALONE[wide][1]))
+    assert found.covers_binding is (allowed and (ALONE[here][2] or ALONE[wide][1]))
     assert found.has_entry is ({here, wide} != {"none"})
 
 
 @pytest.mark.parametrize(("here", "wide"), list(product(ENTRIES, ENTRIES)))
-def test_a_platform_account_is_approved_or_platform(here: str, wide: str) -> None:
+def test_a_decision_takes_precedence_over_the_platform_status(here: str, wide: str) -> None:
     other = decide(here, wide)
-    status = APPROVED if other.status is APPROVED else Status.PLATFORM
+    status = Status.PLATFORM if other.status is UNREVIEWED else other.status
     assert decide(here, wide, PLATFORM) == other._replace(status=status)
 
 
-def test_an_approval_and_a_holder_of_one_namespace_are_both_evaluated() -> None:
+def test_a_refusal_takes_precedence_in_the_same_namespace() -> None:
     refused = entry(user("carol"), approved=False)
     subject = {"kind": "User", "name": "carol"}
     accepted = {"subject": subject, "namespaces": ["web"], "accepted": True}
     found = Decisions(access(refused, holders=[accepted]), TODAY).decide(CAROL, "web")
-    assert found == Decision(APPROVED, False, True, False, True)
+    assert found == Decision(REFUSED, False, True, False, False)
+
+
+def test_a_refusal_under_a_cluster_wide_approval_is_a_contradiction() -> None:
+    found = Decisions(
+        access(
+            entry(user("carol"), clusterWide=True),
+            entry(user("carol"), namespaces=["web", "data"], approved=False),
+            entry(user("alice"), approved=False),
+        ),
+        TODAY,
+    )
+    assert found.refused_namespaces(CAROL) == ("data", "web")
+    assert found.contradictions == (
+        RequiredBinding("data", CAROL),
+        RequiredBinding("web", CAROL),
+    )
 
 
 def test_required_bindings_are_those_of_approvals_without_covered_ones() -> None:
