@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from rbacguard.errors import ContradictionError, InputError
-from rbacguard.rbac.types import ObjectKey, key_of
+from rbacguard.rbac.types import RBAC_GROUP, ObjectKey, key_of
 from rbacguard.snapshot.coverage import (
     OTHER_KINDS,
     RBAC_KINDS,
@@ -47,6 +48,49 @@ _SENTINEL_NAMESPACES = frozenset({"kube-system", "kube-public"})
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _ACCESS_TYPES = {**OPENSHIFT_TYPES, **{(each.group, each.kind): each.type for each in ACCESS}}
 _ALL_TYPES = {**_ACCESS_TYPES, **{(each.group, each.kind): each.type for each in WORKLOADS}}
+_API_VERSION = re.compile(r"v1|[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_KIND = re.compile(r"[A-Za-z]([-A-Za-z0-9]*[A-Za-z0-9])?")
+
+
+def _names(resources: Iterable[Resource]) -> dict[str, Resource]:
+    """Return resources by the names that are mistaken for their kind, in small letters."""
+    return {
+        name.lower(): each
+        for each in resources
+        for name in (each.kind, each.plural, f"{each.kind}s", f"{each.kind}List")
+    }
+
+
+_NAMES = _names(ACCESS)
+_NAMES_WITH_WORKLOADS = _names((*ACCESS, *WORKLOADS))
+
+
+def _mistake(api_version: str, kind: str, names: Mapping[str, Resource]) -> str | None:
+    """Return what is wrong with the apiVersion or the kind of an object whose kind is not read.
+
+    Returns None if the object is of another kind, on which no answer depends.
+
+    Args:
+        api_version: the apiVersion of the object.
+        kind: its kind.
+        names: the resources that are read, by names in small letters.
+    """
+    if not (kind and api_version):
+        missing = "apiVersion" if kind else "kind"
+        return f'{kind or "an object"}: not a Kubernetes object (expected "{missing}")'
+    if not _API_VERSION.fullmatch(api_version):
+        return f"{kind}: apiVersion {api_version!r} is not valid (expected GROUP/VERSION)"
+    group, slash, _ = api_version.partition("/")
+    # No CustomResourceDefinition adds kinds to the core group.
+    resource = names.get(kind.lower())
+    if resource and (not slash or resource.group == group):
+        return (
+            f"{api_version} {kind} is not a kind of Kubernetes "
+            f"(expected {resource.api_versions[0]} {resource.kind})"
+        )
+    if not _KIND.fullmatch(kind) or (group == RBAC_GROUP and kind not in RBAC_KINDS):
+        return f"{api_version} {kind!r} is not a kind of Kubernetes"
+    return "a list without items" if kind == "List" else None
 
 
 class InputCollection:
@@ -74,6 +118,7 @@ class InputCollection:
         """Start without objects."""
         self.workloads = workloads
         self._types = _ALL_TYPES if workloads else _ACCESS_TYPES
+        self._names = _NAMES_WITH_WORKLOADS if workloads else _NAMES
         self._kinds = (*RBAC_KINDS, *OTHER_KINDS, *(WORKLOAD_KINDS if workloads else ()))
         self.by_kind: dict[str, dict[ObjectKey, Struct]] = {}
         self.locations: dict[ObjectKey, Location] = {}
@@ -125,8 +170,12 @@ class InputCollection:
         group, slash, _ = api_version.partition("/")
         group = group if slash else ""
         object_type = self._types.get((group, kind))
-        if object_type is None:
-            self.skipped[kind] += 1
+        if object_type is None or not api_version:
+            mistake = _mistake(api_version, kind, self._names)
+            if mistake:
+                self.problems.append(f"{location}: {mistake}; correct or remove the object")
+            else:
+                self.skipped[kind] += 1
             return
         value, errors = decode_object(payload, object_type, location, kind)
         is_openshift_form = (group, kind) in OPENSHIFT_TYPES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from rbacguard.snapshot.coverage import RBAC_KINDS, Input, Location
 from rbacguard.snapshot.resources import SENTINEL_KINDS
 from rbacguard.sources import kubectl_yaml, snapshot_file
 from rbacguard.sources.collection import COLLECT_COMMAND, INSPECT_COMMAND, InputCollection
-from rbacguard.sources.decoders import ListMeta
+from rbacguard.sources.decoders import ListMeta, duplicate_keys
 from rbacguard.sources.files import NamedBytes, open_input, sha256
 from rbacguard.text import encodable
 
@@ -23,9 +24,20 @@ if TYPE_CHECKING:
     from yaml import MarkedYAMLError
     from yaml.reader import ReaderError
 
+MAX_CHECKED = 16 * 1024 * 1024
+"""Size up to which every JSON list is searched for duplicate keys, in bytes.
+
+The decoder of whole lists cannot report them, and a search takes as long as reading the list. In a
+larger list that this decoder reads, `_may_have_duplicates` decides whether to search.
+"""
 _MAX_YAML_RETRY = 32 * 1024 * 1024
 """Size up to which YAML that the fast reader refuses is read again for a better message."""
 _NO_OBJECT = "(not a Kubernetes object)"
+_RESEMBLES_OBJECT = frozenset({"kind", "metadata", "items", "roleRef", "subjects"})
+"""Fields that show that a document is meant as a Kubernetes object, or as a list of objects.
+
+Other documents without `kind`, such as the values of a Helm chart, are normal in a folder.
+"""
 
 
 class _Envelope(Struct, rename="camel"):
@@ -33,6 +45,14 @@ class _Envelope(Struct, rename="camel"):
     kind: str | None = None
     metadata: Raw | UnsetType = UNSET
     items: list[Raw] | UnsetType | None = UNSET
+    role_ref: Raw | UnsetType = UNSET
+    subjects: Raw | UnsetType = UNSET
+
+    @property
+    def resembles_object(self) -> bool:
+        """Whether the document has a field in `_RESEMBLES_OBJECT`."""
+        fields = (self.metadata, self.items, self.role_ref, self.subjects)
+        return self.kind is not None or any(each is not UNSET for each in fields)
 
 
 class _ObjectHead(Struct, rename="camel"):
@@ -62,9 +82,10 @@ def read_paths(paths: Iterable[str], *, workloads: bool = False) -> InputCollect
     paths = list(paths)
     for path in paths:
         digests: list[tuple[str, Callable[[], str]]] = []
-        for file in open_input(path):
+        for file in open_input(path, collection.problems):
             digests.append((file.name, sha256(file.data)))
             _note_layout(file.name, collection)
+            others = collection.skipped[_NO_OBJECT]
             try:
                 read_bytes(file._replace(name=encodable(file.name)), collection)
             except ContradictionError:
@@ -73,6 +94,11 @@ def read_paths(paths: Iterable[str], *, workloads: bool = False) -> InputCollect
                 if not file.discovered:
                     raise
                 collection.problems.append(str(error))
+            if not file.discovered and collection.skipped[_NO_OBJECT] > others:
+                collection.problems.append(
+                    f"{encodable(file.name)}: contains a document that is not a Kubernetes object "
+                    '(expected "apiVersion" and "kind"); correct or remove it'
+                )
         collection.inputs.append(_input(path, [(name, digest()) for name, digest in digests]))
     needed = (*RBAC_KINDS, *(SENTINEL_KINDS if workloads else ()))
     if not any(collection.by_kind.get(kind) for kind in needed):
@@ -143,8 +169,7 @@ def _read_json(name: str, data: bytes, collection: InputCollection) -> None:
         return
     items = collection.list_decoder.decode(data)
     if items is not None:
-        for number, (resource, value) in enumerate(collection.list_decoder.objects(items)):
-            collection.store(value, Location(name, item=number), resource)
+        _add_list(name, data, items, collection)
         return
     try:
         if data.lstrip()[:1] == b"[":
@@ -163,6 +188,58 @@ def _read_json(name: str, data: bytes, collection: InputCollection) -> None:
             return
         raise InputError(_json_refusal(name, data, str(error))) from None
     _add_json(Raw(data), Location(name), collection, envelope)
+
+
+def _add_list(name: str, data: bytes, items: list[Struct], collection: InputCollection) -> None:
+    """Add the items of a JSON list that the decoder of lists has decoded."""
+    if len(data) <= MAX_CHECKED or _may_have_duplicates(data, items):
+        _note_duplicates(Raw(data), Location(name), collection)
+    for number, (resource, value) in enumerate(collection.list_decoder.objects(items)):
+        collection.store(value, Location(name, item=number), resource)
+
+
+def _may_have_duplicates(data: bytes, items: Iterable[Any]) -> bool:
+    """Return whether a JSON list might have `roleRef`, `subjects`, or `rules` twice in one object.
+
+    Every binding has one `roleRef`. If the other two occur as often as there are objects in which
+    they are not empty, no object has them twice. A second `items` has the same effect.
+    """
+    role_refs = subjects = rules = 0
+    for item in items:
+        if hasattr(item, "role_ref"):
+            role_refs += 1
+            subjects += bool(item.subjects)
+        elif hasattr(item, "rules"):
+            rules += bool(item.rules)
+    return (
+        data.count(b'"roleRef"') != role_refs
+        or data.count(b'"subjects"') != subjects
+        or data.count(b'"rules"') > rules
+    )
+
+
+def _note_duplicates(raw: Raw, location: Location, collection: InputCollection) -> None:
+    """Add a problem for each key that a JSON object, or an object inside it, has twice."""
+    keys = Counter(duplicate_keys(raw))
+    if not keys:
+        return
+    try:
+        items = msgspec.json.decode(raw, type=_Envelope).items or []
+    except msgspec.DecodeError:
+        items = []
+    places = [(location, keys)]
+    for index, item in enumerate(items):
+        if inside := Counter(duplicate_keys(item)):
+            keys -= inside
+            place = Location(location.name, location.document, location.line, index)
+            places.append((place, inside))
+    collection.problems += [
+        _duplicate_key(place, key) for place, found in places for key in sorted(+found)
+    ]
+
+
+def _duplicate_key(place: Location, key: str) -> str:
+    return f"{place}: key {key!r} is given twice and the last value counts; remove one of them"
 
 
 def _read_json_stream(name: str, data: bytes, collection: InputCollection) -> bool:
@@ -205,7 +282,12 @@ def _json_refusal(name: str, data: bytes, message: str) -> str:
 
 
 def _add_json(
-    raw: Raw, location: Location, collection: InputCollection, envelope: _Envelope | None = None
+    raw: Raw,
+    location: Location,
+    collection: InputCollection,
+    envelope: _Envelope | None = None,
+    *,
+    is_item: bool = False,
 ) -> None:
     """Add an object or the items of a list."""
     try:
@@ -216,16 +298,15 @@ def _add_json(
     if kind == snapshot_file.KIND:
         snapshot_file.read(str(location), raw, collection)
         return
-    if envelope.items is UNSET or not _is_list(kind):
-        _add(raw, location, api_version, kind, collection)
+    if not (is_item or envelope.resembles_object):
+        collection.skipped[_NO_OBJECT] += 1
         return
-    metadata = envelope.metadata
-    token = None
-    if not isinstance(metadata, UnsetType) and bytes(metadata) != b"null":
-        try:
-            token = _list_metas.decode(metadata).continue_
-        except msgspec.ValidationError as error:
-            raise InputError(f"{location}: {kind}: metadata: {error}") from None
+    if not is_item:
+        _note_duplicates(raw, location, collection)
+    if envelope.items is UNSET or not _is_list(kind):
+        collection.add_object(raw, location, api_version, kind)
+        return
+    token = _continue_token(envelope, location)
     items = envelope.items or []
     item_kind = _note_list(kind, token, len(items), collection)
     for index, item in enumerate(items):
@@ -235,10 +316,22 @@ def _add_json(
         except msgspec.DecodeError as error:
             raise InputError(f"{place}: {error}") from None
         if _is_list(head.kind or ""):
-            _add_json(item, place, collection)
+            _add_json(item, place, collection, is_item=True)
         else:
-            own_version, own_kind = head.api_version or api_version, head.kind or item_kind
-            _add(item, place, own_version, own_kind, collection)
+            # Only a list of one kind gives its items their kind and apiVersion.
+            own_version = head.api_version or (api_version if item_kind else "")
+            collection.add_object(item, place, own_version, head.kind or item_kind)
+
+
+def _continue_token(envelope: _Envelope, location: Location) -> str | None:
+    """Return the token of a list that is one page of several."""
+    metadata = envelope.metadata
+    if isinstance(metadata, UnsetType) or bytes(metadata) == b"null":
+        return None
+    try:
+        return _list_metas.decode(metadata).continue_
+    except msgspec.ValidationError as error:
+        raise InputError(f"{location}: {envelope.kind}: metadata: {error}") from None
 
 
 def _read_yaml(name: str, data: bytes, collection: InputCollection) -> None:
@@ -272,10 +365,9 @@ def _read_any_yaml(name: str, data: bytes, collection: InputCollection) -> None:
 
     try:
         for number, document in enumerate(yaml.documents(data), 1):
-            if _is_kubernetes(document.value):
+            if isinstance(document.value, dict) and "kind" in document.value:
                 collection.problems += [
-                    f"{Location(name, number, line)}: key {key!r} is given twice; "
-                    "kubectl takes the last one without a word"
+                    _duplicate_key(Location(name, number, line), key)
                     for key, line in document.duplicates
                 ]
             place = Location(name, number, document.line)
@@ -310,14 +402,12 @@ def _add_value(
     value: object, location: Location, item_lines: list[int], collection: InputCollection
 ) -> None:
     """Add an object or the items of a list, as plain values."""
-    if not _is_kubernetes(value):
+    if not isinstance(value, dict) or _RESEMBLES_OBJECT.isdisjoint(value):
         collection.skipped[_NO_OBJECT] += 1
         return
-    assert isinstance(value, dict)  # noqa: S101 - _is_kubernetes checks it
-    kind, api_version = value["kind"], value.get("apiVersion")
-    api_version = api_version if isinstance(api_version, str) else ""
+    kind, api_version = _text(value, "kind"), _text(value, "apiVersion")
     if not (_is_list(kind) and "items" in value):
-        _add(value, location, api_version, kind, collection)
+        collection.add_object(value, location, api_version, kind)
         return
     items = value["items"]
     if items is not None and not isinstance(items, list):
@@ -330,30 +420,19 @@ def _add_value(
         place = Location(location.file, location.document, line)
         if not isinstance(item, dict):
             raise InputError(f"{place}: items[{index}]: expected an object")
-        own_kind, own_version = item.get("kind"), item.get("apiVersion")
-        if isinstance(own_kind, str) and _is_list(own_kind):
+        own_kind, own_version = _text(item, "kind"), _text(item, "apiVersion")
+        if _is_list(own_kind):
             _add_value(item, place, [], collection)
             continue
-        own_version = own_version if isinstance(own_version, str) else api_version
-        own_kind = own_kind if isinstance(own_kind, str) else item_kind
-        _add(item, place, own_version, own_kind, collection)
+        # Only a list of one kind gives its items their kind and apiVersion.
+        own_version = own_version or (api_version if item_kind else "")
+        collection.add_object(item, place, own_version, own_kind or item_kind)
 
 
-def _add(
-    payload: Raw | dict[str, Any],
-    location: Location,
-    api_version: str,
-    kind: str,
-    collection: InputCollection,
-) -> None:
-    if kind:
-        collection.add_object(payload, location, api_version, kind)
-    else:
-        collection.skipped[_NO_OBJECT] += 1
-
-
-def _is_kubernetes(value: object) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("kind"), str)
+def _text(value: dict[str, Any], field: str) -> str:
+    """Return a field that is text; '' if it is absent or has another type."""
+    found = value.get(field)
+    return found if isinstance(found, str) else ""
 
 
 def _is_list(kind: str) -> bool:

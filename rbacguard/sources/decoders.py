@@ -6,6 +6,7 @@ object that needs care. `decode_object` decodes one object, and accepts nulls an
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, reduce
 from operator import or_
@@ -120,6 +121,21 @@ class ListDecoder:
         for item in items:
             tagged = self._by_type[type(item)]
             yield tagged.resource, tagged.object(item)
+
+
+def duplicate_keys(raw: Raw | bytes) -> list[str]:
+    """Return the keys that an object in well-formed JSON has more than once, at any depth."""
+    found: list[str] = []
+
+    def check(pairs: list[tuple[str, object]]) -> None:
+        keys = [key for key, _ in pairs]
+        if len(set(keys)) != len(keys):
+            found.extend({key for key in keys if keys.count(key) > 1})
+
+    # Numbers stay text, because Python limits the digits of a number.
+    decoder = json.JSONDecoder(object_pairs_hook=check, parse_int=str, parse_float=str)
+    decoder.decode(bytes(raw).decode())
+    return found
 
 
 @cache

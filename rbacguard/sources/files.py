@@ -1,7 +1,10 @@
 """Files, folders, archives, and standard input as a stream of named bytes.
 
 Archives and compressed files are unpacked in memory, also inside each other. Links in archives
-are skipped, and the unpacked size is limited.
+and linked folders are not followed, and the unpacked size is limited.
+
+In folders and archives, the suffix decides which files are read. Another file is a problem if its
+content resembles a manifest, because its objects are missing then.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import stat
 import struct
 import sys
@@ -19,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from rbacguard.errors import InputError
+from rbacguard.text import encodable
 
 MAX_BYTES = 4 * 1024**3
 """Limit of the size of one file, and of an archive after unpacking, in bytes."""
@@ -36,6 +41,21 @@ _SKIPPED_FOLDERS = frozenset({".git", "node_modules"})
 _GZIP, _ZSTANDARD, _XZ, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\x00", b"PK\x03\x04"
 _CHUNK = 1 << 17
 _LARGE = 1024 * 1024
+_SNIFFED = 1 << 16
+"""How much of a file with another suffix is examined, in bytes."""
+_COLLECTED = re.compile(r"(?:^|[/!])(?:namespaces/[^/]+|cluster-scoped-resources)/")
+"""Folders of `oc adm inspect` and must-gather. Logs and dumps of tools in them are normal."""
+_FIRST_LINE = re.compile(
+    r"(?:[ \t]*(?:#.*|---.*|%YAML.*)?\r?\n)*(?:- +|--- +)?"
+    r"(?:[\"']?(?:apiVersion|kind|metadata|items|roleRef|subjects|rules|aggregationRule"
+    r"|data|spec|status)[\"']? *:|\{\{)"
+)
+_YAML_FIELD = re.compile(
+    r"^(?:- )?[\"']?(?:apiVersion|kind|items|roleRef)[\"']?[ ]*:", re.MULTILINE
+)
+_JSON_FIELD = re.compile(r'"(?:apiVersion|kind|items|roleRef)"\s*:')
+_AUDIT_EVENT = '"audit.k8s.io/'
+_USE_SUFFIX = "rename it to .yaml, .yml, .json, or .jsonl, or remove it"
 
 
 class NamedBytes(NamedTuple):
@@ -68,37 +88,113 @@ def stem(name: str) -> str:
     return next((name[: -len(each)] for each in COMPRESSED if lower.endswith(each)), name)
 
 
-def open_input(path: str) -> Iterator[NamedBytes]:
+def open_input(path: str, problems: list[str] | None = None) -> Iterator[NamedBytes]:
     """Yield the files at one path: a file, a folder, an archive, or `-` for standard input.
+
+    Args:
+        path: what to open.
+        problems: a list to which a sentence is added for each file or folder that is not read
+            although it might hold objects.
 
     Raises:
         InputError: the path does not exist, cannot be read, or exceeds a limit.
     """
+    problems = [] if problems is None else problems
     try:
+        if not path:
+            raise InputError("the path is empty; give a file, a folder, or - for standard input")
         if path == "-":
             if sys.stdin is None or sys.stdin.isatty():
                 raise InputError("-: standard input is a terminal; pipe a dump into it")
-            yield from _unpack("-", _read_limited("-", sys.stdin.buffer), discovered=False)
+            data = _read_limited("-", sys.stdin.buffer)
+            yield from _unpack("-", data, problems, discovered=False)
         elif Path(path).is_dir():
-            yield from _read_folder(Path(path))
+            yield from _read_folder(Path(path), problems)
         else:
-            yield from _unpack(path, _read_file(path, Path(path)), discovered=False)
+            yield from _unpack(path, _read_file(path, Path(path)), problems, discovered=False)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
 
 
-def _read_folder(root: Path) -> Iterator[NamedBytes]:
-    """Yield the files of a folder, sorted. Linked folders are skipped, which avoids loops."""
+def _read_folder(root: Path, problems: list[str]) -> Iterator[NamedBytes]:
+    """Yield the files of a folder, sorted. Linked folders are not followed, which avoids loops."""
     found = False
-    for folder, folders, files in os.walk(root):
+    real_root = root.resolve()
+    unread: list[str] = []
+
+    def unreadable(error: OSError) -> None:
+        unread.append(f"{error.filename}: {error.strerror or error}; correct its permissions")
+
+    for folder, folders, files in os.walk(root, onerror=unreadable):
         folders[:] = sorted(name for name in folders if name not in _SKIPPED_FOLDERS)
+        # The walk reads a target inside the folder anyway, as in a mounted ConfigMap.
+        unread += [
+            f"{link}: a link to a folder is not followed; give its target too"
+            for link in (Path(folder, name) for name in folders)
+            if link.is_symlink() and not link.resolve().is_relative_to(real_root)
+        ]
         for name in sorted(files):
             file = Path(folder, name)
-            if _has_suffix(name) and file.is_file():
+            problem = _unread_file(file)
+            if problem:
+                unread.append(f"{file}: {problem}")
+            elif _has_suffix(name):
                 found = True
-                yield from _unpack(str(file), _read_file(str(file), file), discovered=True)
+                data = _read_file(str(file), file)
+                yield from _unpack(str(file), data, problems, discovered=True)
+    problems += [encodable(each) for each in unread]
     if not found:
-        raise InputError(f"{root}: no .yaml, .yml, .json or .jsonl file in this folder")
+        hint = f"; first problem: {encodable(unread[0])}" if unread else ""
+        raise InputError(f"{root}: no .yaml, .yml, .json or .jsonl file in this folder{hint}")
+
+
+def _unread_file(file: Path) -> str | None:
+    """Return why a file in a folder is not read and might hold objects; None otherwise."""
+    if not file.is_file():
+        if file.is_symlink() and not file.exists():
+            return "a link to nothing; restore its target or remove the link"
+        return f"not a regular file; {_USE_SUFFIX}" if _has_suffix(file.name) else None
+    if _has_suffix(file.name) or _COLLECTED.search(file.as_posix()):
+        return None
+    with file.open("rb") as opened:
+        return _resembles_manifest(opened.read(_SNIFFED))
+
+
+def _resembles_manifest(data: bytes) -> str | None:
+    """Return why a file with another suffix might hold objects; None if it is something else.
+
+    Args:
+        data: the first bytes of the file.
+    """
+    if data.startswith((_XZ, _ZIP)) or _is_tar(data):
+        return "an archive inside is not read; give it by itself"
+    if data.startswith((_GZIP, _ZSTANDARD)):
+        data = _first_bytes(data)
+        if _is_tar(data):
+            return "an archive inside is not read; give it by itself"
+    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    text = data.decode(encoding, "replace")
+    start = text.lstrip()
+    if start.startswith(("{", "[")) and not start.startswith("{{"):
+        # Logs of the API server have other suffixes, and hold no objects.
+        is_manifest = _JSON_FIELD.search(text) is not None and _AUDIT_EVENT not in text
+    else:
+        # A page or a script that only shows a manifest begins with other text.
+        is_manifest = bool(_FIRST_LINE.match(text) and _YAML_FIELD.search(text))
+    return f"a manifest with an unknown suffix; {_USE_SUFFIX}" if is_manifest else None
+
+
+def _first_bytes(data: bytes) -> bytes:
+    """Return the first bytes of compressed data; none if they cannot be unpacked."""
+    import zstandard
+
+    try:
+        if data.startswith(_GZIP):
+            return zlib.decompressobj(wbits=31).decompress(data, _SNIFFED)
+        with zstandard.ZstdDecompressor().stream_reader(data) as reader:
+            return reader.read(_SNIFFED)
+    except (zlib.error, zstandard.ZstdError):
+        return b""
 
 
 def _has_suffix(name: str) -> bool:
@@ -153,7 +249,12 @@ class ExpansionBudget:
 
 
 def _unpack(
-    name: str, data: bytes, *, discovered: bool, budget: ExpansionBudget | None = None
+    name: str,
+    data: bytes,
+    problems: list[str],
+    *,
+    discovered: bool,
+    budget: ExpansionBudget | None = None,
 ) -> Iterator[NamedBytes]:
     """Yield the files in an archive or a compressed file. The content decides, not the name.
 
@@ -167,9 +268,9 @@ def _unpack(
     try:
         data = _decompress(data, budget)
         if data.startswith(_ZIP):
-            yield from _unpack_zip(name, data, budget)
+            yield from _unpack_zip(name, data, problems, budget)
         elif _is_tar(data):
-            yield from _unpack_tar(name, data, budget)
+            yield from _unpack_tar(name, data, problems, budget)
         else:
             yield NamedBytes(name, data, discovered)
     except _unpacking_errors() as error:
@@ -238,23 +339,34 @@ def _read_budgeted(reader: _Reader, budget: ExpansionBudget) -> bytes:
     return whole.getvalue()
 
 
-def _unpack_tar(name: str, data: bytes, budget: ExpansionBudget) -> Iterator[NamedBytes]:
+def _unpack_tar(
+    name: str, data: bytes, problems: list[str], budget: ExpansionBudget
+) -> Iterator[NamedBytes]:
     import tarfile
 
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
         for count, member in enumerate(archive):
             if count >= MAX_MEMBERS:
                 raise InputError(f"{name}: more than {MAX_MEMBERS} members")
+            full_name = f"{name}!{member.name}"
             # A sparse file can claim any size.
-            if member.issparse() or not (member.isfile() and _has_suffix(member.name)):
+            if member.issparse() or not member.isfile():
+                if _has_suffix(member.name) and not member.isdir():
+                    problem = "a link or a special file in an archive is not read; unpack it"
+                    problems.append(encodable(f"{full_name}: {problem}"))
                 continue
             file = archive.extractfile(member)
-            if file is not None:
-                full_name = f"{name}!{member.name}"
-                yield from _unpack(full_name, file.read(), discovered=True, budget=budget)
+            if file is None:
+                continue
+            if _has_suffix(member.name):
+                yield from _unpack(full_name, file.read(), problems, discovered=True, budget=budget)
+            else:
+                _note_member(full_name, file, problems)
 
 
-def _unpack_zip(name: str, data: bytes, budget: ExpansionBudget) -> Iterator[NamedBytes]:
+def _unpack_zip(
+    name: str, data: bytes, problems: list[str], budget: ExpansionBudget
+) -> Iterator[NamedBytes]:
     import zipfile
 
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -262,14 +374,25 @@ def _unpack_zip(name: str, data: bytes, budget: ExpansionBudget) -> Iterator[Nam
         if len(members) > MAX_MEMBERS:
             raise InputError(f"{name}: more than {MAX_MEMBERS} members")
         for member in members:
-            if member.is_dir() or not _has_suffix(member.filename):
+            if member.is_dir():
+                continue
+            full_name = f"{name}!{member.filename}"
+            if not _has_suffix(member.filename):
+                with archive.open(member) as file:
+                    _note_member(full_name, file, problems)
                 continue
             # The size in the header is not reliable.
             with archive.open(member) as file:
                 content = file.read(budget.left + 1)
             budget.consume(len(content))
-            full_name = f"{name}!{member.filename}"
-            yield from _unpack(full_name, content, discovered=True, budget=budget)
+            yield from _unpack(full_name, content, problems, discovered=True, budget=budget)
+
+
+def _note_member(name: str, file: _Reader, problems: list[str]) -> None:
+    """Add a problem if a member with another suffix might hold objects."""
+    problem = None if _COLLECTED.search(name) else _resembles_manifest(file.read(_SNIFFED))
+    if problem:
+        problems.append(encodable(f"{name}: {problem}"))
 
 
 def sha256(data: bytes | memoryview) -> Callable[[], str]:
