@@ -77,16 +77,23 @@ def differences(files: Mapping[str, str], out: Path) -> tuple[str, ...]:
 def write_file(path: Path, data: bytes, *, force: bool = False) -> None:
     """Write one file whole or not at all; a new one is readable by its owner alone.
 
+    A link is kept, and its target is written. A device or a FIFO is written in place.
+
     Raises:
         OutputError: it exists and `force` is not given, cannot be written, or another run is
             writing there. What was there is there still.
     """
     if path.is_dir():
         raise OutputError(f"{path}: is a folder, expected a file")
+    named = path
     try:
+        path = path.resolve(strict=False) if path.is_symlink() else path
+        if path.exists() and not path.is_file():
+            _write_in_place(named, data, force=force)
+            return
         with _alone(path):
-            if path.exists() and not force:
-                raise OutputError(f"{path}: exists; choose another name, or --force to replace it")
+            if (path.exists() or named.is_symlink()) and not force:
+                raise OutputError(f"{named}: exists; choose another name, or --force to replace it")
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=_beside(path))
             new = Path(name)
             try:
@@ -98,8 +105,28 @@ def write_file(path: Path, data: bytes, *, force: bool = False) -> None:
                 _sync(path.parent)
             finally:
                 new.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: {error.strerror or error}") from None
+    except (OSError, RuntimeError) as error:
+        # A chain of links that leads back to itself is a RuntimeError before Python 3.13.
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OutputError(f"{named}: {reason}") from None
+
+
+def _write_in_place(path: Path, data: bytes, *, force: bool) -> None:
+    """Write into a device or a FIFO, which a regular file must not replace.
+
+    Raises:
+        OutputError: `force` is not given, or the file cannot be written, such as a socket.
+        OSError: the file cannot be opened or written.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)):
+        raise OutputError(f"{path}: not a regular file; choose another name")
+    if not force:
+        raise OutputError(f"{path}: exists; choose another name, or --force to write into it")
+    # Without O_CREAT, a file that is removed meanwhile is not created.
+    handle = os.open(path, os.O_WRONLY | os.O_NOCTTY)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
 
 
 def _write(files: Mapping[str, str], out: Path, *, force: bool) -> bool:

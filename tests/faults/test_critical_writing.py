@@ -77,11 +77,6 @@ def is_refused_or_written(done: Done, codes: tuple[int, ...] = (0, 1, 3)) -> boo
     return "Traceback" not in done.stderr and done.returncode in (2, *codes)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="A device, a FIFO, a socket, or a link to one is replaced by an ordinary file.",
-)
 @pytest.mark.parametrize("special", SPECIAL)
 @pytest.mark.parametrize("writer", WRITERS)
 def test_special_files_are_not_replaced(folder: Path, writer: str, special: str) -> None:
@@ -92,11 +87,6 @@ def test_special_files_are_not_replaced(folder: Path, writer: str, special: str)
     assert is_refused_or_written(done), done.stderr
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="A link to a file is replaced, and the file keeps its old content.",
-)
 @pytest.mark.parametrize("content", ["old", None], ids=["file", "no file yet"])
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_link_to_a_file_is_kept(folder: Path, writer: str, content: str | None) -> None:
