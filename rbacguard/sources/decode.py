@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -198,23 +198,19 @@ def _add_list(name: str, data: bytes, items: list[Struct], collection: InputColl
         collection.store(value, Location(name, item=number), resource)
 
 
-def _may_have_duplicates(data: bytes, items: Iterable[Any]) -> bool:
+def _may_have_duplicates(data: bytes, items: Sequence[Any]) -> bool:
     """Return whether a JSON list might have `roleRef`, `subjects`, or `rules` twice in one object.
 
     Every binding has one `roleRef`. If the other two occur as often as there are objects in which
     they are not empty, no object has them twice. A second `items` has the same effect.
     """
-    role_refs = subjects = rules = 0
-    for item in items:
-        if hasattr(item, "role_ref"):
-            role_refs += 1
-            subjects += bool(item.subjects)
-        elif hasattr(item, "rules"):
-            rules += bool(item.rules)
+    bindings = [item for item in items if hasattr(item, "role_ref")]
+    roles = [item for item in items if hasattr(item, "rules")]
     return (
-        data.count(b'"roleRef"') != role_refs
-        or data.count(b'"subjects"') != subjects
-        or data.count(b'"rules"') > rules
+        data.count(b'"roleRef"') != len(bindings)
+        or data.count(b'"subjects"') != sum(1 for each in bindings if each.subjects)
+        # Without roles in the list, no second `rules` changes an answer.
+        or (bool(roles) and data.count(b'"rules"') != sum(1 for each in roles if each.rules))
     )
 
 
