@@ -127,8 +127,8 @@ def explain(subject: str, source: Source, aggregate: AggregateMode, **shown: Any
 
 
 @click.command()
-@click.argument("before", metavar="BEFORE")
-@click.argument("after", metavar="[AFTER]", required=False)
+@click.argument("before", metavar="BEFORE", type=options.PATH)
+@click.argument("after", metavar="[AFTER]", type=options.PATH, required=False)
 @from_source(files=False)
 @options.aggregate
 @options.exit_zero

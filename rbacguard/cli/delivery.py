@@ -92,6 +92,7 @@ _DELIVERY = (
         default=".",
         show_default=True,
         metavar="PATH",
+        type=options.PATH,
         help="Path of the folder in the Git repository, for Argo CD and Flux.",
     ),
     click.option(
@@ -135,7 +136,7 @@ _DELIVERY = (
     help="Release to update to; by default the installed one, for a cluster at 4.19 or later.",
 )
 @options.from_release
-@click.option("--out", required=True, metavar="DIR", help="Folder to write.")
+@click.option("--out", required=True, metavar="DIR", type=options.PATH, help="Folder to write.")
 @click.option(
     "--strategy",
     type=click.Choice(["prebind", "temporary-role"]),
@@ -359,7 +360,7 @@ def approvals_init(
 
 
 @approvals.command("check")
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", type=options.PATH)
 @from_source()
 @options.warn_before
 @options.today
@@ -391,11 +392,13 @@ def approvals_check(
 
 
 @approvals.command("merge")
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", type=options.PATH)
 @from_source()
 @options.target
 @options.from_release
-@click.option("-o", "--output", "out", metavar="FILE", help="Write here; '-' is stdout.")
+@click.option(
+    "-o", "--output", "out", metavar="FILE", type=options.PATH, help="Write here; '-' is stdout."
+)
 def approvals_merge(
     file: str, source: Source, target: str, from_release: str | None, out: str | None
 ) -> int:
@@ -424,7 +427,7 @@ def approvals_merge(
 
 
 @click.command()
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.argument("paths", metavar="PATH...", type=options.PATH, nargs=-1, required=True)
 @click.option(
     "--release",
     metavar="VERSION",

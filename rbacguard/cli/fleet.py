@@ -21,8 +21,14 @@ if TYPE_CHECKING:
     from rbacguard.fleet.look import Task
 
 _WHICH = (
-    click.argument("paths", nargs=-1, metavar="[PATH]..."),
-    click.option("--kubeconfig", default="", metavar="FILE", help="Kubeconfig of the contexts."),
+    click.argument("paths", nargs=-1, metavar="[PATH]...", type=options.PATH),
+    click.option(
+        "--kubeconfig",
+        default="",
+        metavar="FILE",
+        type=options.PATH,
+        help="Kubeconfig of the contexts.",
+    ),
     click.option(
         "--contexts",
         "names",
@@ -41,6 +47,7 @@ _WHICH = (
         "template",
         default="",
         metavar="PATH",
+        type=options.PATH,
         help="Kubeconfig of each ManagedCluster; {cluster} stands for its name.",
     ),
 )
@@ -64,6 +71,7 @@ _WORK = (
         "file",
         default="",
         metavar="FILE",
+        type=options.PATH,
         help="Write the answer of each cluster there, as JSON lines as they come; clusters whose "
         "input and question are as before are not read again.",
     ),
@@ -163,7 +171,7 @@ def fleet() -> None:
 
 @fleet.command("audit")
 @_asked
-@click.option("--approvals", default="", metavar="FILE", help=_APPROVALS)
+@click.option("--approvals", default="", metavar="FILE", type=options.PATH, help=_APPROVALS)
 @options.policies
 @options.today
 @click.option(
@@ -232,11 +240,12 @@ def fleet_plan(clusters: Fleet, target: str, **shown: Any) -> int:
 
 @fleet.command("verify")
 @_asked
-@click.option("--approvals", required=True, metavar="FILE", help=_APPROVALS)
+@click.option("--approvals", required=True, metavar="FILE", type=options.PATH, help=_APPROVALS)
 @click.option(
     "--before",
     default="",
     metavar="PATH",
+    type=options.PATH,
     help="Snapshot of before the update; {cluster} stands for a cluster's name.",
 )
 @options.today

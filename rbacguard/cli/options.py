@@ -54,6 +54,23 @@ def complete_namespaces(
     return [CompletionItem(name) for name in known if name.startswith(incomplete)]
 
 
+class _Path(click.ParamType[str]):
+    """A path that is not empty, so that an unset variable is never the current folder."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the path. The empty default of an option means that it is not given."""
+        if not value and ctx and param and param.name:
+            source = ctx.get_parameter_source(param.name)
+            if source is click.core.ParameterSource.COMMANDLINE:
+                self.fail("the path is empty; give a path or leave it out", param, ctx)
+        return str(value)
+
+
+PATH = _Path()
+
+
 namespace = click.option(
     "-n",
     "--namespace",
@@ -62,7 +79,7 @@ namespace = click.option(
     help="In this namespace.",
 )
 approvals = click.option(
-    "--approvals", metavar="FILE", help="The approvals file (kind: MigrationAccess)."
+    "--approvals", metavar="FILE", type=PATH, help="The approvals file (kind: MigrationAccess)."
 )
 target = click.option(
     "--to",
@@ -82,6 +99,7 @@ policies = click.option(
     "policy_folders",
     multiple=True,
     metavar="DIR",
+    type=PATH,
     help="Folder with further policies. Repeatable.",
 )
 today = click.option(
@@ -94,11 +112,18 @@ before = click.option(
     "--before",
     multiple=True,
     metavar="PATH",
+    type=PATH,
     help="Dump from before the update and the temporary role; tells who held migration of old by "
     "grants of his own. Repeatable.",
 )
 file = click.option(
-    "-o", "--output", "file", required=True, metavar="FILE", help="File to write; '-' is stdout."
+    "-o",
+    "--output",
+    "file",
+    required=True,
+    metavar="FILE",
+    type=PATH,
+    help="File to write; '-' is stdout.",
 )
 subresource = click.option("--subresource", default="", metavar="NAME", help="Subresource.")
 fail_on = click.option(
@@ -160,6 +185,7 @@ audit_log = click.option(
     "logs",
     multiple=True,
     metavar="FILE",
+    type=PATH,
     help="Audit log of the API server, plain or packed: who used the permission. Repeatable.",
 )
 at = click.option(
@@ -403,6 +429,7 @@ SELECTED = (
         "--config",
         "configuration",
         metavar="FILE",
+        type=PATH,
         is_eager=True,
         callback=_configured,
         help="Configuration; by default rbacguard.toml or [tool.rbacguard] of pyproject.toml, in "
@@ -429,6 +456,7 @@ KNOWN = (
     click.option(
         "--baseline",
         metavar="FILE",
+        type=PATH,
         help="Report of -o json from before: findings that stand in it do not count.",
     ),
 )

@@ -15,7 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from rbacguard import __version__
-from rbacguard.cli.options import DURATION, complete_namespaces, working
+from rbacguard.cli.options import DURATION, PATH, complete_namespaces, working
 from rbacguard.errors import InputError
 from rbacguard.sources import load, snapshot_of
 from rbacguard.text import visible
@@ -49,6 +49,7 @@ _FILES = (
         "filenames",
         multiple=True,
         metavar="PATH",
+        type=PATH,
         help="Read a dump, folder, archive, must-gather or saved snapshot instead of the cluster; "
         "'-' is standard input. Repeatable.",
     ),
@@ -70,6 +71,7 @@ _CONNECTION = (
         "--kubeconfig",
         default="",
         metavar="FILE",
+        type=PATH,
         help="Kubeconfig; by default those in KUBECONFIG, or ~/.kube/config.",
     ),
     click.option(
@@ -84,7 +86,11 @@ _CONNECTION = (
     click.option("-s", "--server", default="", metavar="URL", help="API server to read."),
     click.option("--token", default="", metavar="TOKEN", help="Bearer token to read with."),
     click.option(
-        "--certificate-authority", default="", metavar="FILE", help="Certificate to trust."
+        "--certificate-authority",
+        default="",
+        metavar="FILE",
+        type=PATH,
+        help="Certificate to trust.",
     ),
     click.option(
         "--insecure-skip-tls-verify",

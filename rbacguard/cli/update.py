@@ -139,7 +139,11 @@ def plan(
 @click.command()
 @from_source()
 @click.option(
-    "--approvals", required=True, metavar="FILE", help="The approvals file (kind: MigrationAccess)."
+    "--approvals",
+    required=True,
+    metavar="FILE",
+    type=options.PATH,
+    help="The approvals file (kind: MigrationAccess).",
 )
 @options.before
 @options.warn_before
@@ -179,7 +183,11 @@ def verify(
 @click.command()
 @from_source(files=False)
 @click.option(
-    "--approvals", required=True, metavar="FILE", help="The approvals file (kind: MigrationAccess)."
+    "--approvals",
+    required=True,
+    metavar="FILE",
+    type=options.PATH,
+    help="The approvals file (kind: MigrationAccess).",
 )
 @options.before
 @click.option(

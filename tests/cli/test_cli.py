@@ -25,6 +25,7 @@ from conftest import (
     objects,
     role,
     rule,
+    run_here,
     user,
     verdicts,
     write_dump,
@@ -752,3 +753,20 @@ def test_quiet_says_nothing_but_the_exit_code_and_limit_bounds_the_table(
     short = run("audit", "-f", C, "--limit", "2").stdout
     assert "… and 6 more; -v shows all" in short
     assert run("audit", "-f", C, "--limit", "0").returncode == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("audit", "-f", ""),
+        ("diff", "a.json", ""),
+        ("lint", ""),
+        ("verify", "-f", "a.json", "--approvals", ""),
+        ("audit", "-f", "a.json", "--policies", ""),
+        ("snapshot", "-f", "a.json", "-o", ""),
+    ],
+)
+def test_an_empty_path_is_an_error(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    done = run_here(arguments, cwd=tmp_path, env=environment(tmp_path), given="")
+    assert done.returncode == 2
+    assert "the path is empty" in done.stderr
