@@ -14,7 +14,7 @@ from rbacguard.policy.model import Category, Policy
 
 _READINESS = "readiness"
 _DATA = frozenset({"permissions", "well-known-subjects.yaml"})
-"""Names of files and directories in `policies` that contain no policies."""
+"""Names of bundled files and directories in `policies` that contain no policies."""
 
 
 def load_policies(
@@ -35,7 +35,7 @@ def load_policies(
         if not folder.is_dir():
             raise PolicyError(f"{folder}: no such directory")
         for path in sorted(folder.rglob("*.yaml")):
-            if not _DATA.isdisjoint((path.name, path.parent.name)):
+            if folder == ours and not _DATA.isdisjoint((path.name, path.parent.name)):
                 continue
             if category and folder == ours and category is not _category(path):
                 # Without loading it, a command starts faster.

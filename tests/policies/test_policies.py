@@ -328,6 +328,15 @@ def test_policies_of_ones_own_are_loaded_and_may_not_shadow(tmp_path: Path) -> N
         load_policies([str(tmp_path / "none")])
 
 
+@pytest.mark.parametrize("folder", ["permissions", "rules"])
+def test_policies_in_a_directory_of_any_name_are_read(tmp_path: Path, folder: str) -> None:
+    path = tmp_path / folder / "broken.yaml"
+    path.parent.mkdir()
+    path.write_bytes(msgspec.json.encode(BROKEN))
+    for directory in (path.parent, tmp_path):
+        assert "broken" in {policy.id for policy in load_policies([str(directory)])}
+
+
 def test_a_condition_that_fails_on_a_fact_is_an_error_not_a_silence(tmp_path: Path) -> None:
     path = tmp_path / "broken.yaml"
     path.write_bytes(msgspec.json.encode(BROKEN | {"where": "subject.nothing == 'x'"}))
