@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from conftest import account, binding, group, role, rule, state, user
 
 from rbacguard import Snapshot
@@ -98,3 +100,21 @@ def test_only_different_answers_are_mismatches() -> None:
     found = mismatches(snapshot, [right[0], *wrong])
     assert [each.review for each in found] == wrong
     assert [each.decision for each in found] == [snapshot.authorizer.authorize(a) for a in asked]
+
+
+def test_a_sample_of_a_large_cluster_does_not_build_every_request() -> None:
+    count = 3000
+    rules = rule("create", "kubevirt.io", "virtualmachineinstancemigrations")
+    objects = [role("migrate", rules)]
+    objects += [
+        binding("b", "migrate", user(f"user-{number}"), namespace=f"ns-{number}")
+        for number in range(count)
+    ]
+    large = from_objects(objects)
+    started = time.process_time()
+    found = sample_requests(large)
+    assert time.process_time() - started < 10
+    assert len(found) == len(set(found)) == SAMPLE
+    assert found == sample_requests(large)
+    allowed = sum(large.authorizer.authorize(each).allowed for each in found)
+    assert allowed == SAMPLE // 2
