@@ -14,6 +14,7 @@ import pytest
 
 from rbacguard.errors import InputError
 from rbacguard.sources.live import ClusterConfig, Impersonation, Overrides, find_config
+from rbacguard.sources.live.transport import authorization
 
 KUBECTL = shutil.which("kubectl")
 
@@ -240,3 +241,19 @@ def test_what_is_no_kubeconfig_is_one_line(text: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         find(tmp_path, path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_line_break_at_the_end_of_a_token_is_removed(tmp_path: Path, end: str) -> None:
+    found = find(tmp_path, write(tmp_path / "config", config()))
+    assert authorization({"token": f"token-a{end}"}, found) == "Bearer token-a"
+
+
+@pytest.mark.parametrize("token", ["token-a\nX: y", "token-a b", "token-a\x00", "tok\u00e9n-a"])
+def test_a_token_that_is_no_header_is_an_error_without_its_value(
+    tmp_path: Path, token: str
+) -> None:
+    found = find(tmp_path, write(tmp_path / "config", config()))
+    with pytest.raises(ValueError, match="the token contains") as caught:
+        authorization({"token": token}, found)
+    assert "token-a" not in str(caught.value)

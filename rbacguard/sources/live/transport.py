@@ -63,6 +63,10 @@ def authorization(user: Mapping[str, Any], config: ClusterConfig) -> str:
     if not token and user.get("tokenFile"):
         token = Path(user["tokenFile"]).read_text("utf-8")
     if token:
+        # Files of tokens and pasted tokens often end with a line break.
+        token = str(token).rstrip("\r\n")
+        if not (token.isascii() and token.isprintable()) or " " in token:
+            raise ValueError("the token contains a character that no token has; correct it")
         return f"Bearer {token}"
     if "username" in user and "password" in user:
         name = f"{user['username']}:{user['password']}".encode()
