@@ -235,7 +235,10 @@ def lint_page() -> str:
 
 def shown(policy: Policy) -> list[str]:
     """Return a policy's commands as one would type them."""
-    return [f"$ {command.replace('{input}', '-f cluster.json')}" for command in policy.commands]
+    return [
+        "$ " + command.replace("{input}", "-f cluster.json").replace("{target}", "VERSION")
+        for command in policy.commands
+    ]
 
 
 def policies_page(policies: tuple[Policy, ...]) -> str:

@@ -22,8 +22,9 @@ CONTEXT = {
 HELP = """Audit and plan live-migration access for OpenShift Virtualization and KubeVirt.
 
 Reads the cluster that you are logged in to, or with -f a dump of one, and never changes anything:
-only get and list are asked. Start with 'rbacguard audit' and 'rbacguard plan --to 4.20'; 'rbacguard
-permissions' prints what the tool needs to be allowed. A dump is made with 'rbacguard snapshot', or:
+only get and list are asked. Start with 'rbacguard audit' and 'rbacguard plan --to VERSION';
+'rbacguard permissions' prints what the tool needs to be allowed. A dump is made with 'rbacguard
+snapshot', or:
 
 \b
 oc get clusterroles,clusterrolebindings,roles,rolebindings,namespaces,groups,\\
@@ -42,9 +43,9 @@ It only reads, and writes files for review.
 
   1. rbacguard audit{input}
      who can migrate today and why, and what to mend
-  2. rbacguard plan{input} --to 4.20
-     who loses what by the update, and the ways of dealing with it
-  3. rbacguard generate{input} --to 4.20 --out live-migration
+  2. rbacguard plan{input} --to VERSION
+     who loses what by the update to VERSION, and the ways of dealing with it
+  3. rbacguard generate{input} --to VERSION --out live-migration
      manifests, approvals file and a summary, for review in Git
   4. rbacguard verify{input} --approvals live-migration/approvals.yaml
      after the update: everything as approved, nothing left over

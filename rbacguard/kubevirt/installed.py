@@ -218,6 +218,15 @@ def aggregation_is_manual(snapshot: Snapshot) -> bool:
     )
 
 
+def suggested_target(now: Installed) -> Release:
+    """Return the release to update to in suggested commands.
+
+    This is the installed release after the update to 4.19, and before it 4.19, the next release
+    whose roles grant live migration differently.
+    """
+    return now.release if now.restricted and now.release is not None else FIRST_RESTRICTED
+
+
 def default_target(snapshot: Snapshot) -> Release:
     """Return the installed release, which is the target if the user names no other.
 

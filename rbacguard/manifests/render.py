@@ -20,6 +20,7 @@ from rbacguard.manifests.edit import append_items
 from rbacguard.manifests.emit import scalar, to_yaml
 from rbacguard.rbac import ClusterRole, Role, Subject
 from rbacguard.rbac.types import RBAC_GROUP, AnyBinding, PolicyRule
+from rbacguard.shell import object_reference
 from rbacguard.sources import yaml
 from rbacguard.text import visible
 
@@ -66,6 +67,7 @@ def _environment() -> jinja2.Environment:
         "markdown": lambda value: Prepared(markdown(value)),
         "code": lambda value: Prepared(code(value)),
         "shell": lambda value: Prepared(shlex.quote(visible(str(value)))),
+        "cluster_roles": lambda names: Prepared(object_reference("ClusterRole", names)),
         "count": lambda value: Prepared(str(len(value))),
         "html": lambda value: Prepared(html.escape(visible(str(value)))),
         "json_island": lambda value: Prepared(_json_island(value)),

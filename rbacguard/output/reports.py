@@ -214,7 +214,10 @@ def policy(value: Policy) -> wire.PolicyModel:
         stage=value.stage.value,
         rationale=value.rationale,
         remediation=value.remediation,
-        commands=[command.replace("{input}", "-f cluster.json") for command in value.commands],
+        commands=[
+            command.replace("{input}", "-f cluster.json").replace("{target}", "VERSION")
+            for command in value.commands
+        ],
         check=value.check.type,
         where=value.where,
     )

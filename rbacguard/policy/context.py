@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from rbacguard.kubevirt.installed import Installed, installed
+from rbacguard.kubevirt.installed import Installed, installed, suggested_target
 from rbacguard.kubevirt.releases import FIRST_RESTRICTED, Release
 from rbacguard.rbac import Reviews
 from rbacguard.readiness.assessment import Readiness, assess
@@ -87,6 +87,11 @@ class Context:
     def installed(self) -> Installed:
         """The installed release."""
         return installed(self.snapshot)
+
+    @cached_property
+    def suggested_target(self) -> str:
+        """The release to update to in suggested commands."""
+        return (self._target or suggested_target(self.installed)).cnv_version
 
     @cached_property
     def plan(self) -> Plan | None:

@@ -130,15 +130,16 @@ def fingerprint(*identity: str) -> str:
 
 def _finding(policy: Policy, fact: Fact, context: Context) -> Finding:
     locations = context.snapshot.locations
+    commands, omitted = policy.commands_for(fact, context.inputs, context.suggested_target)
     return Finding(
         policy=policy.id,
         severity=policy.severity,
-        message=policy.message_for(fact),
+        message=f"{policy.message_for(fact)} {omitted}".rstrip(),
         group_key=fact.group_key,
         scope=fact.scope,
         grants=fact.grants,
         locations=tuple([locations[key] for key in fact.objects if key in locations]),
-        commands=policy.commands_for(fact, context.inputs),
+        commands=commands,
         # Neither the order of the objects nor their positions in files change the fingerprint.
         fingerprint=fingerprint(
             policy.id, fact.group_key, fact.scope, *sorted(map(str, fact.objects))

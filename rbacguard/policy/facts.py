@@ -241,6 +241,10 @@ class RoleFact(Fact, frozen=True, kw_only=True):
         aggregated: whether the role has an aggregation rule.
         aggregated_into: which of admin, edit, and view the role is aggregated into.
         invalid_aggregation_labels: aggregation labels with another value than true or false.
+        label_corrections: arguments of `oc label` that correct these labels: before the update to
+            4.19 they set the value true, after it they remove the label.
+        label_removals: arguments of `oc label` that remove the aggregation labels with the value
+            true.
         documented_name: whether this is a ClusterRole with the name of a temporary role.
         kubevirt_role: whether virt-operator installs a ClusterRole with this name.
         kubernetes_role: whether Kubernetes installs a ClusterRole with this name.
@@ -267,6 +271,8 @@ class RoleFact(Fact, frozen=True, kw_only=True):
     aggregated: bool
     aggregated_into: list[str]
     invalid_aggregation_labels: list[str]
+    label_corrections: list[str]
+    label_removals: list[str]
     documented_name: bool
     kubevirt_role: bool
     kubernetes_role: bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import cache, cached_property
 from operator import attrgetter
@@ -16,11 +16,15 @@ from rbacguard.errors import PolicyError, VersionError
 from rbacguard.kubevirt.releases import Release, parse_release
 from rbacguard.policy.checks import AnyCheck, ReadinessCheck
 from rbacguard.policy.facts import Fact, FactType, Value
+from rbacguard.shell import UnsafeNameError, argument, object_reference, subject_argument
 
 if TYPE_CHECKING:
     from cel_expr_python import cel
 
 _INPUT = "input"
+_TARGET = "target"
+_OBJECT = "object"
+_ARGUMENT = "argument"
 _IDENTIFIER = re.compile(r"\w+")
 _PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)(?:\.([a-z_]+))?\}")
 _MAX_CACHED = 10_000
@@ -101,8 +105,10 @@ class Policy(
         message: what was found, with placeholders such as `{subject}` or `{role.name}`.
         rationale: why it matters.
         remediation: what to do.
-        commands: suggested commands, with placeholders; `{input}` is replaced by the arguments
-            that select the input.
+        commands: suggested commands, with placeholders. `{input}` is replaced by the arguments
+            that select the input, `{target}` by the release to update to, `{role.object}` by kind,
+            namespace, and name of an object, and `{subject.argument}` by a subject for
+            `rbacguard explain`. A list is replaced by one argument for each item.
     """
 
     id: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
@@ -122,7 +128,7 @@ class Policy(
         variables = self.check.variables()
         for text in (self.message, *self.commands):
             for name, key in _PLACEHOLDER.findall(text):
-                if name == _INPUT and text != self.message:
+                if name in (_INPUT, _TARGET) and text != self.message:
                     continue
                 if name not in variables:
                     raise ValueError(
@@ -225,25 +231,38 @@ class Policy(
 
     def message_for(self, fact: Fact) -> str:
         """Return the message with the values of a fact."""
-        return _fill(self.message, fact, str)
+        return "".join(
+            before + (_as_text(_value(fact, name, key)) if name else "")
+            for before, name, key in _split(self.message)
+        )
 
-    def commands_for(self, fact: Fact, inputs: Sequence[str]) -> tuple[str, ...]:
-        """Return the commands with the values of a fact, each value quoted for the shell.
+    def commands_for(
+        self, fact: Fact, inputs: Sequence[str], target: str
+    ) -> tuple[tuple[str, ...], str]:
+        """Return the commands with the values of a fact, and why there are none, or ''.
+
+        Each value is quoted for the shell. A command with a value that is not safe to paste is
+        omitted. A command without a value, such as a list without items, is omitted too.
 
         Args:
             fact: supplies the values of the placeholders.
             inputs: the arguments that replace `{input}`. Without any, the placeholder is removed.
+            target: the version that replaces `{target}`.
         """
-        arguments = shlex.join(inputs)
-        return tuple(
-            _fill(
-                command if arguments else command.replace(f" {{{_INPUT}}}", ""),
-                fact,
-                shlex.quote,
-                arguments,
-            )
-            for command in self.commands
-        )
+        arguments = {_INPUT: shlex.join(inputs), _TARGET: target}
+        commands = []
+        for command in self.commands:
+            text = command if inputs else command.replace(f" {{{_INPUT}}}", "")
+            try:
+                filled = [
+                    (before, _as_argument(fact, name, key, arguments) if name else "")
+                    for before, name, key in _split(text)
+                ]
+            except UnsafeNameError as error:
+                return (), str(error)
+            if all(value for _, value in filled[:-1]):
+                commands.append("".join(before + value for before, value in filled))
+        return tuple(commands), ""
 
 
 @cache
@@ -277,17 +296,26 @@ def _located(error: str, condition: str) -> str:
     return f", line {line}, column {column}: {match[3]}: {marked}"
 
 
-def _fill(text: str, fact: Fact, quote: Callable[[str], str], arguments: str | None = None) -> str:
-    """Return a text with its placeholders replaced; `arguments`, if given, replaces `{input}`."""
-    parts = []
-    for before, name, key in _split(text):
-        parts.append(before)
-        if name == _INPUT and arguments is not None:
-            parts.append(arguments)
-        elif name:
-            value = getattr(fact, name)
-            parts.append(quote(value.get(key, "") if key else _as_text(value)))
-    return "".join(parts)
+def _value(fact: Fact, name: str, key: str) -> Value:
+    """Return a variable of a fact, or the value of a key if it is a map."""
+    value: Value = getattr(fact, name)
+    return value.get(key, "") if key and isinstance(value, dict) else value
+
+
+def _as_argument(fact: Fact, name: str, key: str, arguments: Mapping[str, str]) -> str:
+    """Return the value of a placeholder, quoted for the shell, or '' for an empty list."""
+    if name in arguments:
+        return arguments[name]
+    value: Value = getattr(fact, name)
+    if isinstance(value, dict) and "kind" in value:
+        kind, name_of, namespace = value["kind"], value["name"], value.get("namespace", "")
+        if key == _OBJECT:
+            return object_reference(kind, [name_of], namespace)
+        if key == _ARGUMENT:
+            return subject_argument(kind, name_of, namespace)
+    if isinstance(value, list):
+        return " ".join(map(argument, value))
+    return argument(_as_text(_value(fact, name, key)))
 
 
 @cache

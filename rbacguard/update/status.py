@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from rbacguard.kubevirt.installed import Installed, installed
+from rbacguard.kubevirt.installed import Installed, installed, suggested_target
 from rbacguard.kubevirt.migrate_bindings import bound_to_migrate
 from rbacguard.kubevirt.names import MIGRATE
 from rbacguard.snapshot import Snapshot
@@ -26,8 +26,8 @@ class Step(StrEnum):
     UNKNOWN = "unknown"
 
 
-_PLAN = "rbacguard plan {input} --to 4.20"
-_GENERATE = "rbacguard generate {input} --to 4.20 --out live-migration"
+_PLAN = "rbacguard plan {input} --to {target}"
+_GENERATE = "rbacguard generate {input} --to {target} --out live-migration"
 _VERIFY = "rbacguard verify {input} --approvals live-migration/approvals.yaml"
 _COMMANDS = {
     Step.BEFORE: (_PLAN, _GENERATE),
@@ -67,7 +67,8 @@ class Status(Struct, frozen=True):
     @property
     def commands(self) -> tuple[str, ...]:
         """The next commands. `{input}` stands for the input arguments."""
-        return _COMMANDS[self.step]
+        target = suggested_target(self.installed).cnv_version
+        return tuple(command.replace("{target}", target) for command in _COMMANDS[self.step])
 
 
 def status(snapshot: Snapshot) -> Status:

@@ -26,6 +26,7 @@ from rbacguard.kubevirt.releases import Release
 from rbacguard.kubevirt.subjects import is_platform
 from rbacguard.rbac.access import AccessRow, Change, EffectiveAccess, Namespaces, widest
 from rbacguard.rbac.rules import RequestSet
+from rbacguard.shell import object_reference
 from rbacguard.snapshot import Snapshot
 from rbacguard.update import delegation
 from rbacguard.update.simulate import apply_update
@@ -208,6 +209,7 @@ def compare_strategies(simulation: Simulation, now: Installed) -> tuple[Strategy
         if now.restricted
         else ""
     )
+    both = (UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT)
     covered_only = "none for covered subjects; permanent for the others"
 
     def outcome(
@@ -242,7 +244,7 @@ def compare_strategies(simulation: Simulation, now: Installed) -> tuple[Strategy
             Strategy.TEMPORARY_ROLE,
             "temporary role (documented)",
             covered_only,
-            f"oc delete clusterrole {UPGRADE_MIGRATE}, then verify",
+            f"oc delete {object_reference('ClusterRole', [UPGRADE_MIGRATE])}, then verify",
             grants
             or "Only subjects bound to admin keep the permission, in every namespace; grants that "
             "they make remain after you delete the role",
@@ -251,7 +253,7 @@ def compare_strategies(simulation: Simulation, now: Installed) -> tuple[Strategy
             Strategy.TEMPORARY_ROLES,
             "temporary roles (two tiers)",
             covered_only,
-            f"oc delete clusterrole {UPGRADE_MIGRATE} {UPGRADE_MIGRATE_EDIT}, then verify",
+            f"oc delete {object_reference('ClusterRole', both)}, then verify",
             grants
             or "Subjects bound to kubevirt.io:admin or kubevirt.io:edit directly are not covered",
         ),
@@ -269,7 +271,7 @@ def compare_strategies(simulation: Simulation, now: Installed) -> tuple[Strategy
             Strategy.RESTORE_DEFAULT,
             "previous default restored",
             "from the update until you set the label",
-            f"oc label clusterrole {MIGRATE} {AGGREGATE_TO}admin-",
+            f"oc label {object_reference('ClusterRole', [MIGRATE])} {AGGREGATE_TO}admin-",
             "Every namespace administrator has the permission again, including future ones",
         ),
     )

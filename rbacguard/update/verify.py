@@ -23,6 +23,7 @@ from rbacguard.kubevirt.permissions import Action, live_migration
 from rbacguard.kubevirt.releases import FIRST_RESTRICTED, migrate_rules
 from rbacguard.rbac import Grant, ObjectKey, Subject, covers
 from rbacguard.rbac.types import CLUSTER_WIDE, AnyBinding
+from rbacguard.shell import delete_step, object_reference
 from rbacguard.snapshot import Snapshot
 from rbacguard.update.simulate import apply_update
 from rbacguard.update.temporary_role import (
@@ -253,8 +254,9 @@ class _Verifier:
                 )
                 for role in found
             ],
-            following="Delete the role in Git, or run: oc delete clusterrole "
-            + " ".join(role.name for role in found),
+            following=delete_step(
+                "ClusterRole", [role.name for role in found], "Delete the role in Git"
+            ),
             needs=["ClusterRole"],
         )
 
@@ -289,7 +291,7 @@ class _Verifier:
                 f"{MIGRATE} is aggregated into {name}"
                 for name in migrate_aggregated_into(self._snapshot)
             ],
-            following=f"Run: oc label clusterrole {MIGRATE} "
+            following=f"Run: oc label {object_reference('ClusterRole', [MIGRATE])} "
             "rbac.authorization.k8s.io/aggregate-to-admin- "
             "rbac.authorization.k8s.io/aggregate-to-edit-",
             needs=["ClusterRole"],

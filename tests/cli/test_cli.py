@@ -522,7 +522,7 @@ def test_what_takes_longer_than_a_second_says_so_on_a_terminal_alone() -> None:
 
 def test_a_terminal_gets_commands_in_one_piece_and_lines_that_hang() -> None:
     shown = on_a_terminal({"NO_COLOR": "1"}, ("audit", "-f", A)).replace("\r", "")
-    assert f"           $ rbacguard generate -f {A} --to 4.20 --out live-migration\n" in shown
+    assert f"           $ rbacguard generate -f {A} --to 4.19 --out live-migration\n" in shown
     lines = shown.split("\n")
     first = next(i for i, line in enumerate(lines) if line.startswith("         - User carol"))
     assert lines[first + 1].startswith(" " * 11)

@@ -103,11 +103,6 @@ def namespaces_of_commands(
     return [namespaces(each) for each in about]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="A suggested delete command for a RoleBinding does not name the namespace.",
-)
 @pytest.mark.parametrize(("name", "namespace"), [("kvmigrate", "batch"), ("admin", "empty")])
 @pytest.mark.parametrize("made", [broad, waiting])
 def test_delete_commands_name_the_namespace(
@@ -151,11 +146,6 @@ def firing(policy: Path) -> list[Object] | None:
     return [each for each in cluster(state) if key(each) not in replaced] + items
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="Some policies suggest a command for a namespaced object without the namespace.",
-)
 def test_every_command_of_every_policy_is_complete(tmp_path: Path) -> None:
     suggested: set[str] = set()
     for policy in sorted((ROOT / "tests/policies").glob("*/fires*.yaml")):
@@ -176,7 +166,6 @@ def test_every_command_about_the_recorded_states_is_complete(tmp_path: Path, sta
 
 HOSTILE = {
     "command separator": "zzz; touch PWNED #",
-    "new line": "zzz\ntouch PWNED\n",
     "substitution": "zzz$(touch PWNED)",
     "backquotes": "zzz`touch PWNED`",
     "and": "zzz && touch PWNED",
@@ -244,17 +233,23 @@ def calls_about(folder: Path, report: str, name: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("case", ["command separator", "new line", "substitution", "single quote"])
+@pytest.mark.parametrize("case", ["command separator", "substitution", "single quote"])
 def test_audit_quotes_names_for_the_shell(tmp_path: Path, case: str, place: str) -> None:
     name = HOSTILE[case]
     assert calls_about(tmp_path, audit(tmp_path, PLACES[place](name)), name)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="The command to delete temporary roles that verify suggests does not quote their names.",
-)
+@pytest.mark.parametrize("place", PLACES)
+def test_names_with_control_characters_give_no_command(tmp_path: Path, place: str) -> None:
+    # A report shows escapes, so that a copied command would be about another object.
+    report = audit(tmp_path, PLACES[place]("zzz\ntouch PWNED\n"))
+    assert [each for each in commands(report) if "zzz" in each] == []
+    sentence = re.compile(
+        r"No command is suggested: the name 'zzz\\ntouch PWNED\\n\S*' contains control characters"
+    )
+    assert any(map(sentence.search, texts(json.loads(report))))
+
+
 @pytest.mark.parametrize("case", HOSTILE)
 def test_verify_quotes_names_for_the_shell(tmp_path: Path, case: str) -> None:
     done = verify(tmp_path, temporary(HOSTILE[case]))
@@ -269,11 +264,6 @@ def taken_as_option(call: list[str], name: str) -> bool:
     )
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="The name of an object that begins with a hyphen is an option in the suggested command.",
-)
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", ["--all", "-zzz"])
 def test_audit_suggests_no_names_as_options(tmp_path: Path, name: str, place: str) -> None:
@@ -281,12 +271,6 @@ def test_audit_suggests_no_names_as_options(tmp_path: Path, name: str, place: st
     assert [each for each in found if taken_as_option(each, name)] == []
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="The name of a temporary role that begins with a hyphen is an option in the command "
-    "that verify suggests.",
-)
 @pytest.mark.parametrize("name", OPTIONS)
 def test_verify_suggests_no_names_as_options(tmp_path: Path, name: str) -> None:
     found = calls(tmp_path, commands(verify(tmp_path, temporary(name)).stdout))

@@ -370,7 +370,7 @@ def test_commands_are_quoted_for_the_shell() -> None:
     snapshot = from_objects([*base("after"), half, grant])
     (result,) = evaluate([POLICIES["migration-without-virtctl"]], Context(snapshot, today=TODAY))
     assert result.findings[0].commands == (
-        "rbacguard explain '$(rm -rf /); echo '\"'\"'' -f cluster.json",
+        "rbacguard explain -f cluster.json -- 'user/$(rm -rf /); echo '\"'\"''",
     )
 
 

@@ -55,6 +55,8 @@ class RoleCheck(Check, frozen=True, tag="role"):
             key = binding.role_ref.key(binding.ref.namespace)
             bound[key] = bound.get(key, 0) + len(binding.subjects)
         manual = aggregation_is_manual(snapshot)
+        # After the update, an effective label gives live migration to all administrators.
+        correction = "=true" if context.installed.restricted is False else "-"
         preexisting = preexisting_migrate_role(snapshot, context.installed) is not None
         roles: list[AnyRole] = [*snapshot.cluster_roles.values(), *snapshot.roles.values()]
         for role in roles:
@@ -63,15 +65,22 @@ class RoleCheck(Check, frozen=True, tag="role"):
             actions = granted_actions(rules)
             if not actions and name not in _TEMPORARY and name != MIGRATE:
                 continue
+            labels, invalid = metadata.labels, _invalid_aggregation_labels(role)
             cluster_role = role if isinstance(role, ClusterRole) else None
             expires = metadata.annotations.get(EXPIRES, "")
             yield RoleFact(
                 role=object_map(role.key),
                 actions=[action.short for action in actions],
-                labels=dict(metadata.labels),
+                labels=dict(labels),
                 aggregated=getattr(role, "aggregation_rule", None) is not None,
                 aggregated_into=list(default_roles_fed(snapshot, name)) if cluster_role else [],
-                invalid_aggregation_labels=_invalid_aggregation_labels(role),
+                invalid_aggregation_labels=[f"{key}: {labels[key]!r}" for key in invalid],
+                label_corrections=[f"{key}{correction}" for key in invalid],
+                label_removals=[
+                    f"{key}-"
+                    for key, value in sorted(labels.items())
+                    if key.startswith(AGGREGATE_TO) and value == "true"
+                ],
                 documented_name=name in _TEMPORARY and cluster_role is not None,
                 kubevirt_role=name in (ADMIN, EDIT, MIGRATE) and cluster_role is not None,
                 kubernetes_role=name.startswith("system:")
@@ -99,8 +108,9 @@ class RoleCheck(Check, frozen=True, tag="role"):
 
 
 def _invalid_aggregation_labels(role: AnyRole) -> list[str]:
+    """Return the keys of the aggregation labels with another value than true or false."""
     return [
-        f"{key}: {value!r}"
+        key
         for key, value in sorted(role.metadata.labels.items())
         if key.startswith(AGGREGATE_TO) and value not in ("true", "false")
     ]
