@@ -194,18 +194,22 @@ def _sections(
     ]
 
 
-def _rules(found: Iterable[Result]) -> list[tuple[wire.PolicyModel, list[dict[str, Any]]]]:
+def _rules(
+    found: Iterable[Result],
+) -> list[tuple[wire.PolicyModel, list[dict[str, Any]], list[str]]]:
+    """Return each policy with its findings, and the commands of all of them, each once."""
     by_rule: dict[str, tuple[wire.PolicyModel, list[dict[str, Any]]]] = {}
+    commands: dict[str, dict[str, None]] = {}
     for each in found:
         shown = {
             "message": each.message,
             "chains": each.chains[:10],
             "bindings": [name(binding) for binding in each.bindings],
-            "commands": each.commands,
             "suppressed": each.suppressed,
         }
         by_rule.setdefault(each.rule.id, (each.rule, []))[1].append(shown)
-    return list(by_rule.values())
+        commands.setdefault(each.rule.id, {}).update(dict.fromkeys(each.commands))
+    return [(rule, results, list(commands[rule.id])) for rule, results in by_rule.values()]
 
 
 @_page.register

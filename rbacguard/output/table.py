@@ -305,8 +305,11 @@ def _policy_findings(
         page.line("proof:", indent=9)
         page.tree(proof, indent=11)
     page.line(f"fix: {policy.remediation}", indent=9)
-    for command in findings[0].commands:
+    commands = list(dict.fromkeys(command for each in findings for command in each.commands))
+    for command in commands[:limit]:
         page.command(command, indent=11)
+    if len(commands) > limit:
+        page.line(f"… and {len(commands) - limit} more; -v shows all", indent=11)
 
 
 def _changes(
