@@ -112,7 +112,7 @@ def can_i(
 @options.aggregate
 @options.output
 def explain(subject: str, source: Source, aggregate: AggregateMode, **shown: Any) -> int:
-    """Show what a subject holds that leads to a migration, and what to delete to revoke it.
+    """Show what a subject holds that leads to a migration, and how to revoke it.
 
     SUBJECT is a name, or user/NAME, group/NAME or sa/NAMESPACE/NAME.
     """

@@ -85,7 +85,7 @@ COMMANDS = {
     ),
     "explain": Entry(
         "access",
-        "Show what a subject holds that leads to a migration, and what to delete to revoke it.",
+        "Show what a subject holds that leads to a migration, and how to revoke it.",
     ),
     "fleet": Entry("fleet", "Ask many clusters at once: saved ones, contexts, or those of a hub."),
     "generate": Entry("delivery", "Write manifests and a summary for a GitOps review."),

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct, field
 
 from rbacguard.bundled import bundled, read_bundled
-from rbacguard.rbac import Subject
+from rbacguard.rbac import Grant, Subject
 
 BROAD_GROUPS: Final = (
     "system:authenticated",
@@ -21,6 +21,9 @@ and OpenShift's group of all users with an OAuth token."""
 SERVICE_ACCOUNT_GROUPS: Final = "system:serviceaccounts"
 """The group of all service accounts, and the prefix of the group for each namespace (kubernetes
 staging/src/k8s.io/apiserver/pkg/authentication/serviceaccount/util.go)."""
+
+CLUSTER_ADMIN: Final = "cluster-admin"
+"""The ClusterRole of cluster administrators, which Kubernetes installs."""
 
 
 class WellKnownSubject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,3 +79,11 @@ def is_service_account(subject: Subject) -> bool:
         or subject.name.startswith("system:serviceaccount:")
         or (subject.kind == "Group" and subject.name.startswith(SERVICE_ACCOUNT_GROUPS))
     )
+
+
+def is_cluster_admin_grant(grant: Grant) -> bool:
+    """Return whether a ClusterRoleBinding to cluster-admin gives the access.
+
+    Its subjects are cluster administrators. No report advises to revoke their access.
+    """
+    return grant.binding.kind == "ClusterRoleBinding" and grant.role.name == CLUSTER_ADMIN

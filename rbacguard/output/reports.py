@@ -608,9 +608,12 @@ def explain(text: str, value: Explanation, origin_of: ClusterOrigin | None) -> w
         notes=[value.hint] if value.hint else [],
         revoke=[
             wire.RevokeModel(
-                _object(each.binding), [subject(other) for other in each.other_subjects]
+                _object(each.binding),
+                [subject(other) for other in each.other_subjects],
+                each.advice,
+                [each.command] if each.command else [],
             )
-            for each in value.bindings
+            for each in value.revocations
         ],
     )
 

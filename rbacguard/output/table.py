@@ -555,8 +555,10 @@ def _explain(report: wire.ExplainReport, page: Page) -> None:
         for each in report.revoke:
             others = [name(other) for other in each.others]
             from_others = _scopes(others, page.options.fold)
-            also = f" (takes it from {from_others} too)" if others else ""
-            page.line(f"- {name(each.binding)}{also}", indent=2)
+            also = f" The binding has other subjects: {from_others}." if others else ""
+            page.line(f"- {each.advice}{also}", indent=2)
+            for command in each.commands:
+                page.command(command, indent=4)
         if not report.revoke:
             page.line("- nothing: it cannot start a migration directly", indent=2)
     _gaps(page, report.gaps, "What is listed holds; whether it is all is not known:")

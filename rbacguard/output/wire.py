@@ -413,10 +413,15 @@ class CanIReport(Versioned, frozen=True, tag="rbacguard.io/can-i/v1"):
 
 
 class RevokeModel(Wire, frozen=True):
-    """A binding by which somebody can start a migration, and who else holds it by that binding."""
+    """How to end a grant that lets a subject start migrations.
+
+    `others` are the other subjects of the binding, which lose the access too.
+    """
 
     binding: ObjectModel
     others: list[SubjectModel]
+    advice: str
+    commands: list[str]
 
 
 class ExplainReport(Versioned, frozen=True, tag="rbacguard.io/explain/v1"):

@@ -1,15 +1,16 @@
-"""The access of one subject, with the grants behind it and the bindings to delete."""
+"""The access of one subject, with the grants behind it and how to revoke it."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable
 
 from msgspec import Struct
 
 from rbacguard.kubevirt.access import ActionAccess, list_access
-from rbacguard.kubevirt.permissions import Directness, permissions
+from rbacguard.kubevirt.permissions import permissions
 from rbacguard.queries.hints import unknown_subject_hint
-from rbacguard.rbac import ObjectKey, Subject
+from rbacguard.queries.revoke import Revocation, revocations
+from rbacguard.rbac import Subject
 from rbacguard.rbac.identity import (
     OAUTH,
     identify,
@@ -28,18 +29,6 @@ _PREFIXES = {
 }
 
 
-class RevocableBinding(Struct, frozen=True):
-    """A binding that lets the subject start migrations.
-
-    Attributes:
-        binding: the binding.
-        other_subjects: its other subjects, which also lose the access if it is deleted.
-    """
-
-    binding: ObjectKey
-    other_subjects: tuple[Subject, ...]
-
-
 class Explanation(Struct, frozen=True):
     """The access of a subject.
 
@@ -47,7 +36,7 @@ class Explanation(Struct, frozen=True):
         identities: the subjects of bindings that apply to it: the subject itself, then its groups.
         members: the users of a group, or None if they are not known.
         access: its access to every permission that leads to a migration.
-        bindings: the bindings to delete so that it cannot start migrations.
+        revocations: what to change so that it cannot start migrations.
         gaps: objects that were not read.
         hint: a hint about the name of the subject, or ''.
     """
@@ -55,7 +44,7 @@ class Explanation(Struct, frozen=True):
     identities: tuple[Subject, ...]
     members: tuple[str, ...] | None
     access: tuple[ActionAccess, ...]
-    bindings: tuple[RevocableBinding, ...]
+    revocations: tuple[Revocation, ...]
     gaps: tuple[str, ...]
     hint: str
 
@@ -119,26 +108,7 @@ def explain(snapshot: Snapshot, text: str) -> Explanation:
         subjects,
         snapshot.groups.get(subjects[0].name) if is_group else None,
         access,
-        tuple(_revocable_bindings(snapshot, subjects, access)),
+        revocations(snapshot, subjects, access),
         gaps,
         unknown_subject_hint(snapshot, subjects[0]),
     )
-
-
-def _revocable_bindings(
-    snapshot: Snapshot, identities: Sequence[Subject], access: Iterable[ActionAccess]
-) -> Iterator[RevocableBinding]:
-    first, *more = identities
-    # A group has other members, which lose the access too.
-    own = {first, *(each for each in more if each.kind != "Group")}
-    bindings = dict.fromkeys(
-        grant.binding
-        for each in access
-        for action, grants in each.grants_by_action
-        if action.directness is Directness.DIRECT
-        for grant in grants
-    )
-    for key in bindings:
-        binding = snapshot.binding(key)
-        subjects = binding.subjects if binding else ()
-        yield RevocableBinding(key, tuple(each for each in subjects if each not in own))

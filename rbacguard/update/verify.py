@@ -21,6 +21,7 @@ from rbacguard.kubevirt.migrate_bindings import RequiredBinding, bound_to_migrat
 from rbacguard.kubevirt.names import MIGRATE, UPGRADE_MIGRATE, UPGRADE_MIGRATE_EDIT
 from rbacguard.kubevirt.permissions import Action, live_migration
 from rbacguard.kubevirt.releases import FIRST_RESTRICTED, migrate_rules
+from rbacguard.kubevirt.subjects import is_cluster_admin_grant
 from rbacguard.rbac import Grant, ObjectKey, Subject, covers
 from rbacguard.rbac.types import CLUSTER_WIDE, AnyBinding
 from rbacguard.shell import delete_step, object_reference
@@ -355,8 +356,7 @@ class _Verifier:
             "only-approved",
             "Only approved, accepted, or pre-existing subjects have live migration permission",
             failures,
-            following="Revoke the access ('rbacguard explain SUBJECT' shows its grants), or add "
-            "the subject to the approvals file",
+            following=_next_step_for(evidence),
             needs=["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"],
             grants=evidence,
         )
@@ -426,8 +426,8 @@ class _Verifier:
             "delegated-grants",
             "No grants remain from the time the temporary role existed",
             failures,
-            following="Ask the owner of the namespace. Then delete the binding, or add the subject "
-            "to the approvals file",
+            following="Ask the owner of the namespace. Then delete the binding, which removes all "
+            "rights of its role, or add the subject to the approvals file",
             needs=["Role", "RoleBinding", "ClusterRoleBinding"],
         )
 
@@ -483,6 +483,19 @@ def _refusal(refused: object) -> str:
     if isinstance(refused, tuple):
         return f" (refused in {', '.join(each or 'the whole cluster' for each in refused)})"
     return " (refused)"
+
+
+def _next_step_for(grants: Iterable[Grant]) -> str:
+    """Return what to do about access that is not approved. Administrators keep theirs."""
+    is_administrator = [is_cluster_admin_grant(grant) for grant in grants]
+    accept = "Accept the access of cluster administrators in the approvals file"
+    if is_administrator and all(is_administrator):
+        return accept
+    revoke = (
+        "Revoke the access ('rbacguard explain SUBJECT' shows how, and what else goes), or add "
+        "the subject to the approvals file"
+    )
+    return f"{revoke}. {accept}" if any(is_administrator) else revoke
 
 
 def _in(namespace: str) -> str:

@@ -320,13 +320,17 @@ def test_what_somebody_holds_is_told_by_the_chains_that_allow_it(run: Run, tmp_p
         ["VMIM deletecollection", f"{admin} -> kubevirt.io:admin"],
     ]
     # What gives something else alone is no way to a migration.
-    whom = "(takes it from Group payments-admins too)"
-    assert result.stdout.endswith(f"TO REVOKE\n  - RoleBinding payments/admin {whom}\n")
+    assert result.stdout.endswith(
+        "TO REVOKE\n  - The update to 4.19 or later removes the permission from ClusterRole admin. "
+        "Caution: if you delete RoleBinding payments/admin, all other rights of ClusterRole admin "
+        "go too. The binding has other subjects: Group payments-admins.\n"
+    )
     report = json.loads(run("explain", "alice", "-f", path, "-o", "json").stdout)
     assert [each["binding"]["name"] for each in report["revoke"]] == ["admin"]
     assert report["revoke"][0]["others"] == [{"kind": "Group", "name": "payments-admins"}]
     by_group = run("explain", "ann", "-f", path).stdout
-    assert "  - RoleBinding payments/edit (takes it from Group payments-devs too)\n" in by_group
+    assert "if you delete RoleBinding payments/edit, all other rights of ClusterRole edit" in by_group
+    assert "The binding has other subjects: Group payments-devs.\n" in by_group
     whole_group = run("explain", "group/payments-devs", "-f", path).stdout
     assert whole_group.endswith("TO REVOKE\n  - RoleBinding payments/edit\n")
     nothing = run("explain", "erin", "-f", path).stdout

@@ -150,11 +150,44 @@ def test_an_explanation_has_the_bindings_to_delete() -> None:
         binding("ops", "may", group("ops"), user("zoe"), namespace="web"),
         binding("read", "view", user("zoe"), namespace="web"),
     ]
-    found = explain(cluster(more=more), "zoe").bindings
+    found = explain(cluster(more=more), "zoe").revocations
     assert [(each.binding.name, [str(s) for s in each.other_subjects]) for each in found] == [
         ("both", ["User zed"]),
         ("ops", ["Group ops"]),
     ]
+    assert [each.command for each in found] == [
+        "oc delete rolebinding -n web -- both",
+        "oc delete rolebinding -n web -- ops",
+    ]
+
+
+def test_a_binding_with_an_unsafe_name_has_no_command() -> None:
+    more = [
+        role("may", rule("create", "kubevirt.io", "virtualmachineinstancemigrations")),
+        binding("--all", "may", user("zoe"), namespace="web"),
+    ]
+    (found,) = explain(cluster(more=more), "zoe").revocations
+    assert found.command == ""
+    assert "No command is suggested: the name '--all' begins with a hyphen." in found.advice
+
+
+def test_rules_are_removed_from_a_role_that_also_grants_other_access() -> None:
+    migrate = rule("create", "kubevirt.io", "virtualmachineinstancemigrations")
+    more = [
+        role("wide", migrate, rule("get", "core", "secrets")),
+        role("all", rule("*", "*", "*")),
+        binding("one", "wide", user("zoe"), namespace="web"),
+        binding("two", "all", user("zoe"), namespace="web"),
+    ]
+    wide, everything = explain(cluster(more=more), "zoe").revocations
+    assert wide.advice == (
+        "Remove the rules for live migration from ClusterRole wide. Caution: if you delete "
+        "RoleBinding web/one, all other rights of ClusterRole wide go too."
+    )
+    assert everything.advice == (
+        "Replace RoleBinding web/two with a binding to a role without live migration. Caution: if "
+        "you delete RoleBinding web/two, all other rights of ClusterRole all go too."
+    )
 
 
 def test_an_unknown_name_has_a_hint() -> None:
