@@ -162,6 +162,46 @@ def test_every_command_about_the_recorded_states_is_complete(tmp_path: Path, sta
     assert [each for each in found if incomplete(each)] == []
 
 
+# What the command changes
+
+
+@pytest.mark.parametrize(("state", "change"), [("A", "=true"), ("D", "-")])
+def test_the_malformed_label_is_set_before_the_update_and_removed_after_it(
+    tmp_path: Path, state: str, change: str
+) -> None:
+    label = "rbac.authorization.k8s.io/aggregate-to-edit"
+    items = [*cluster(state), role("tenant-vm", *MIGRATE_RULES, labels={label: "True"})]
+    found = calls(tmp_path, commands(audit(tmp_path, items)))
+    assert [each for each in found if each[1] == "label"] == [
+        ["oc", "label", "--overwrite", "clusterrole", "--", "tenant-vm", f"{label}{change}"]
+    ]
+
+
+@pytest.mark.parametrize(("state", "release"), [("A", "4.19"), ("E", "4.20"), ("G", "4.21")])
+def test_the_release_in_a_command_comes_from_the_cluster(
+    tmp_path: Path, state: str, release: str
+) -> None:
+    items = [each for each in cluster(state) if MIGRATE not in json.dumps(each.get("roleRef"))]
+    path = write_dump(tmp_path / "cluster.json", items)
+    report = rbacguard(tmp_path, "status", "-f", path, "-o", "json").stdout
+    targets = {
+        after
+        for each in calls(tmp_path, commands(report))
+        for option, after in pairwise(each)
+        if option == "--to"
+    }
+    assert targets == {release}
+
+
+def test_commands_delete_every_temporary_role(tmp_path: Path) -> None:
+    names = ("kubevirt.io:upgrademigrate", "kubevirt.io:upgrademigrate-edit")
+    roles = [role(each, *MIGRATE_RULES, labels={AGGREGATE_ADMIN: "true"}) for each in names]
+    path = write_dump(tmp_path / "cluster.json", [*cluster("D"), *roles])
+    shown = rbacguard(tmp_path, "audit", "-f", path, "--today", TODAY).stdout
+    for name in names:
+        assert f"$ oc delete clusterrole -- {name}\n" in shown
+
+
 # Names that a shell would interpret
 
 HOSTILE = {
