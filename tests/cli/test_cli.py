@@ -329,10 +329,12 @@ def test_what_somebody_holds_is_told_by_the_chains_that_allow_it(run: Run, tmp_p
     assert [each["binding"]["name"] for each in report["revoke"]] == ["admin"]
     assert report["revoke"][0]["others"] == [{"kind": "Group", "name": "payments-admins"}]
     by_group = run("explain", "ann", "-f", path).stdout
-    assert "if you delete RoleBinding payments/edit, all other rights of ClusterRole edit" in by_group
+    assert "RoleBinding payments/edit, all other rights of ClusterRole edit go too. " in by_group
     assert "The binding has other subjects: Group payments-devs.\n" in by_group
     whole_group = run("explain", "group/payments-devs", "-f", path).stdout
-    assert whole_group.endswith("TO REVOKE\n  - RoleBinding payments/edit\n")
+    assert whole_group.endswith(
+        "RoleBinding payments/edit, all other rights of ClusterRole edit go too.\n"
+    )
     nothing = run("explain", "erin", "-f", path).stdout
     assert nothing.endswith("TO REVOKE\n  - nothing: it cannot start a migration directly\n")
 
