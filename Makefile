@@ -46,7 +46,7 @@ fuzz: .venv/ready
 nightly: .venv/ready
 	RBACGUARD_EXAMPLES=20 $(BIN)/python -m pytest -n auto --dist loadgroup tests/properties tests/rbac tests/fuzz
 
-# Which changes to what answers rest on no test notices; see docs/mutants.md.
+# Changes of the code that no test notices; see docs/mutants.md.
 mutants: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group mutants
 	RBACGUARD_EXAMPLES=0.05 RBACGUARD_IN_PROCESS=1 $(BIN)/mutmut run
