@@ -108,7 +108,7 @@ def test_a_finding_leads_to_its_chain_in_the_picture(
     opened = Opened(browser, made(run, tmp_path, "audit", "-f", str(STATES["C"])))
     page = opened.page
     every = page.locator("g.node").count()
-    page.locator("li", has_text="User alice can hand migration on").get_by_role("button").click()
+    page.locator("li", has_text="User alice can grant live migration").get_by_role("button").click()
     assert page.input_value("#find") == "RoleBinding payments/admin"
     shown = {node.get_attribute("aria-label") for node in page.locator("g.node").all()}
     assert {"User alice", "RoleBinding payments/admin", "ClusterRole admin"} <= shown
