@@ -80,6 +80,10 @@ class Decisions:
             for pair in holder.pairs:
                 found[pair].add(_VALUES.get(holder.accepted, _Entry.ACCEPTED))
         self._entries: Mapping[RequiredBinding, Collection[_Entry]] = dict(found)
+        self._refused: defaultdict[Subject, list[str]] = defaultdict(list)
+        for pair, entries in sorted(found.items()):
+            if _Entry.REFUSED in entries:
+                self._refused[pair.subject].append(pair.namespace)
 
     def decide(self, subject: Subject, namespace: str) -> Decision:
         """Return the decision about a subject in a namespace, or in `CLUSTER_WIDE`.
@@ -116,13 +120,7 @@ class Decisions:
 
         Cluster-wide access includes them.
         """
-        return tuple(
-            sorted(
-                pair.namespace
-                for pair, entries in self._entries.items()
-                if pair.subject == subject and _Entry.REFUSED in entries
-            )
-        )
+        return tuple(self._refused.get(subject, ()))
 
     @property
     def contradictions(self) -> tuple[RequiredBinding, ...]:

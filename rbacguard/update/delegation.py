@@ -7,6 +7,7 @@ role or may `bind` it (kubernetes pkg/registry/rbac/rolebinding/policybased/stor
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from msgspec import Struct
 
@@ -46,6 +47,7 @@ def _request(verb: str, group: str, resource: str, name: str = "") -> Attributes
     )
 
 
+@cache
 def requests() -> tuple[Attributes, ...]:
     """Return the requests that decide: create in both API groups, bind, and every rule."""
     return (

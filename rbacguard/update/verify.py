@@ -332,13 +332,14 @@ class _Verifier:
             for each in list_access(view, self._actions):
                 decision = self._decisions.decide(each.subject, each.namespace)
                 need = RequiredBinding(each.namespace, each.subject)
-                refused = decision.status is Status.REFUSED or (
-                    each.namespace == CLUSTER_WIDE
-                    and self._decisions.refused_namespaces(each.subject)
-                )
-                if refused:
+                refusal = " (refused)" if decision.status is Status.REFUSED else ""
+                if each.namespace == CLUSTER_WIDE and not refusal:
+                    # Cluster-wide access includes every namespace.
+                    refused = self._decisions.refused_namespaces(each.subject)
+                    refusal = f" (refused in {', '.join(refused)})" if refused else ""
+                if refusal:
                     # A refusal counts for access of any age.
-                    self._report(need, each.grants, failures, evidence, note=_refusal(refused))
+                    self._report(need, each.grants, failures, evidence, note=refusal)
                     continue
                 if decision.status in (Status.APPROVED, Status.PLATFORM):
                     continue
@@ -476,13 +477,6 @@ def _problems_of_before(before: Snapshot, after: Snapshot) -> list[str]:
             f"{after.latest_timestamp})"
         )
     return problems
-
-
-def _refusal(refused: object) -> str:
-    """Return a note about the refusal of access: in which namespaces, or for all of it."""
-    if isinstance(refused, tuple):
-        return f" (refused in {', '.join(each or 'the whole cluster' for each in refused)})"
-    return " (refused)"
 
 
 def _next_step_for(grants: Iterable[Grant]) -> str:
